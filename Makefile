@@ -1,0 +1,30 @@
+# Each target works as the first command in a fresh clone: it makes .venv and installs when needed.
+PYTHON ?= python3
+EXTRAS ?= test
+WORKERS ?= 2
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test slow lint table
+
+demo: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m experiments.vision.classify
+
+test: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+slow: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+table: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m experiments.table
+
+$(VENV)/installed-$(EXTRAS): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	touch $@

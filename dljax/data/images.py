@@ -1,0 +1,232 @@
+"""Classification data sets with fixed splits, by name or from a user's `.npz` file."""
+
+import gzip
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dljax.data.store import fetch
+from dljax.errors import InputError, unknown
+from dljax.typing import Batch
+
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A classification data set with fixed splits, as numpy arrays.
+
+    x: images [n, h, w, c], uint8 in 0..255 or float32 in [0, 1], or a table [n, features] of float32;
+    y: int32 [n] in 0..len(classes) - 1, every class among the training examples.
+    """
+
+    name: str
+    train: Batch
+    validation: Batch
+    test: Batch
+    classes: tuple[str, ...]
+
+
+def load(name_or_path: str | os.PathLike[str]) -> ImageData:
+    """The data set `digits`, `mnist` or `fashion_mnist`, or the user's at a path to an `.npz` file.
+
+    digits: 1257 training, 180 validation and 360 test images [8, 8, 1], float32 in [0, 1].
+    mnist, fashion_mnist: 55 000, 5 000 (the training file's last) and 10 000, uint8 [28, 28, 1].
+    A path: see `read_npz`. Raises InputError for anything else.
+    """
+    name = os.fspath(name_or_path)
+    if name in NAMED:
+        return NAMED[name]()
+    path = Path(name).expanduser()
+    if path.suffix or len(path.parts) > 1 or path.exists():
+        return read_npz(path)
+    raise unknown("data set", name, [*NAMED, "path/to/file.npz"])
+
+
+def digits() -> ImageData:
+    """scikit-learn's digits (UCI, Alpaydin and Kaynak 1998): 16 grey levels, divided by 16."""
+    from sklearn.datasets import load_digits  # here, since importing scikit-learn takes a second
+
+    images, labels = load_digits(return_X_y=True)
+    x = (images.reshape(-1, 8, 8, 1) / 16).astype(np.float32)
+    everything = Batch(x, labels.astype(np.int32))
+    test, validation, train = split(everything, 360, 180)
+    return ImageData("digits", train, validation, test, DIGITS)
+
+
+def mnist(name: str = "mnist", classes: tuple[str, ...] = DIGITS) -> ImageData:
+    """MNIST (LeCun et al. 1998), or what else is kept in four files of its format."""
+
+    def part(prefix: str) -> Batch:
+        x = read_idx(fetch(f"{name}/{prefix}-images-idx3-ubyte.gz"), rank=3)
+        y = read_idx(fetch(f"{name}/{prefix}-labels-idx1-ubyte.gz"), rank=1)
+        return Batch(x[..., None], y.astype(np.int32))
+
+    whole, test = part("train"), part("t10k")
+    train, validation = take(whole, slice(None, -5000)), take(whole, slice(-5000, None))
+    return ImageData(name, train, validation, test, classes)
+
+
+def fashion_mnist() -> ImageData:
+    """Fashion-MNIST (Xiao et al. 2017)."""
+    return mnist("fashion_mnist", CLOTHES)
+
+
+NAMED: dict[str, Callable[[], ImageData]] = {
+    "digits": digits,
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+}
+
+
+def take(data: Batch, rows) -> Batch:
+    """The chosen rows of x and y."""
+    return Batch(data.x[rows], data.y[rows])
+
+
+def split(data: Batch, *sizes: int) -> list[Batch]:
+    """Parts of the given sizes, then the rest, of a permutation that is the same everywhere."""
+    # The legacy generator: NumPy promises that its numbers never change.
+    order = np.random.RandomState(0).permutation(len(data.y))
+    return [take(data, rows) for rows in np.split(order, np.cumsum(sizes))]
+
+
+def read_idx(path: Path, rank: int) -> np.ndarray:
+    """The uint8 array with `rank` axes of a gzipped IDX file, MNIST's format.
+
+    Raises InputError if the gzip is damaged, or the header and the data disagree.
+    """
+    try:
+        with gzip.open(path) as stream:
+            magic = stream.read(4)
+            if magic != bytes((0, 0, 8, rank)):  # 8: unsigned bytes
+                raise InputError(f"{path} is not an IDX file of bytes with {rank} axes")
+            shape = struct.unpack(f">{rank}I", stream.read(4 * rank))
+            content = stream.read()
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise InputError(f"{path} is not a whole gzip file: {error}") from error
+    if len(content) != (size := math.prod(shape)):
+        raise InputError(f"{path} holds {len(content)} values; its header says {size}")
+    return np.frombuffer(bytearray(content), np.uint8).reshape(shape)
+
+
+def read_npz(path: Path) -> ImageData:
+    """A user's data set: an `.npz` file with `x` and `y`, and `x_test` and `y_test` if it has them.
+
+    x: images [n, h, w] or [n, h, w, c], integers in 0..255 or floats in [0, 1], or a table
+    [n, features] of any finite numbers; y: integers [n] in 0..k-1. A fixed permutation is cut into
+    80 % for training, 10 % for validation and 10 % for test; with a test set of its own, 90 % and
+    10 %. Raises InputError, naming the file, for anything else.
+    """
+    try:
+        arrays = open_npz(path)
+        whole = clean(arrays, "x", "y")
+        tenth = len(whole.y) // 10
+        if tenth == 0:
+            raise InputError(f"needs at least 10 examples to split; got {len(whole.y)}")
+        if "x_test" in arrays or "y_test" in arrays:
+            test = clean(arrays, "x_test", "y_test")
+            validation, train = split(whole, tenth)
+        else:
+            test, validation, train = split(whole, tenth, tenth)
+        classes = count_classes(whole, train, test)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return ImageData(path.stem, train, validation, test, tuple(map(str, range(classes))))
+
+
+def open_npz(path: Path) -> dict[str, np.ndarray]:
+    """Those of the arrays x, y, x_test and y_test that an `.npz` file holds; nothing is unpickled."""
+    if not path.is_file():
+        raise InputError(f"no such file; give the path of an .npz file, or {', '.join(NAMED)}")
+    if not zipfile.is_zipfile(path):
+        raise InputError("not an .npz file, or a damaged one; write it with numpy.savez")
+    key = "the list of arrays"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {}
+            for key in {"x", "y", "x_test", "y_test"}.intersection(archive.files):
+                arrays[key] = np.asarray(archive[key])
+            return arrays
+    except Exception as error:  # a hostile zip raises nearly anything: zlib.error, KeyError, ...
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"cannot read {key}: {why}") from error
+
+
+def clean(arrays: dict[str, np.ndarray], x_key: str, y_key: str) -> Batch:
+    """The arrays under two keys as checked inputs and labels of one length."""
+    if missing := [key for key in (x_key, y_key) if key not in arrays]:
+        raise InputError(f"has no array {' and no '.join(missing)}; name the arrays x and y")
+    x, y = arrays[x_key], arrays[y_key]
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise InputError(f"{y_key} must be integers [n]; got {y.dtype} {list(y.shape)}")
+    if x.ndim not in (2, 3, 4) or x.dtype.kind not in "iuf":
+        wanted = "numbers [n, features], [n, h, w] or [n, h, w, c]"
+        raise InputError(f"{x_key} must be {wanted}; got {x.dtype} {list(x.shape)}")
+    if len(x) != len(y):
+        raise InputError(f"{x_key} has {len(x)} examples but {y_key} has {len(y)}")
+    if x.size == 0:
+        raise InputError(f"{x_key} is empty: its shape is {list(x.shape)}")
+    if y.min() < 0 or y.max() >= 2**31:
+        raise InputError(f"{y_key} must hold labels 0..k-1; got {y.min()} to {y.max()}")
+    values = to_table(x, x_key) if x.ndim == 2 else to_pixels(x, x_key)
+    return Batch(values, y.astype(np.int32))
+
+
+def to_table(x: np.ndarray, key: str) -> np.ndarray:
+    """Any finite numbers as float32."""
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
+    if not np.isfinite(x).all():
+        raise InputError(f"{key} holds NaN, infinity or a value too large for float32")
+    return x
+
+
+def to_pixels(x: np.ndarray, key: str) -> np.ndarray:
+    """Images [n, h, w, c] as uint8 if they are integers in 0..255, as float32 if floats in [0, 1]."""
+    dtype, top = (np.float32, 1) if x.dtype.kind == "f" else (np.uint8, 255)
+    if np.isnan(x).any():
+        raise InputError(f"{key} holds NaN")
+    low, high = x.min(), x.max()
+    if low < 0 or high > top:
+        accepted = "scale float images to 0..1, or give integers in 0..255"
+        raise InputError(f"{key} holds pixels from {low:g} to {high:g}; {accepted}")
+    return x.astype(dtype).reshape(*x.shape[:3], -1)
+
+
+def count_classes(whole: Batch, train: Batch, test: Batch) -> int:
+    """k, given that the labels are 0..k-1, k >= 2, every class is in `train`, and `test` is alike."""
+    present = np.unique(whole.y)
+    k = int(present[-1]) + 1
+    if len(present) < k:
+        gap = int(np.argmax(present != np.arange(len(present))))
+        raise InputError(f"labels must be 0..k-1, all used; y goes up to {k - 1} without {gap}")
+    if k == 1:
+        raise InputError("y holds one class only; a classifier needs at least two")
+    if len(unseen := np.setdiff1d(present, train.y)):
+        raise InputError(f"class {unseen[0]} has no training example after the split; add some")
+    if (top := test.y.max()) >= k:
+        raise InputError(f"y_test holds the label {top}; those of y are 0..{k - 1}")
+    if (train.x.dtype, train.x.shape[1:]) != (test.x.dtype, test.x.shape[1:]):
+        wanted, given = (f"{x.dtype} {list(x.shape[1:])}" for x in (train.x, test.x))
+        raise InputError(f"x_test must hold {wanted} examples like x; got {given}")
+    return k

@@ -1,0 +1,89 @@
+"""Epochs without replacement, drawn inside the compiled loop from a data set on the device.
+
+A sort of the whole index would cost more than the training step, and under `vmap` a `cond` that
+sorts once an epoch becomes a sort in every step. So an epoch's order is a keyed bijection of
+`0..n-1` evaluated only at the positions that the batch needs: the swap-or-not shuffle.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dljax.errors import InputError
+from dljax.typing import Array, Batch, Key, PyTree
+
+ROUNDS = 24
+
+
+class Position(NamedTuple):
+    """Where a stream stands: its key and the number of batches drawn."""
+
+    key: Key
+    drawn: Array
+
+
+class Stream(NamedTuple):
+    """`init(key) -> position` and `next(position) -> (position, batch)`, both pure."""
+
+    init: Callable[[Key], PyTree]
+    next: Callable[[PyTree], tuple[PyTree, Batch]]
+
+
+def mix(bits: Array) -> Array:
+    """The 32-bit avalanche `lowbias32`: every input bit flips every output bit half of the time.
+
+    C. Wellons, "Prospecting for Hash Functions", 2018.
+    """
+    bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
+    bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)
+    return bits ^ (bits >> 16)
+
+
+def permute(key: Key, position: Array, n: int) -> Array:
+    """The image of `position` (integers in `0..n-1`, any shape) under a permutation drawn by `key`.
+
+    Round r pairs `x` with `(K_r - x) mod n` and swaps the pair on one hashed bit of its larger
+    member, so every round is a bijection of any `n`. Hoang, Morris and Rogaway 2012.
+    """
+    subkeys = jax.random.bits(key, (ROUNDS, 2), jnp.uint32)
+    size = jnp.uint32(n)
+    x = position.astype(jnp.uint32)
+    for r in range(ROUNDS):
+        offset = subkeys[r, 0] % size
+        partner = jnp.where(offset >= x, offset - x, offset + size - x)
+        swap = mix(jnp.maximum(x, partner) ^ subkeys[r, 1]) >> 31
+        x = jnp.where(swap == 1, partner, x)
+    return x.astype(jnp.int32)
+
+
+def epochs(data: PyTree, batch: int) -> Stream:
+    """Batches of `batch` examples, each example at most once an epoch, in a new order every epoch.
+
+    data: a pytree of arrays with one leading axis n; `n mod batch` examples, others each epoch,
+    are left out so that shapes stay fixed. uint8 arrays are images and come out as float32 in [0, 1].
+    Raises InputError if `batch` is not in 1..n.
+    """
+    data = jax.tree.map(jnp.asarray, data)
+    n = len(jax.tree.leaves(data)[0])
+    if not 1 <= batch <= n:
+        raise InputError(f"batch must be from 1 to the {n} training examples; got {batch}")
+    per_epoch = n // batch
+
+    def init(key: Key) -> Position:
+        return Position(key, jnp.int32(0))
+
+    def draw(position: Position) -> tuple[Position, Batch]:
+        epoch, index = position.drawn // per_epoch, position.drawn % per_epoch
+        wanted = index * batch + jnp.arange(batch)
+        rows = permute(jax.random.fold_in(position.key, epoch), wanted, n)
+        taken = jax.tree.map(lambda leaf: unit_scale(leaf[rows]), data)
+        return Position(position.key, position.drawn + 1), taken
+
+    return Stream(init, draw)
+
+
+def unit_scale(x: Array) -> Array:
+    """uint8 in 0..255 to float32 in [0, 1]; anything else as it is."""
+    return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x

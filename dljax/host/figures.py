@@ -1,0 +1,127 @@
+"""Figures that a person would rather look at than read. Each draws from arrays and saves a PNG."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from dljax.host.log import Record
+
+COLORS = ("#1f5fa8", "#d1603d", "#3d8f5f", "#8a5aa8", "#b8902f", "#5f6b73")
+INK = "#24292e"
+
+
+def panels(
+    columns: int, rows: int = 1, size: tuple[float, float] = (4.2, 3.2)
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `rows x columns` panels in the house style, and its axes in reading order."""
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
+    axes = list(np.asarray(figure.subplots(rows, columns, squeeze=False)).flat)
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8, colors=INK)
+    return figure, axes
+
+
+def save(figure: Figure, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def spread(ax: Axes, x: Sequence[float], values: np.ndarray, label: str, color: str) -> None:
+    """The mean over members of values [T, N], and a band from their least to their greatest."""
+    ax.plot(x, values.mean(1), color=color, lw=1.6, label=label)
+    ax.fill_between(x, values.min(1), values.max(1), color=color, alpha=0.2, lw=0)
+
+
+def curve(records: list[Record], name: str) -> tuple[list[int], np.ndarray]:
+    """The steps at which a metric was logged, and its values [T, N]."""
+    rows = [record for record in records if name in record]
+    return [row["step"] for row in rows], np.array([row[name] for row in rows])
+
+
+def learning_curves(path: Path, records: list[Record], names: Sequence[str], title: str) -> Path:
+    """One panel a metric, training beside validation, with the spread over seeds."""
+    figure, axes = panels(len(names))
+    for ax, name in zip(axes, names, strict=True):
+        for split, color in (("train", COLORS[0]), ("validation", COLORS[1])):
+            steps, values = curve(records, f"{split}/{name}")
+            if steps:
+                spread(ax, steps, values, split, color)
+        if name == "loss":
+            ax.set_yscale("log")
+        ax.set_xlabel("step")
+        ax.set_ylabel(name)
+        ax.legend(frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=10)
+    return save(figure, path)
+
+
+def confusion(path: Path, labels: np.ndarray, guesses: np.ndarray, classes: Sequence[str]) -> Path:
+    """Share of each true class (rows) given each guess (columns), in per cent, over all seeds.
+
+    labels [n], guesses [N, n]. The diagonal is left pale, so that the mistakes show.
+    """
+    k = len(classes)
+    counts = np.zeros((k, k))
+    np.add.at(counts, (np.broadcast_to(labels, guesses.shape), guesses), 1)
+    share = 100 * counts / counts.sum(1, keepdims=True).clip(1)
+    mistakes = share * (1 - np.eye(k))
+    figure, (ax,) = panels(1, size=(0.55 * k + 2.2, 0.5 * k + 1.6))
+    ax.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1.0, mistakes.max()) * 1.3)
+    for row, column in np.argwhere(share >= 0.05):
+        ax.text(column, row, f"{share[row, column]:.1f}", ha="center", va="center", fontsize=7)
+    turned = {"rotation": 45, "ha": "right"} if max(map(len, classes)) > 2 else {}
+    ax.set_xticks(range(k), classes, **turned)
+    ax.set_yticks(range(k), classes)
+    ax.set_xlabel("guess")
+    ax.set_ylabel("truth")
+    ax.set_title(f"guesses for each class, % ({len(guesses)} seeds)", fontsize=10)
+    return save(figure, path)
+
+
+def worst(
+    path: Path, x: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
+) -> Path:
+    """The images whose true class gets the least probability on average over seeds.
+
+    x [n, h, w, c], labels [n], probabilities [N, n, K].
+    """
+    mean = probabilities.mean(0)
+    of_truth = mean[np.arange(len(labels)), labels]
+    figure, axes = panels(8, 3, size=(1.25, 1.5))
+    for ax, i in zip(axes, np.argsort(of_truth)[:24], strict=False):
+        picture(ax, x[i])
+        truth, guess = classes[labels[i]], classes[mean[i].argmax()]
+        ax.set_title(f"{truth}, not {guess}\n{100 * mean[i].max():.0f} %", fontsize=7)
+    for ax in axes:
+        ax.axis("off")
+    figure.suptitle("the worst mistakes: truth, guess and its probability", fontsize=10)
+    return save(figure, path)
+
+
+def filters(path: Path, kernel: np.ndarray) -> Path:
+    """First-layer filters, kernel [h, w, c, n], on one scale: blue below zero, red above."""
+    count = kernel.shape[-1]
+    columns = min(8, count)
+    figure, axes = panels(columns, -(-count // columns), size=(0.8, 0.8))
+    limit = np.abs(kernel).max()
+    for ax in axes:
+        ax.axis("off")
+    for ax, each in zip(axes, np.moveaxis(kernel, -1, 0), strict=False):
+        ax.imshow(each.mean(-1), cmap="RdBu_r", vmin=-limit, vmax=limit)
+    figure.suptitle("first-layer filters of the first seed", fontsize=10)
+    return save(figure, path)
+
+
+def picture(ax: Axes, image: np.ndarray) -> None:
+    """An image [h, w, c]: grey for one channel, colour for three."""
+    ax.imshow(image.squeeze(), cmap="gray_r" if image.shape[-1] == 1 else None)
+
+
+def whole_numbers(ax: Axes) -> None:
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,0 +1,63 @@
+"""The five optimisers of the syllabus (S11) by name, with decoupled weight decay and a schedule."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dljax.errors import InputError, unknown
+from dljax.typing import Array, PyTree
+
+OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
+    "sgd": lambda: optax.trace(0.9),
+    "adam": optax.scale_by_adam,
+    "adadelta": optax.scale_by_adadelta,
+    "adagrad": optax.scale_by_rss,
+    "rmsprop": optax.scale_by_rms,
+}
+
+SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
+    "constant": lambda steps: optax.constant_schedule(1.0),
+    "linear": lambda steps: optax.linear_schedule(1.0, 0.0, steps),
+    "cosine": lambda steps: optax.cosine_decay_schedule(1.0, steps),
+    "warmup-cosine": lambda steps: optax.warmup_cosine_decay_schedule(
+        0.0, 1.0, max(1, steps // 10), max(2, steps)
+    ),
+}
+"""From the number of steps of a run to the rate's factor, at most 1, at each step."""
+
+
+def optimizer(
+    name: str,
+    rate: float | Array,
+    *,
+    steps: int = 1,
+    schedule: str = "constant",
+    weight_decay: float = 0.0,
+) -> optax.GradientTransformation:
+    """`params <- params - rate * factor(t) * (direction(grads) + weight_decay * params)`.
+
+    `rate` may be a traced array, as under `sweep`. Only matrices and kernels decay (Loshchilov and
+    Hutter 2019). Raises InputError for an unknown name, and for a rate or decay that is not positive.
+    """
+    if name not in OPTIMIZERS:
+        raise unknown("optimizer", name, OPTIMIZERS)
+    if schedule not in SCHEDULES:
+        raise unknown("schedule", schedule, SCHEDULES)
+    if isinstance(rate, int | float) and not 0 < rate < float("inf"):
+        raise InputError(f"rate must be a positive number; got {rate}")
+    if not 0 <= weight_decay < float("inf"):
+        raise InputError(f"weight_decay must be zero or positive; got {weight_decay}")
+    factor = SCHEDULES[schedule](steps)
+    decay = [optax.add_decayed_weights(weight_decay, mask=is_matrix)] if weight_decay else []
+    return optax.chain(
+        OPTIMIZERS[name](),
+        *decay,
+        optax.scale_by_schedule(lambda step: -rate * factor(step)),
+    )
+
+
+def is_matrix(params: PyTree) -> PyTree:
+    """True at leaves of rank 2 or more: kernels, and not biases or scales."""
+    return jax.tree.map(lambda leaf: jnp.ndim(leaf) > 1, params)

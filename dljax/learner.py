@@ -1,0 +1,127 @@
+"""The contract: a learner is a pair of pure functions, `(init, step)`.
+
+Whatever is written so can be compiled whole (`advance`), run for many seeds and hyperparameters at
+once (`sweep`), sharded, checkpointed and resumed to the bit (`dljax.host`). No I/O here.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dljax.typing import Array, Batch, Key, Metrics, PyTree
+
+
+class Learner(NamedTuple):
+    """`init(key) -> state` and `step(key, state) -> (state, metrics)`.
+
+    The state is a pytree of arrays and nothing else; networks, optimisers, data sets and
+    environments are closed over. Metrics are scalars.
+    """
+
+    init: Callable[[Key], PyTree]
+    step: Callable[[Key, PyTree], tuple[PyTree, Metrics]]
+
+
+class Fit(NamedTuple):
+    """What gradient descent carries."""
+
+    params: PyTree
+    extra: PyTree  # learnt without a gradient: batch statistics, target network, average
+    opt: PyTree
+
+
+Objective = Callable[[PyTree, PyTree, Batch, Key], tuple[Array, tuple[PyTree, Metrics]]]
+"""`(params, extra, batch, key) -> loss, (extra, metrics)`."""
+
+
+def gradient_step(
+    objective: Objective, tx: optax.GradientTransformation
+) -> Callable[[Key, Fit, Any], tuple[Fit, Metrics]]:
+    """One descent step: `params <- params + tx(dJ/dparams)`, with J the objective on the batch.
+
+    The metrics are the objective's own, `loss` and the global norm of the gradient, `grad_norm`.
+    """
+
+    def step(key: Key, fit: Fit, batch: Any) -> tuple[Fit, Metrics]:
+        value_and_grad = jax.value_and_grad(objective, has_aux=True)
+        (loss, (extra, metrics)), grads = value_and_grad(fit.params, fit.extra, batch, key)
+        updates, opt = tx.update(grads, fit.opt, fit.params)
+        params = optax.apply_updates(fit.params, updates)
+        norm = optax.tree.norm(grads)
+        return Fit(params, extra, opt), {"loss": loss, "grad_norm": norm, **metrics}
+
+    return step
+
+
+class Run(NamedTuple):
+    """All that a run needs to go on, and so what a checkpoint holds."""
+
+    key: Key
+    step: Array  # steps done, int32
+    state: PyTree
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def start(learner: Learner, key: Key) -> Run:
+    """A run at step 0. Its initialisation and its steps draw from separate children of `key`."""
+    k_init, k_steps = jax.random.split(key)
+    return Run(k_steps, jnp.int32(0), learner.init(k_init))
+
+
+def take_step(learner: Learner, run: Run) -> tuple[Run, Metrics]:
+    """One step: step `i` draws from `fold_in(key, i)`, however the run is cut into chunks."""
+    state, metrics = learner.step(jax.random.fold_in(run.key, run.step), run.state)
+    return Run(run.key, run.step + 1, state), metrics
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def advance(learner: Learner, run: Run, steps: int) -> tuple[Run, Metrics]:
+    """`steps` steps in one compiled loop; each metric comes back as `[steps, ...]`.
+
+    Chunks of any sizes compose to the same bits, but only through `advance`: a Python loop of
+    jitted steps rounds differently.
+    """
+    return jax.lax.scan(lambda run, _: take_step(learner, run), run, None, length=steps)
+
+
+class Member(NamedTuple):
+    """One member of a sweep: its hyperparameters and its own run."""
+
+    hparams: PyTree
+    run: Run
+
+
+def sweep(make: Callable[[Any], Learner], hparams: PyTree, seeds: Array) -> Learner:
+    """`N` runs as one learner: member `i` is `start(make(hparams[i]), fold_in(key, seeds[i]))`.
+
+    hparams: a pytree of arrays `[N, ...]`, or `None` where the members differ in their seed only;
+    seeds: integers `[N]`. The state is a `Member` whose leaves lead with `N`, so a sweep is
+    checkpointed, resumed and sharded like anything else. Every metric becomes `[N]`.
+    """
+
+    def init(key: Key) -> Member:
+        def one(hparams: PyTree, seed: Array) -> Member:
+            return Member(hparams, start(make(hparams), jax.random.fold_in(key, seed)))
+
+        return jax.vmap(one)(hparams, jnp.asarray(seeds))
+
+    def step(key: Key, state: Member) -> tuple[Member, Metrics]:
+        del key  # each member goes on from its own, so that it equals the run made alone
+
+        def one(member: Member) -> tuple[Member, Metrics]:
+            run, metrics = take_step(make(member.hparams), member.run)
+            return Member(member.hparams, run), metrics
+
+        return jax.vmap(one)(state)
+
+    return Learner(init, step)
+
+
+def grid(**axes: Any) -> dict[str, Array]:
+    """The product of the named 1-D arrays, flattened: each comes back as `[N]`, the last fastest."""
+    arrays = jnp.meshgrid(*map(jnp.asarray, axes.values()), indexing="ij")
+    return {name: array.reshape(-1) for name, array in zip(axes, arrays, strict=True)}

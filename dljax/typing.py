@@ -1,0 +1,17 @@
+"""The types that cross floors: keys, arrays, trees of arrays, and batches."""
+
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+Key = jax.Array  # a scalar typed key, from jax.random.key
+PyTree = Any  # a tree of arrays
+Metrics = dict[str, jax.Array]  # scalars, by name
+
+
+class Batch(NamedTuple):
+    """Inputs and targets whose leading axis is the example: x [B, ...], y [B, ...]."""
+
+    x: Any
+    y: Any

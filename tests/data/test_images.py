@@ -1,0 +1,279 @@
+"""Data sets by name and by path: their splits, and one clear line for every kind of bad input."""
+
+import gzip
+import hashlib
+import os
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from dljax.data import load
+from dljax.data.images import CLOTHES, read_idx
+from dljax.errors import InputError
+
+needs_files = pytest.mark.skipif(
+    not os.path.isdir(os.path.join(os.environ.get("DLJAX_DATA", ""), "mnist")),
+    reason="needs the real files: set DLJAX_DATA to a folder that holds mnist/ and fashion_mnist/",
+)
+
+
+def refusal(read, *arguments):
+    with pytest.raises(InputError) as caught:
+        read(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def save(tmp_path, **arrays):
+    path = tmp_path / "mine.npz"
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def images(n=40, shape=(4, 5), classes=2):
+    """uint8 images whose every pixel is the example's number, and labels in turn."""
+    x = np.broadcast_to(np.arange(n, dtype=np.uint8).reshape(n, *[1] * len(shape)), (n, *shape))
+    return x, np.arange(n) % classes
+
+
+def parts(data):
+    return data.train, data.validation, data.test
+
+
+def assert_canonical(data):
+    for part in parts(data):
+        assert part.x.dtype in (np.uint8, np.float32) and part.y.dtype == np.int32
+        assert len(part.x) == len(part.y) > 0
+    assert set(data.train.y) == set(range(len(data.classes)))
+
+
+def test_digits_are_scikit_learns_in_fixed_parts():
+    from sklearn.datasets import load_digits
+
+    data = load("digits")
+    assert_canonical(data)
+    assert [part.x.shape for part in parts(data)] == [(n, 8, 8, 1) for n in (1257, 180, 360)]
+    assert data.classes == tuple("0123456789")
+
+    def rows(x, y):
+        return sorted(map(tuple, np.c_[x.reshape(-1, 64), y].tolist()))
+
+    mine = [np.concatenate([getattr(part, field) for part in parts(data)]) for field in "xy"]
+    x, y = load_digits(return_X_y=True)
+    assert rows(mine[0] * 16, mine[1]) == rows(x, y)
+    again = load("digits")
+    assert all(np.array_equal(a, b) for a, b in zip(data.test, again.test, strict=True))
+
+
+def test_the_digits_split_never_changes():
+    # Published scores are on this split: a new hash means that they no longer stand.
+    digest = hashlib.sha256(load("digits").test.y.tobytes()).hexdigest()
+    assert digest.startswith("90b64c9407bb9336")
+
+
+@needs_files
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_the_mnists(name):
+    data = load(name)
+    assert_canonical(data)
+    assert [part.x.shape for part in parts(data)] == [
+        (n, 28, 28, 1) for n in (55_000, 5_000, 10_000)
+    ]
+    counts = np.bincount(np.concatenate([data.train.y, data.validation.y]))
+    if name == "mnist":  # the class counts of LeCun's training set
+        assert counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+        assert data.train.y[:5].tolist() == [5, 0, 4, 1, 9]
+    else:
+        assert counts.tolist() == [6000] * 10
+        assert data.classes == CLOTHES and CLOTHES[data.train.y[0]] == "Ankle boot"
+
+
+@needs_files
+def test_the_validation_part_is_the_training_files_end():
+    whole = read_idx_of("mnist/train-images-idx3-ubyte.gz", 3)
+    data = load("mnist")
+    assert np.array_equal(data.train.x[..., 0], whole[:55_000])
+    assert np.array_equal(data.validation.x[..., 0], whole[55_000:])
+
+
+def read_idx_of(name, rank):
+    """An oracle for `read_idx`: skip the header, take the rest."""
+    with gzip.open(os.path.join(os.environ["DLJAX_DATA"], name)) as stream:
+        values = np.frombuffer(stream.read(), np.uint8)[4 + 4 * rank :]
+    return values.reshape(-1, 28, 28) if rank == 3 else values
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3)])
+def test_a_users_images_are_cut_in_three_without_loss(tmp_path, shape):
+    x, y = images(40, shape)
+    data = load(save(tmp_path, x=x, y=y))
+    assert_canonical(data)
+    assert [len(part.y) for part in parts(data)] == [32, 4, 4]
+    assert data.train.x.shape[1:] == (*shape, 1)[:3] and data.train.x.dtype == np.uint8
+    numbers = np.concatenate([part.x[:, 0, 0, 0] for part in parts(data)])
+    labels = np.concatenate([part.y for part in parts(data)])
+    assert sorted(numbers) == list(range(40))
+    assert np.array_equal(labels, numbers % 2)
+    assert data.classes == ("0", "1") and data.name == "mine"
+
+
+def test_a_users_own_test_set_is_kept_whole(tmp_path):
+    x, y = images(40)
+    data = load(save(tmp_path, x=x[:30], y=y[:30], x_test=x[30:], y_test=y[30:]))
+    assert [len(part.y) for part in parts(data)] == [27, 3, 10]
+    assert np.array_equal(data.test.x[..., 0], x[30:])
+
+
+def test_a_table_stays_a_table_of_any_finite_numbers(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 3)) * 1e6
+    data = load(save(tmp_path, x=x, y=np.arange(40) % 2))
+    assert_canonical(data)
+    assert data.train.x.shape == (32, 3) and data.train.x.dtype == np.float32
+    assert np.array_equal(
+        np.sort(x.astype(np.float32), 0),
+        np.sort(np.concatenate([part.x for part in parts(data)]), 0),
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, ">f4", np.int64, ">u2"])
+def test_images_of_other_number_types_are_converted(tmp_path, dtype):
+    x, y = images(40)
+    floats = np.dtype(dtype).kind == "f"
+    data = load(save(tmp_path, x=(x / 64 if floats else x).astype(dtype), y=y))
+    assert data.train.x.dtype == (np.float32 if floats else np.uint8)
+    assert data.train.x.max() == (39 / 64 if floats else 39)
+
+
+X, Y = images()
+FLOATS = X / np.float32(64)
+TABLE = FLOATS[:, 0]
+
+
+def changed(array, value, dtype=None):
+    array = array.astype(dtype or array.dtype)
+    array.reshape(-1)[7] = value
+    return array
+
+
+BAD = {
+    "no y": ({"x": X}, "no array y"),
+    "no x": ({"y": Y}, "no array x"),
+    "neither": ({"images": X, "labels": Y}, "no array x and no y"),
+    "pickled x": ({"x": X.astype(object), "y": Y}, "cannot read x"),
+    "pickled y": ({"x": X, "y": np.array([{}] * 40, object)}, "cannot read y"),
+    "strings for x": ({"x": TABLE.astype(str), "y": Y}, "x must be numbers"),
+    "strings for y": ({"x": X, "y": Y.astype(str)}, "y must be integers"),
+    "complex": ({"x": FLOATS + 1j, "y": Y}, "complex64"),
+    "dates": ({"x": TABLE.astype("datetime64[s]"), "y": Y}, "datetime64"),
+    "records": ({"x": np.zeros((40, 2), "i4,f4"), "y": Y}, "x must be numbers"),
+    "NaN pixel": ({"x": changed(FLOATS, np.nan), "y": Y}, "NaN"),
+    "infinite pixel": ({"x": changed(FLOATS, np.inf), "y": Y}, "inf"),
+    "NaN in a table": ({"x": changed(TABLE, np.nan), "y": Y}, "NaN"),
+    "infinity in a table": ({"x": changed(TABLE, -np.inf), "y": Y}, "infinity"),
+    "too large for float32": ({"x": changed(TABLE, 1e300, float), "y": Y}, "too large"),
+    "unscaled floats": ({"x": X.astype(np.float32), "y": Y}, "from 0 to 39; scale"),
+    "negative pixels": ({"x": changed(X, -3, int), "y": Y}, "from -3 to 39"),
+    "pixels over 255": ({"x": changed(X, 256, int), "y": Y}, "to 256"),
+    "rank 1": ({"x": X[:, 0, 0], "y": Y}, "got uint8 [40]"),
+    "rank 5": ({"x": X[:, None, None], "y": Y}, "got uint8 [40, 1, 1, 4, 5]"),
+    "a number for x": ({"x": np.float32(1), "y": Y}, "got float32 []"),
+    "one-hot labels": ({"x": X, "y": np.eye(2, dtype=int)[Y]}, "got int64 [40, 2]"),
+    "float labels": ({"x": X, "y": Y.astype(float)}, "y must be integers [n]; got float64"),
+    "Boolean labels": ({"x": X, "y": Y == 1}, "got bool"),
+    "negative label": ({"x": X, "y": changed(Y, -1)}, "got -1 to 1"),
+    "huge label": ({"x": X, "y": changed(Y, 2**60)}, str(2**60)),
+    "unsigned huge label": ({"x": X, "y": changed(Y, 2**64 - 1, np.uint64)}, str(2**64 - 1)),
+    "gap in the labels": ({"x": X, "y": Y * 2}, "up to 2 without 1"),
+    "labels from 1": ({"x": X, "y": Y + 1}, "up to 2 without 0"),
+    "one class": ({"x": X, "y": Y * 0}, "one class"),
+    "lengths differ": ({"x": X, "y": Y[:-1]}, "x has 40 examples but y has 39"),
+    "too few": ({"x": X[:9], "y": Y[:9]}, "at least 10 examples"),
+    "none": ({"x": X[:0], "y": Y[:0]}, "empty"),
+    "no pixels": ({"x": X[:, :0], "y": Y}, "empty"),
+    "only x_test": ({"x": X, "y": Y, "x_test": X}, "no array y_test"),
+    "only y_test": ({"x": X, "y": Y, "y_test": Y}, "no array x_test"),
+    "empty test": ({"x": X, "y": Y, "x_test": X[:0], "y_test": Y[:0]}, "x_test is empty"),
+    "new test label": ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "y_test holds the label 2"),
+    "another test size": ({"x": X, "y": Y, "x_test": X[:, :3], "y_test": Y}, "got uint8 [3, 5, 1]"),
+    "another test type": ({"x": X, "y": Y, "x_test": FLOATS, "y_test": Y}, "got float32"),
+    # The second class has a single example, which the permutation of 40 puts into the test part.
+    "class outside training": ({"x": X, "y": (np.arange(40) == 22) + 0}, "no training example"),
+}
+
+
+@pytest.mark.parametrize("arrays, words", BAD.values(), ids=BAD.keys())
+def test_bad_arrays_are_refused_in_one_line(tmp_path, arrays, words):
+    path = save(tmp_path, **arrays)
+    message = refusal(load, path)
+    assert words in message and message.startswith(path)
+
+
+def test_files_that_are_no_npz_are_refused(tmp_path):
+    whole = save(tmp_path, x=X, y=Y)
+    content = open(whole, "rb").read()
+    np.save(tmp_path / "array.npy", X)
+    (tmp_path / "text.csv").write_text("1,2,3\n")
+    (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
+    (tmp_path / "nothing.npz").write_bytes(b"")
+    for name in ("array.npy", "text.csv", "cut.npz", "nothing.npz"):
+        assert "not an .npz file" in refusal(load, tmp_path / name), name
+    assert "no such file" in refusal(load, tmp_path / "absent.npz")
+    assert "no such file" in refusal(load, tmp_path)
+
+
+def test_a_flipped_byte_in_an_npz_is_noticed(tmp_path):
+    path = tmp_path / "packed.npz"
+    np.savez_compressed(path, x=np.random.default_rng(0).integers(0, 255, (40, 8, 8)), y=Y)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(content)
+    assert "cannot read x" in refusal(load, path)
+
+
+def test_a_zip_of_other_things_is_refused(tmp_path):
+    path = tmp_path / "other.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", b"not an array")
+        archive.writestr("y.npy", b"\x93NUMPY\x01\x00\xff\xff{")
+    assert str(path) in refusal(load, path)
+
+
+@pytest.mark.parametrize("name, near", [("minst", "mnist"), ("fashion-mnist", "fashion_mnist")])
+def test_an_unknown_name_suggests_the_nearest(name, near):
+    assert f"did you mean {near}" in refusal(load, name)
+
+
+def test_a_strange_name_is_told_all_that_is_known():
+    for name in ("imagenet", ""):
+        message = refusal(load, name)
+        assert "digits, fashion_mnist, mnist" in message and ".npz" in message
+
+
+def idx(path, values, *shape, magic=None):
+    header = (magic or bytes((0, 0, 8, len(shape)))) + struct.pack(f">{len(shape)}I", *shape)
+    path.write_bytes(gzip.compress(header + values))
+    return path
+
+
+def test_idx_gives_back_what_was_written(tmp_path):
+    values = bytes(range(24))
+    array = read_idx(idx(tmp_path / "idx.gz", values, 2, 3, 4), rank=3)
+    assert array.tolist() == np.arange(24).reshape(2, 3, 4).tolist()
+
+
+def test_bad_idx_files_are_refused(tmp_path):
+    path = tmp_path / "idx.gz"
+    assert "its header says 24" in refusal(read_idx, idx(path, bytes(23), 2, 3, 4), 3)
+    assert "its header says 24" in refusal(read_idx, idx(path, bytes(25), 2, 3, 4), 3)
+    huge = idx(path, b"", 2**32 - 1, 2**32 - 1, 9)
+    assert "holds 0 values" in refusal(read_idx, huge, 3)
+    assert "with 1 axes" in refusal(read_idx, idx(path, bytes(24), 2, 3, 4), 1)
+    floats = idx(path, bytes(24), 6, magic=bytes((0, 0, 13, 1)))
+    assert "not an IDX file of bytes" in refusal(read_idx, floats, 1)
+    whole = idx(path, os.urandom(1000), 1000).read_bytes()
+    for damaged in (whole[:500], whole[:12], b"", b"plain text", whole[:-8] + bytes(8)):
+        path.write_bytes(damaged)
+        assert str(path) in refusal(read_idx, path, 1)
+    assert "absent" in refusal(read_idx, tmp_path / "absent.gz", 1)

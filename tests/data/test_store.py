@@ -1,0 +1,191 @@
+"""Known files: found in order, checked against their hashes, and downloaded whole or not at all."""
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from dljax.data import fetch, store
+from dljax.data.registry import FILES, File
+from dljax.errors import InputError
+
+NAME, CONTENT = "set/file.gz", b"the right bytes"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """An empty data folder, a cache folder that does not exist yet, and a clean slate."""
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    (data / "set").mkdir(parents=True)
+    monkeypatch.setenv("DLJAX_DATA", str(data))
+    monkeypatch.setenv("DLJAX_CACHE", str(cache))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    store.check.cache_clear()
+    return data, cache
+
+
+@pytest.fixture
+def server():
+    """The address of a local server, and the answers it gives: path -> (status, headers, body)."""
+    answers = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, headers, body = answers.get(self.path, (404, {}, b"not found"))
+            self.send_response(status)
+            for name, value in {"Content-Length": len(body), **headers}.items():
+                self.send_header(name, str(value))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format, *args):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}/", answers
+        http.shutdown()
+        thread.join()
+
+
+def register(monkeypatch, *urls):
+    monkeypatch.setitem(FILES, NAME, File(SHA256, len(CONTENT), urls))
+
+
+def refusal(name=NAME):
+    with pytest.raises(InputError) as caught:
+        fetch(name)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def files_under(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_the_data_folder_comes_before_the_cache(folders, monkeypatch):
+    register(monkeypatch)
+    data, cache = folders
+    (cache / "set").mkdir(parents=True)
+    (cache / NAME).write_bytes(CONTENT)
+    assert fetch(NAME) == cache / NAME
+    (data / NAME).write_bytes(CONTENT)
+    assert fetch(NAME) == data / NAME
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_wrong_file_is_refused_with_both_hashes_and_left_alone(folders, monkeypatch, place):
+    register(monkeypatch)
+    path = folders[place] / NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"wrong")
+    message = refusal()
+    wrong = hashlib.sha256(b"wrong").hexdigest()
+    assert str(path) in message and SHA256 in message and wrong in message
+    assert path.read_bytes() == b"wrong"
+
+
+def test_a_file_is_hashed_once_a_process_and_again_when_it_changes(folders, monkeypatch):
+    register(monkeypatch)
+    path = folders[0] / NAME
+    path.write_bytes(CONTENT)
+    hashed = []
+    digest = store.digest
+    monkeypatch.setattr(store, "digest", lambda path: hashed.append(path) or digest(path))
+    assert fetch(NAME) == fetch(NAME) == path
+    assert hashed == [path]
+    path.write_bytes(CONTENT + b"!")
+    assert SHA256 in refusal()
+
+
+def test_a_download_lands_in_the_cache_and_is_used_from_there(folders, monkeypatch, server):
+    url, answers = server
+    register(monkeypatch, url)
+    answers["/file.gz"] = (200, {}, CONTENT)
+    assert fetch(NAME) == folders[1] / NAME
+    assert (folders[1] / NAME).read_bytes() == CONTENT
+    answers.clear()
+    assert fetch(NAME) == folders[1] / NAME
+    assert files_under(folders[1]) == ["set", NAME]
+
+
+def test_the_second_address_serves_when_the_first_fails(folders, monkeypatch, server):
+    url, answers = server
+    register(monkeypatch, url + "gone/", url + "mirror/other-name")
+    answers["/mirror/other-name"] = (200, {}, CONTENT)
+    assert fetch(NAME).read_bytes() == CONTENT
+
+
+def test_a_download_with_wrong_bytes_leaves_nothing(folders, monkeypatch, server):
+    url, answers = server
+    register(monkeypatch, url)
+    answers["/file.gz"] = (200, {}, b"wrong")
+    message = refusal()
+    assert SHA256 in message and hashlib.sha256(b"wrong").hexdigest() in message
+    assert url + "file.gz" in message
+    assert files_under(folders[1]) == ["set"]
+
+
+def test_a_download_cut_short_leaves_nothing(folders, monkeypatch, server):
+    url, answers = server
+    register(monkeypatch, url)
+    answers["/file.gz"] = (200, {"Content-Length": len(CONTENT) + 9}, CONTENT)
+    assert url + "file.gz" in refusal()
+    assert files_under(folders[1]) == ["set"]
+
+
+def test_an_interrupted_download_leaves_nothing(folders, monkeypatch):
+    class Interrupted:
+        def __init__(self, **options):
+            pass
+
+        def __call__(self, url, output_file, pooch):
+            with open(output_file, "wb") as stream:
+                stream.write(CONTENT[:5])
+            raise KeyboardInterrupt
+
+    register(monkeypatch, "http://127.0.0.1/")
+    monkeypatch.setattr(store.pooch, "HTTPDownloader", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(NAME)
+    assert files_under(folders[1]) == ["set"]
+
+
+def test_without_a_network_the_message_says_where_it_looked_and_what_to_do(folders, monkeypatch):
+    register(monkeypatch, "http://127.0.0.1:1/")  # nothing listens on port 1
+    message = refusal()
+    assert str(folders[0] / NAME) in message and str(folders[1] / NAME) in message
+    assert "http://127.0.0.1:1/file.gz" in message
+    assert "set DLJAX_DATA" in message
+
+
+def test_an_http_error_is_named_by_its_status(folders, monkeypatch, server):
+    register(monkeypatch, server[0])
+    assert "HTTP status 404" in refusal()
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    assert "mnist/train-images-idx3-ubyte.gz" in refusal("mnist/train-image-idx3-ubyte.gz")
+
+
+def test_a_data_folder_that_is_none_is_refused(folders, monkeypatch):
+    register(monkeypatch)
+    monkeypatch.setenv("DLJAX_DATA", str(folders[0] / "absent"))
+    assert "DLJAX_DATA" in refusal() and "absent" in refusal()
+
+
+def test_a_cache_folder_that_cannot_be_made_is_refused(folders, monkeypatch, tmp_path):
+    register(monkeypatch, "http://127.0.0.1:1/")
+    (tmp_path / "plain").write_bytes(b"")
+    monkeypatch.setenv("DLJAX_CACHE", str(tmp_path / "plain" / "cache"))
+    assert "DLJAX_CACHE" in refusal()
+
+
+def test_every_known_file_is_pinned_and_has_an_address():
+    for name, file in FILES.items():
+        assert len(file.sha256) == 64 and set(file.sha256) <= set("0123456789abcdef"), name
+        assert file.bytes > 0 and file.urls, name
+        assert not name.startswith("/") and ".." not in name.split("/"), name
