@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Bad input: the message is one line; the command line prints it alone and exits with status 2."""
+    """Bad input, said in one line; the command line prints it alone and exits with status 2."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

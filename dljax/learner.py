@@ -122,6 +122,6 @@ def sweep(make: Callable[[Any], Learner], hparams: PyTree, seeds: Array) -> Lear
 
 
 def grid(**axes: Any) -> dict[str, Array]:
-    """The product of the named 1-D arrays, flattened: each comes back as `[N]`, the last fastest."""
+    """The product of the named 1-D arrays, each flattened to `[N]`, the last varying fastest."""
     arrays = jnp.meshgrid(*map(jnp.asarray, axes.values()), indexing="ij")
     return {name: array.reshape(-1) for name, array in zip(axes, arrays, strict=True)}

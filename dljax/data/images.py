@@ -35,7 +35,7 @@ CLOTHES = (
 class ImageData:
     """A classification data set with fixed splits, as numpy arrays.
 
-    x: images [n, h, w, c], uint8 in 0..255 or float32 in [0, 1], or a table [n, features] of float32;
+    x: images [n, h, w, c], uint8 in 0..255 or float32 in [0, 1], or a float32 table [n, features];
     y: int32 [n] in 0..len(classes) - 1, every class among the training examples.
     """
 
@@ -57,7 +57,7 @@ def load(name_or_path: str | os.PathLike[str]) -> ImageData:
     if name in NAMED:
         return NAMED[name]()
     path = Path(name).expanduser()
-    if path.suffix or len(path.parts) > 1 or path.exists():
+    if path.suffix or len(path.parts) > 1 or path.is_file():
         return read_npz(path)
     raise unknown("data set", name, [*NAMED, "path/to/file.npz"])
 
@@ -155,7 +155,7 @@ def read_npz(path: Path) -> ImageData:
 
 
 def open_npz(path: Path) -> dict[str, np.ndarray]:
-    """Those of the arrays x, y, x_test and y_test that an `.npz` file holds; nothing is unpickled."""
+    """Those of the arrays x, y, x_test and y_test that the file holds; nothing is unpickled."""
     if not path.is_file():
         raise InputError(f"no such file; give the path of an .npz file, or {', '.join(NAMED)}")
     if not zipfile.is_zipfile(path):
@@ -164,8 +164,9 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {}
-            for key in {"x", "y", "x_test", "y_test"}.intersection(archive.files):
-                arrays[key] = np.asarray(archive[key])
+            for key in ("x", "y", "x_test", "y_test"):
+                if key in archive.files:
+                    arrays[key] = np.asarray(archive[key])
             return arrays
     except Exception as error:  # a hostile zip raises nearly anything: zlib.error, KeyError, ...
         why = " ".join(str(error).split()) or type(error).__name__
@@ -202,7 +203,7 @@ def to_table(x: np.ndarray, key: str) -> np.ndarray:
 
 
 def to_pixels(x: np.ndarray, key: str) -> np.ndarray:
-    """Images [n, h, w, c] as uint8 if they are integers in 0..255, as float32 if floats in [0, 1]."""
+    """Images [n, h, w, c]: integers in 0..255 as uint8, floats in [0, 1] as float32."""
     dtype, top = (np.float32, 1) if x.dtype.kind == "f" else (np.uint8, 255)
     if np.isnan(x).any():
         raise InputError(f"{key} holds NaN")
@@ -214,7 +215,7 @@ def to_pixels(x: np.ndarray, key: str) -> np.ndarray:
 
 
 def count_classes(whole: Batch, train: Batch, test: Batch) -> int:
-    """k, given that the labels are 0..k-1, k >= 2, every class is in `train`, and `test` is alike."""
+    """k >= 2, once sure that labels are 0..k-1, `train` has every class, and `test` is alike."""
     present = np.unique(whole.y)
     k = int(present[-1]) + 1
     if len(present) < k:

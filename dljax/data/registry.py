@@ -1,13 +1,15 @@
+# ruff: noqa: E501
 """The known files: what each must hash to, its size, and where the public may download it.
 
-To add one, add its line. An address that ends in `/` is a folder, and the file's own name is appended.
+To add one, add its line, however long: that keeps a name, its hash and its address together.
+An address that ends in `/` is a folder, and the file's own name is appended.
 """
 
 from typing import NamedTuple
 
 
 class File(NamedTuple):
-    """A pinned file: its SHA-256 in hexadecimal, its size in bytes, its addresses in order of trial."""
+    """A pinned file: SHA-256 in hexadecimal, size in bytes, addresses in the order of trial."""
 
     sha256: str
     bytes: int

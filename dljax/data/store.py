@@ -15,9 +15,9 @@ from dljax.errors import InputError, unknown
 def fetch(name: str) -> Path:
     """The local path of the known file `name`, such as "mnist/train-images-idx3-ubyte.gz".
 
-    Looked for in `$DLJAX_DATA`, then in the cache folder (`$DLJAX_CACHE`, or the system's own), then
-    downloaded into the cache. Raises InputError if the name is unknown, if the bytes do not hash to
-    the pinned SHA-256, or if the file is nowhere to be had.
+    Looked for in `$DLJAX_DATA`, then in the cache folder (`$DLJAX_CACHE`, or the system's own),
+    then downloaded into the cache. Raises InputError if the name is unknown, if the bytes do not
+    hash to the pinned SHA-256, or if the file is nowhere to be had.
     """
     if name not in FILES:
         raise unknown("data file", name, FILES)

@@ -62,7 +62,7 @@ def epochs(data: PyTree, batch: int) -> Stream:
     """Batches of `batch` examples, each example at most once an epoch, in a new order every epoch.
 
     data: a pytree of arrays with one leading axis n; `n mod batch` examples, others each epoch,
-    are left out so that shapes stay fixed. uint8 arrays are images and come out as float32 in [0, 1].
+    are left out so that shapes stay fixed. uint8 arrays are images, drawn as float32 in [0, 1].
     Raises InputError if `batch` is not in 1..n.
     """
     data = jax.tree.map(jnp.asarray, data)

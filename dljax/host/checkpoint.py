@@ -1,6 +1,6 @@
 """Checkpoints that survive kills, full disks and bad bits: Orbax arrays under a hashed manifest.
 
-A step is a folder named by its number. Orbax writes the arrays, a manifest with the SHA-256 of every
+A step is a folder named by its number. Orbax writes the arrays, a manifest with the SHA-256 of each
 file goes beside them, and one rename commits both; `restore` trusts nothing whose hash differs.
 One process writes to a folder at a time, and every array must be addressable from it.
 """
@@ -12,7 +12,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,8 @@ from dljax.errors import InputError
 from dljax.typing import PyTree
 
 MANIFEST = "manifest.jsonl"  # line 1: what was saved; line 2: the SHA-256 of line 1
-LEFTOVER = ".dljax-"  # a save that has not been committed, or a step half deleted
+LEFTOVER = ".dljax-"  # begins the name of a save not yet committed, and of a step being deleted
+NOT_NUMBERS = "OSUMm"  # NumPy's kinds: objects, bytes, strings, times
 
 
 class CheckpointError(OSError):
@@ -37,21 +38,7 @@ class Restored(NamedTuple):
     step: int
     tree: PyTree
     score: float | None
-    lost: tuple[str, ...]  # one line for each step preferred to this one, and why it cannot be used
-
-
-class _Damaged(Exception):
-    """A step cannot be used; the message says why."""
-
-
-class _Version(NamedTuple):
-    step: int
-    generation: int  # a step saved again gets a new folder: a rename cannot replace a full one
-    path: Path
-
-    @property
-    def committed(self) -> bool:
-        return (self.path / MANIFEST).is_file()
+    lost: tuple[str, ...]  # one line for each step preferred to this one, and why it is unusable
 
 
 def save(
@@ -59,24 +46,24 @@ def save(
 ) -> None:
     """Commit `tree` as `step`, replacing that step if it exists, then delete what is not kept.
 
-    Kept are the `keep` newest steps up to this one, the best by `score` (higher is better, NaN never),
-    and all later ones. Leaves: JAX and NumPy arrays, typed keys, Python numbers.
-    Raises `InputError` for a leaf that holds no numbers, and `CheckpointError` where the disk fails.
+    Kept are the `keep` newest steps up to this one, the best by `score` (higher is better, NaN
+    never), and all later ones. Leaves: JAX and NumPy arrays, typed keys, Python numbers.
+    Raises `InputError` for a leaf that holds no numbers, `CheckpointError` where the disk fails.
     """
     folder, step = Path(folder).absolute(), int(step)
     if step < 0 or keep < 1:
-        raise InputError(f"step={step}, keep={keep}: step must be at least 0, and keep at least 1")
-    packed = [_pack(path, leaf) for path, leaf in _named(tree).items()]
+        raise InputError(f"step={step}, keep={keep}: step must be at least 0, keep at least 1")
+    leaves = {path: _describe(path, leaf) for path, leaf in _named(tree).items()}
+    about = {"step": step, "score": None if score is None else float(score), "leaves": leaves}
     partial = folder / f"{LEFTOVER}{step}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _clean(folder)
         partial.mkdir()
-        _write_arrays(partial / "arrays", [array for _, array in packed])
-        about = {"step": step, "score": None if score is None else float(score)}
-        _write_manifest(partial, {**about, "leaves": [about for about, _ in packed]})
-        generation = max((v.generation + 1 for v in _versions(folder) if v.step == step), default=0)
-        partial.rename(folder / (f"{step}.{generation}" if generation else f"{step}"))
+        _write_arrays(partial / "arrays", [_to_numpy(leaf) for leaf in jax.tree.leaves(tree)])
+        _write_manifest(partial, about)
+        taken = [v.generation for v in _versions(folder) if v.step == step]
+        partial.rename(folder / (f"{step}.{max(taken) + 1}" if taken else f"{step}"))
         _fsync(folder)
     except Exception as error:  # TensorStore says "disk full" with a ValueError
         shutil.rmtree(partial, ignore_errors=True)
@@ -88,20 +75,20 @@ def restore(folder: Path, like: PyTree, *, best: bool = False) -> Restored:
     """The newest step that is whole, or the one with the best score, bit for bit as it was saved.
 
     `like` gives the structure, and each leaf's type and sharding (arrays or `ShapeDtypeStruct`s).
-    Raises `InputError` if no step is whole, or if a leaf's path, dtype or shape differs from `like`.
+    Raises `InputError` if no step is whole, or if a leaf's path, dtype or shape is not `like`'s.
     """
-    folder = Path(folder).absolute()
-    lost: list[str] = []
+    folder, lost = Path(folder).absolute(), []
     for version in _ranked(folder, best):
         try:
-            manifest = _verify(version.path)
-            _check(manifest["leaves"], like, version.path)
-            arrays = _read_arrays(version.path / "arrays", manifest["leaves"])
+            about = _verify(version.path)
+            _check(about["leaves"], like, version.path)
+            arrays = _read_arrays(version.path / "arrays", about["leaves"])
         except (_Damaged, OSError) as error:
             lost.append(f"step {version.step}: {_reason(error)}")
             continue
-        tree = _assemble(arrays, manifest["leaves"], like)
-        return Restored(version.step, tree, manifest["score"], tuple(lost))
+        leaves = [_from_numpy(arrays[path], leaf) for path, leaf in _named(like).items()]
+        tree = jax.tree.structure(like).unflatten(leaves)
+        return Restored(version.step, tree, about["score"], tuple(lost))
     found = "; ".join(lost) or (
         "no step has a score" if best and steps(folder) else "no step saved"
     )
@@ -110,7 +97,7 @@ def restore(folder: Path, like: PyTree, *, best: bool = False) -> Restored:
 
 def steps(folder: Path) -> list[int]:
     """The committed steps, ascending; their hashes are not checked."""
-    return sorted({v.step for v in _versions(Path(folder)) if v.committed})
+    return sorted({v.step for v in _versions(Path(folder)) if (v.path / MANIFEST).is_file()})
 
 
 # Leaves
@@ -118,52 +105,49 @@ def steps(folder: Path) -> list[int]:
 
 def _named(tree: PyTree) -> dict[str, Any]:
     """The leaves by their paths, in the tree's order."""
-    return {jax.tree_util.keystr(p): leaf for p, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path) or "(the whole)": leaf for path, leaf in leaves}
 
 
 def _is_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return hasattr(leaf, "dtype") and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def _type(path: str, leaf: Any) -> str:
+def _describe(path: str, leaf: Any) -> str:
     """As in `float32[3, 4]`; raises `InputError` if the leaf is not made of numbers."""
     array = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    if not _is_key(array) and array.dtype.kind in "OSUMm":
+    if not _is_key(array) and array.dtype.kind in NOT_NUMBERS:
         raise InputError(f"leaf {path} is a {type(leaf).__name__}; a checkpoint holds only numbers")
     return f"{array.dtype.name}{list(array.shape)}"
 
 
-def _pack(path: str, leaf: Any) -> tuple[dict[str, Any], np.ndarray]:
-    """What the manifest says of a leaf, and the numbers that Orbax stores."""
-    impl = str(jax.random.key_impl(leaf)) if _is_key(leaf) else None
-    about = {"path": path, "type": _type(path, leaf), "impl": impl}
-    array = np.asarray(leaf if impl is None else jax.random.key_data(leaf))
-    return {**about, "dtype": array.dtype.name, "shape": list(array.shape)}, array
+def _to_numpy(leaf: Any) -> np.ndarray:
+    """What Orbax stores; TensorStore lacks uint2 and uint4, which take a byte in NumPy anyway."""
+    array = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+    return array.astype(np.uint8) if array.dtype.name in ("uint2", "uint4") else array
 
 
-def _unpack(array: np.ndarray, about: dict[str, Any], like: Any) -> Any:
-    """A restored array as the kind of leaf that `like` is, on its devices."""
+def _from_numpy(array: np.ndarray | None, like: Any) -> Any:
+    """What Orbax stored (`None`: nothing) as the kind of leaf that `like` is, on its devices."""
     if not hasattr(like, "dtype"):
-        return array.item()
+        return np.asarray(array).item()
+    stored = jax.eval_shape(jax.random.key_data, like) if _is_key(like) else like
+    array = np.asarray([] if array is None else array).astype(stored.dtype, copy=False)
+    array = array.reshape(stored.shape)
     if isinstance(like, np.ndarray | np.generic):
         return array if isinstance(like, np.ndarray) else array[()]
-    leaf = array if about["impl"] is None else jax.random.wrap_key_data(array, impl=about["impl"])
     # An array that was free to move (uncommitted) stays so, or it could not meet one on a mesh.
     sharding = like.sharding if getattr(like, "committed", True) else None
-    return jax.device_put(leaf, sharding, may_alias=False)  # an alias could not be donated
+    if _is_key(like):
+        impl = jax.random.key_impl(jax.numpy.empty((), like.dtype))  # refuses a ShapeDtypeStruct
+        leaf = jax.random.wrap_key_data(jax.numpy.asarray(array), impl=impl)
+        return jax.device_put(leaf, sharding)
+    return jax.device_put(array, sharding, may_alias=False)  # an alias could not be donated
 
 
-def _assemble(arrays: list[np.ndarray], saved: list[dict[str, Any]], like: PyTree) -> PyTree:
-    """The tree of `like` from the saved leaves, found by path: ordered dicts may differ in order."""
-    by_path = {about["path"]: (array, about) for array, about in zip(arrays, saved, strict=True)}
-    leaves = [_unpack(*by_path[path], leaf) for path, leaf in _named(like).items()]
-    return jax.tree.structure(like).unflatten(leaves)
-
-
-def _check(saved: list[dict[str, Any]], like: PyTree, folder: Path) -> None:
+def _check(there: dict[str, str], like: PyTree, folder: Path) -> None:
     """Raise `InputError` for the first leaf that differs; Orbax would cast it in silence."""
-    there = {about["path"]: about["type"] for about in saved}
-    here = {path: _type(path, leaf) for path, leaf in _named(like).items()}
+    here = {path: _describe(path, leaf) for path, leaf in _named(like).items()}
     for path in {**here, **there}:
         old, new = there.get(path, "absent"), here.get(path, "absent")
         if old != new:
@@ -190,32 +174,34 @@ def _orbax() -> Iterator[tuple[Any, Any]]:
 
 
 def _write_arrays(folder: Path, arrays: list[np.ndarray]) -> None:
-    """Leaf `i` goes under the name `i`: a path may hold what a file's name may not."""
-    items = {str(i): _storable(a) for i, a in enumerate(arrays) if a.size}  # Orbax refuses empty
+    """Array `i` goes under the name `i`: a leaf's path may hold what a file's name may not."""
+    items = {str(i): array for i, array in enumerate(arrays) if array.size}  # Orbax refuses empty
     with _orbax() as (args, checkpointer):
         checkpointer.save(folder, args=args.PyTreeSave(items or {"none": np.zeros(1)}))
 
 
-def _storable(array: np.ndarray) -> np.ndarray:
-    """TensorStore has no uint2 or uint4; in NumPy both take a byte."""
-    return array.view(np.uint8) if array.dtype.name in ("uint2", "uint4") else array
-
-
-def _read_arrays(folder: Path, saved: list[dict[str, Any]]) -> list[np.ndarray]:
+def _read_arrays(folder: Path, paths: Iterable[str]) -> dict[str, Any]:
     with _orbax() as (args, checkpointer):
         try:
             items = checkpointer.restore(folder, args=args.PyTreeRestore())
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, OSError) as error:
             raise _Damaged(f"Orbax cannot read it ({_reason(error)})") from error
-    arrays = []
-    for i, about in enumerate(saved):
-        dtype = jax.numpy.dtype(about["dtype"])
-        array = items[str(i)] if str(i) in items else np.zeros(about["shape"], dtype)
-        arrays.append(np.asarray(array).view(dtype))
-    return arrays
+    return {path: items.get(str(i)) for i, path in enumerate(paths)}
 
 
 # Folders and manifests
+
+
+class _Damaged(Exception):
+    """A step cannot be used; the message says why."""
+
+
+class _Version(NamedTuple):
+    """One folder of a step, which gets a new one when it is saved again: `7`, `7.1`, `7.2`."""
+
+    step: int
+    generation: int
+    path: Path
 
 
 def _versions(folder: Path) -> list[_Version]:
@@ -244,50 +230,14 @@ def _score(folder: Path, unreadable: float) -> float:
     return -math.inf if score is None or math.isnan(score) else score
 
 
-def _write_manifest(path: Path, about: dict[str, Any]) -> None:
-    """Force the files to the disk and write their hashes beside them."""
-    files = {}
-    for file in sorted(path.rglob("*")):
-        _fsync(file)
-        if file.is_file():
-            files[file.relative_to(path).as_posix()] = [file.stat().st_size, _sha256(file)]
-    line = json.dumps({**about, "files": files})
-    (path / MANIFEST).write_text(f"{line}\n{hashlib.sha256(line.encode()).hexdigest()}\n")
-    _fsync(path / MANIFEST)
-    _fsync(path)
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    if not (path / MANIFEST).is_file():
-        raise _Damaged("it has no manifest")
-    line, _, digest = (path / MANIFEST).read_bytes().partition(b"\n")
-    if digest != hashlib.sha256(line).hexdigest().encode() + b"\n":
-        raise _Damaged("its manifest is garbled")
-    return json.loads(line)
-
-
-def _verify(path: Path) -> dict[str, Any]:
-    """The manifest of a step whose every file is as it was saved."""
-    manifest = _read_manifest(path)
-    for name, (size, sha256) in manifest["files"].items():
-        file = path / name
-        if not file.is_file():
-            raise _Damaged(f"{name} is missing")
-        if file.stat().st_size != size:
-            raise _Damaged(f"{name} has {file.stat().st_size} bytes instead of {size}")
-        if _sha256(file) != sha256:
-            raise _Damaged(f"{name} has changed since it was saved")
-    return manifest
-
-
 def _prune(folder: Path, step: int, keep: int) -> None:
     """Delete replaced versions, and committed steps that are neither recent, best nor later."""
-    current = {v.step: v for v in _versions(folder)}  # the last of each step
-    committed = [v for v in current.values() if v.committed]
+    current = {v.step: v for v in _versions(folder)}.values()  # the last version of each step
+    committed = [v for v in current if (v.path / MANIFEST).is_file()]
     best = max(committed, key=lambda v: (_score(v.path, unreadable=-math.inf), v.step))
     recent = [v for v in committed if v.step <= step][-keep:]
-    later = [v for v in current.values() if v.step > step or not v.committed]
-    for version in set(_versions(folder)).difference(recent, later, [best]):
+    spared = [v for v in current if v.step > step or v not in committed]
+    for version in set(_versions(folder)).difference(recent, spared, [best]):
         # Renamed first, so that a kill cannot leave half a step under a step's name.
         version.path.rename(folder / f"{LEFTOVER}{version.path.name}")
     _clean(folder)
@@ -298,9 +248,40 @@ def _clean(folder: Path) -> None:
         shutil.rmtree(path)
 
 
-def _sha256(file: Path) -> str:
+def _write_manifest(folder: Path, about: dict[str, Any]) -> None:
+    """Force the files to the disk, then write their sizes and hashes beside them."""
+    found = sorted(folder.rglob("*"))
+    files = {f.relative_to(folder).as_posix(): _fingerprint(f) for f in found if f.is_file()}
+    line = json.dumps({**about, "files": files})
+    manifest = folder / MANIFEST
+    manifest.write_text(f"{line}\n{hashlib.sha256(line.encode()).hexdigest()}\n")
+    for path in (*found, manifest, folder):
+        _fsync(path)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    if not (folder / MANIFEST).is_file():
+        raise _Damaged("it has no manifest")
+    line, _, digest = (folder / MANIFEST).read_bytes().partition(b"\n")
+    if digest != hashlib.sha256(line).hexdigest().encode() + b"\n":
+        raise _Damaged("its manifest is garbled")
+    return json.loads(line)
+
+
+def _verify(folder: Path) -> dict[str, Any]:
+    """The manifest of a step whose every file is as it was saved."""
+    about = _read_manifest(folder)
+    for name, fingerprint in about["files"].items():
+        if not (folder / name).is_file():
+            raise _Damaged(f"{name} is missing")
+        if _fingerprint(folder / name) != fingerprint:
+            raise _Damaged(f"{name} has changed since it was saved")
+    return about
+
+
+def _fingerprint(file: Path) -> list[int | str]:
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return [file.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest()]
 
 
 def _fsync(path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dljax.errors import InputError, unknown
@@ -58,7 +59,7 @@ class Result:
     systems: list[str]
     config: dict[str, Any]
     seeds: list[int]
-    metrics: dict[str, dict[str, Any]]
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
     targets: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -78,7 +79,9 @@ class Result:
         for name, metric in self.metrics.items():
             rows.append(f"{name:28} {metric['mean']:9.4f} {metric['sd']:8.4f}")
         for name, baseline in self.baselines.items():
-            rows.append(f"{name:28} {baseline['mean']:9.4f} {'':8}   {baseline['metric']}, baseline")
+            rows.append(
+                f"{name:28} {baseline['mean']:9.4f} {'':8}   {baseline['metric']}, baseline"
+            )
         for name, target in self.targets.items():
             verdict = "met" if target["met"] else "missed"
             rows.append(f"{name} target {target['value']:g} ({target['source']}): {verdict}")
@@ -104,7 +107,7 @@ def fingerprint(tree: PyTree) -> str:
     """SHA-256 over the leaves: equal for two states if and only if they are equal to the bit."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(tree):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         array = np.asarray(leaf)
         digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
@@ -138,11 +141,15 @@ def check_common(config: Common) -> None:
         raise InputError(f"--seed must be zero or positive and below 2^31; got {config.seed}")
 
 
+def seeds(config: Common) -> list[int]:
+    return list(range(config.seed, config.seed + config.seeds))
+
+
 def open_folder(name: str, config: Common) -> Path:
     """The run's folder, made or found, with its experiment and configuration on record.
 
-    Raises InputError if a common flag is wrong, or if the folder holds another experiment, a run that was not asked to be resumed, or a
-    run with another configuration, whose differing fields it names.
+    Raises InputError if a common flag is wrong, or if the folder holds another experiment, a run
+    that was not asked to be resumed, or one with another configuration, whose fields it names.
     """
     check_common(config)
     if config.resume and config.out is None:
@@ -199,7 +206,9 @@ def parse(presets: dict[str, C], argv: list[str], prog: str, description: str) -
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(type(default), default=default, prog=prog, args=argv, description=description)
+            return tyro.cli(
+                type(default), default=default, prog=prog, args=argv, description=description
+            )
     except SystemExit as end:
         if not end.code:
             raise
@@ -235,7 +244,8 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
     except KeyboardInterrupt:
         fail("stopped", 128 + signal.SIGINT)
     except OSError as error:
-        fail(f"error: {error.filename or ''} {error.strerror or error}; earlier checkpoints are kept", 1)
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"error: {where}{error.strerror or error}; earlier checkpoints are kept", 1)
 
 
 def fail(message: str, status: int) -> None:

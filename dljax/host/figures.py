@@ -92,15 +92,17 @@ def worst(
     x [n, h, w, c], labels [n], probabilities [N, n, K].
     """
     mean = probabilities.mean(0)
-    of_truth = mean[np.arange(len(labels)), labels]
     figure, axes = panels(8, 3, size=(1.25, 1.5))
-    for ax, i in zip(axes, np.argsort(of_truth)[:24], strict=False):
-        picture(ax, x[i])
-        truth, guess = classes[labels[i]], classes[mean[i].argmax()]
-        ax.set_title(f"{truth}, not {guess}\n{100 * mean[i].max():.0f} %", fontsize=7)
     for ax in axes:
         ax.axis("off")
-    figure.suptitle("the worst mistakes: truth, guess and its probability", fontsize=10)
+    order = np.argsort(np.take_along_axis(mean, labels[:, None], 1)[:, 0])
+    for ax, i in zip(axes, order.tolist(), strict=False):
+        picture(ax, x[i])
+        truth = int(labels[i])
+        rival = int(np.argmax(np.where(np.arange(len(classes)) == truth, -1, mean[i])))
+        said = (f"{classes[k]}: {100 * mean[i, k]:.0f} %" for k in (truth, rival))
+        ax.set_title("\n".join(said), fontsize=7)
+    figure.suptitle("the worst mistakes: the truth, then the strongest rival", fontsize=10)
     return save(figure, path)
 
 

@@ -43,7 +43,7 @@ class Fitted(NamedTuple):
     """What `fit` returns. `records` is the log: one dict a logged step."""
 
     run: Run
-    best: Best | None
+    kept: PyTree  # what the selection kept of the best states
     records: list[log.Record]
     seconds: dict[str, float]  # compile, train (without compile)
 
@@ -77,10 +77,10 @@ DONATED = jax.jit(advance, static_argnums=(0, 2), donate_argnums=1)
 COMPILED = {"seconds": 0.0}
 
 
-def on_compile(event: str, seconds: float, **_: object) -> None:
+def on_compile(event: str, duration_secs: float, **_: str | int) -> None:
     # not the tracing events: nested functions report theirs twice
     if event.endswith(("jaxpr_to_mlir_module_duration", "backend_compile_duration")):
-        COMPILED["seconds"] += seconds
+        COMPILED["seconds"] += duration_secs
 
 
 jax.monitoring.register_event_duration_secs_listener(on_compile)
@@ -113,12 +113,14 @@ def fit(
     place: Callable[[PyTree], PyTree] = lambda tree: tree,
     quiet: bool = True,
     names: Sequence[str] = (),
+    shown: Sequence[str] = (),
 ) -> Fitted:
     """Run `learner` from `key` for `steps` steps, in chunks of at most `chunk`.
 
     `evaluate(state)` gives metrics (scalars or [N]) every `every` steps and at the end; `select`
     keeps the best. With `out`, logs and checkpoints go there, and `resume` goes on from the newest
-    good checkpoint. `place` puts the progress on devices; `names` call the members in messages.
+    good checkpoint. `place` puts the progress on devices; `names` call the members in messages,
+    and `shown` names the metrics for the screen (all, if empty).
 
     Raises Interrupted after SIGINT or SIGTERM, Diverged at a non-finite metric, InputError where
     no checkpoint is good; each leaves the newest checkpoint valid.
@@ -134,7 +136,7 @@ def fit(
     judge = jax.jit(functools.partial(choose, evaluate, select, every), donate_argnums=1)
     clock = Clock(journal.records[-1]["seconds"] if journal.records else 0.0)
 
-    with signals() as caught, log.screen(steps, step, quiet) as show, closing(journal):
+    with signals() as caught, log.screen(steps, step, shown, quiet) as show, closing(journal):
         while step < steps and not caught and not stalled(progress.best, select, step, every):
             size = piece(step, steps, every, saves, chunk)
             run, metrics = DONATED(learner, progress.run, size)
@@ -155,7 +157,8 @@ def fit(
             keep(out, progress, select)
     if caught and step < steps:
         raise Interrupted(step, caught[0], out)
-    return Fitted(progress.run, progress.best, journal.records, clock.read())
+    kept = progress.best.kept if progress.best else None
+    return Fitted(progress.run, kept, journal.records, clock.read())
 
 
 def begin(learner, key, evaluate, select) -> Progress:
@@ -193,11 +196,15 @@ def choose(evaluate, select, every, run: Run, best: Best | None) -> tuple[Best |
     if select.patience:  # a member whose selection has ended stays as it was then
         better &= run.step - best.step <= select.patience * every
     kept = jax.tree.map(
-        lambda new, old: jnp.where(better.reshape(better.shape + (1,) * (new.ndim - better.ndim)), new, old),
+        lambda new, old: jnp.where(
+            better.reshape(better.shape + (1,) * (new.ndim - better.ndim)), new, old
+        ),
         select.keep(run.state),
         best.kept,
     )
-    chosen = Best(jnp.where(better, value, best.value), jnp.where(better, run.step, best.step), kept)
+    chosen = Best(
+        jnp.where(better, value, best.value), jnp.where(better, run.step, best.step), kept
+    )
     return chosen, metrics
 
 
@@ -219,7 +226,7 @@ def piece(step: int, steps: int, every: int, saves: int, chunk: int) -> int:
 
 
 def check(metrics: Metrics, step: int, names: Sequence[str]) -> None:
-    """Raises Diverged at the first non-finite entry of metrics [steps, ...] that begin at `step`."""
+    """Raises Diverged at the first non-finite entry of metrics [steps, ...] from `step` on."""
     for name, values in metrics.items():
         values = np.asarray(values)
         if np.isfinite(values).all():
@@ -242,7 +249,7 @@ def keep(out: Path, progress: Progress, select: Selection | None) -> int:
 
 @contextmanager
 def signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that the chunk under way is finished; a second one is obeyed."""
+    """Collect SIGINT and SIGTERM, so that the chunk is finished; a second one is obeyed."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught

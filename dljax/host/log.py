@@ -1,9 +1,9 @@
-"""What a run says while it runs: JSON lines, TensorBoard events, and a bar or lines on the terminal."""
+"""What a run says while it runs: JSON lines, TensorBoard events, and a bar or lines on screen."""
 
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,45 +81,48 @@ class Screen(Protocol):
     def __call__(self, step: int, record: Record) -> None: ...
 
 
-def brief(record: Record) -> str:
-    """`loss 0.12  validation accuracy 98.9 ± 0.1 %`: means over members, with their spread."""
+def brief(record: Record, shown: Sequence[str]) -> str:
+    """`train loss 0.12  validation accuracy 98.9 ± 0.1 %`: means over members, and their spread."""
     parts = []
     for name, values in record.items():
-        if not isinstance(values, list) or name.endswith("grad_norm"):
+        if not isinstance(values, list) or (shown and name not in shown):
             continue
         scale, unit, digits = (100, " %", 2) if "accuracy" in name else (1, "", 4)
-        mean, sd = scale * np.mean(values), scale * np.std(values, ddof=len(values) > 1)
+        mean, sd = scale * np.mean(values), scale * np.std(values, ddof=int(len(values) > 1))
         spread = f" ± {sd:.{digits}f}" if len(values) > 1 else ""
         parts.append(f"{name.replace('/', ' ')} {mean:.{digits}f}{spread}{unit}")
     return "  ".join(parts)
 
 
 @contextmanager
-def screen(steps: int, first: int, quiet: bool) -> Iterator[Screen]:
-    """A live bar on a terminal; when piped, a line for each record with an evaluation, or the last."""
+def screen(steps: int, first: int, shown: Sequence[str], quiet: bool) -> Iterator[Screen]:
+    """A live bar on a terminal; when piped, about twenty lines a run; nothing if quiet."""
     if quiet:
         yield lambda step, record: None
     elif sys.stdout.isatty():
-        with bar(steps, first) as show:
+        with bar(steps, first, shown) as show:
             yield show
     else:
-        yield lines(steps, first)
+        yield lines(steps, first, shown)
 
 
-def lines(steps: int, first: int) -> Screen:
-    begun = time.monotonic()
+def lines(steps: int, first: int, shown: Sequence[str]) -> Screen:
+    begun, newest, said = time.monotonic(), {}, first
 
     def show(step: int, record: Record) -> None:
-        evaluated = any("/" in name and not name.startswith("train/") for name in record)
-        if evaluated or step == steps:
+        nonlocal said
+        newest.update(record)  # an evaluation stays on view until the next
+        if step == steps or step - said >= steps / 20:
+            said = step
             rate = (step - first) / max(time.monotonic() - begun, 1e-9)
-            print(f"step {step}/{steps}  {rate:.1f} steps/s  {brief(record)}", flush=True)
+            text = brief(newest, shown)
+            print(f"step {step}/{steps}  {rate:.1f} steps/s  {text}", flush=True)
 
     return show
 
 
 @contextmanager
-def bar(steps: int, first: int) -> Iterator[Screen]:
+def bar(steps: int, first: int, shown: Sequence[str]) -> Iterator[Screen]:
     from rich import progress  # here: only a terminal needs it
 
     columns = (
@@ -129,13 +132,13 @@ def bar(steps: int, first: int) -> Iterator[Screen]:
         progress.TimeRemainingColumn(compact=True),
         progress.TextColumn("{task.fields[newest]}"),
     )
-    shown: Record = {}
+    newest: Record = {}
     with progress.Progress(*columns) as live:
         task = live.add_task("", total=steps, completed=first, rate=0.0, newest="compiling")
 
         def show(step: int, record: Record) -> None:
-            shown.update(record)  # an evaluation stays on view until the next
+            newest.update(record)
             rate = live.tasks[0].speed or 0.0
-            live.update(task, completed=step, rate=rate, newest=brief(shown))
+            live.update(task, completed=step, rate=rate, newest=brief(newest, shown))
 
         yield show

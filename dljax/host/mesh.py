@@ -21,7 +21,7 @@ AXIS = "data"
 Step = Callable[[Key, Fit, Batch], tuple[Fit, Metrics]]
 
 
-def line(devices: Sequence[jax.Device] | None = None) -> Mesh:
+def line(devices: Sequence[Any] | None = None) -> Mesh:
     """All devices, or the given ones, in a row."""
     devices = jax.devices() if devices is None else devices
     # Auto: under explicit axis types Linen's Dropout, Embed and RNNs fail

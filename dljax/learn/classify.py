@@ -13,6 +13,9 @@ from dljax.errors import InputError
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
+Weights = tuple[PyTree, PyTree]
+"""Parameters, and what was learnt without a gradient: what a trained network needs."""
+
 
 class State(NamedTuple):
     """A classifier in training: what descent carries, and where the epoch stands."""
@@ -78,8 +81,9 @@ def make(
     return Learner(init, step)
 
 
-def predict(net: nn.Module, params: PyTree, extra: PyTree, x: Array, chunk: int = 500) -> Array:
+def predict(net: nn.Module, weights: Weights, x: Array, chunk: int = 500) -> Array:
     """Logits [n, K] of x [n, ...], at most `chunk` examples in memory at a time."""
+    params, extra = weights
 
     def one(x: Array) -> Array:
         return net.apply({"params": params, **extra}, unit_scale(x)[None])[0]  # pyright: ignore
@@ -87,14 +91,19 @@ def predict(net: nn.Module, params: PyTree, extra: PyTree, x: Array, chunk: int 
     return jax.lax.map(one, jnp.asarray(x), batch_size=chunk)
 
 
-def evaluate(net: nn.Module, params: PyTree, extra: PyTree, data: Batch) -> Metrics:
-    """Accuracy, mean cross-entropy (nats) and expected calibration error over all of `data`."""
-    logits, labels = predict(net, params, extra, data.x), jnp.asarray(data.y)
+def scores(logits: Array, labels: Array) -> Metrics:
+    """Accuracy, mean cross-entropy in nats, and expected calibration error of logits [n, K]."""
     return {
         "accuracy": jnp.mean(logits.argmax(-1) == labels),
         "loss": optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(),
         "calibration_error": calibration_error(jax.nn.softmax(logits), labels),
     }
+
+
+def evaluate(net: nn.Module, weights: Weights, data: Batch, split: str = "validation") -> Metrics:
+    """The scores over all of `data`, named `split/...`."""
+    found = scores(predict(net, weights, data.x), jnp.asarray(data.y))
+    return {f"{split}/{name}": value for name, value in found.items()}
 
 
 def calibration_error(probabilities: Array, labels: Array, bins: int = 15) -> Array:

@@ -39,7 +39,7 @@ def optimizer(
     """`params <- params - rate * factor(t) * (direction(grads) + weight_decay * params)`.
 
     `rate` may be a traced array, as under `sweep`. Only matrices and kernels decay (Loshchilov and
-    Hutter 2019). Raises InputError for an unknown name, and for a rate or decay that is not positive.
+    Hutter 2019). Raises InputError for an unknown name, a rate not above 0, a decay below 0.
     """
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)

@@ -49,9 +49,7 @@ class CNN(nn.Module):
             if not self.batch_norm:
                 x = ConvPool(features, self.dtype, name=name)(x)
                 continue
-            x = nn.Conv(
-                features, (3, 3), dtype=self.dtype, conv_general_dilated=conv, name=name
-            )(x)
+            x = nn.Conv(features, (3, 3), dtype=self.dtype, conv_general_dilated=conv, name=name)(x)
             x = nn.BatchNorm(use_running_average=not train, dtype=self.dtype)(x)
             x = jax.nn.relu(max_pool(x, (2, 2)))
         head = MLP(self.sizes, dropout=self.dropout, batch_norm=self.batch_norm, dtype=self.dtype)

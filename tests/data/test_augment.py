@@ -12,7 +12,7 @@ KEY = jax.random.key(0)
 
 
 def offsets(key, batch, by, size=9):
-    """The offsets [B, 2] that `shift` draws, read off images with one bright pixel in the middle."""
+    """The offsets [B, 2] that `shift` draws, read off images with one bright pixel."""
     x = jnp.zeros((batch, size, size, 1)).at[:, size // 2, size // 2].set(1.0)
     where = np.argwhere(np.asarray(shift(key, x, by)))
     assert len(where) == batch
@@ -29,7 +29,7 @@ def slow_shift(x, moves):
     return out
 
 
-@pytest.mark.parametrize("by, dtype", [(1, np.float32), (3, np.float32), (3, np.uint8)])
+@pytest.mark.parametrize(("by", "dtype"), [(1, np.float32), (3, np.float32), (3, np.uint8)])
 def test_it_equals_a_slow_loop(by, dtype):
     x = np.random.default_rng(0).integers(0, 255, (20, 6, 9, 3)).astype(dtype)
     moved = shift(KEY, jnp.asarray(x), by)
@@ -65,7 +65,7 @@ def test_vmap_over_seeds_equals_a_loop():
     np.testing.assert_array_equal(together, [shift(key, x, 2) for key in keys])
 
 
-@pytest.mark.parametrize("shape, by", [((8, 64), 1), ((8, 4, 4, 1), -1), ((8, 4, 9, 1), 4)])
+@pytest.mark.parametrize(("shape", "by"), [((8, 64), 1), ((8, 4, 4, 1), -1), ((8, 4, 9, 1), 4)])
 def test_tables_and_impossible_shifts_are_refused(shape, by):
     with pytest.raises(InputError, match="shift needs images"):
         shift(KEY, jnp.zeros(shape), by)

@@ -5,6 +5,7 @@ import hashlib
 import os
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from dljax.data.images import CLOTHES, read_idx
 from dljax.errors import InputError
 
 needs_files = pytest.mark.skipif(
-    not os.path.isdir(os.path.join(os.environ.get("DLJAX_DATA", ""), "mnist")),
+    not os.path.isdir(os.path.join(os.environ.get("DLJAX_DATA", "absent"), "mnist")),
     reason="needs the real files: set DLJAX_DATA to a folder that holds mnist/ and fashion_mnist/",
 )
 
@@ -44,7 +45,8 @@ def parts(data):
 
 def assert_canonical(data):
     for part in parts(data):
-        assert part.x.dtype in (np.uint8, np.float32) and part.y.dtype == np.int32
+        assert part.x.dtype in (np.uint8, np.float32)
+        assert part.y.dtype == np.int32
         assert len(part.x) == len(part.y) > 0
     assert set(data.train.y) == set(range(len(data.classes)))
 
@@ -87,7 +89,8 @@ def test_the_mnists(name):
         assert data.train.y[:5].tolist() == [5, 0, 4, 1, 9]
     else:
         assert counts.tolist() == [6000] * 10
-        assert data.classes == CLOTHES and CLOTHES[data.train.y[0]] == "Ankle boot"
+        assert data.classes == CLOTHES
+        assert CLOTHES[data.train.y[0]] == "Ankle boot"
 
 
 @needs_files
@@ -111,12 +114,14 @@ def test_a_users_images_are_cut_in_three_without_loss(tmp_path, shape):
     data = load(save(tmp_path, x=x, y=y))
     assert_canonical(data)
     assert [len(part.y) for part in parts(data)] == [32, 4, 4]
-    assert data.train.x.shape[1:] == (*shape, 1)[:3] and data.train.x.dtype == np.uint8
+    assert data.train.x.shape[1:] == (*shape, 1)[:3]
+    assert data.train.x.dtype == np.uint8
     numbers = np.concatenate([part.x[:, 0, 0, 0] for part in parts(data)])
     labels = np.concatenate([part.y for part in parts(data)])
     assert sorted(numbers) == list(range(40))
     assert np.array_equal(labels, numbers % 2)
-    assert data.classes == ("0", "1") and data.name == "mine"
+    assert data.classes == ("0", "1")
+    assert data.name == "mine"
 
 
 def test_a_users_own_test_set_is_kept_whole(tmp_path):
@@ -130,7 +135,8 @@ def test_a_table_stays_a_table_of_any_finite_numbers(tmp_path):
     x = np.random.default_rng(0).normal(size=(40, 3)) * 1e6
     data = load(save(tmp_path, x=x, y=np.arange(40) % 2))
     assert_canonical(data)
-    assert data.train.x.shape == (32, 3) and data.train.x.dtype == np.float32
+    assert data.train.x.shape == (32, 3)
+    assert data.train.x.dtype == np.float32
     assert np.array_equal(
         np.sort(x.astype(np.float32), 0),
         np.sort(np.concatenate([part.x for part in parts(data)]), 0),
@@ -203,16 +209,17 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("arrays, words", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize(("arrays", "words"), BAD.values(), ids=BAD.keys())
 def test_bad_arrays_are_refused_in_one_line(tmp_path, arrays, words):
     path = save(tmp_path, **arrays)
     message = refusal(load, path)
-    assert words in message and message.startswith(path)
+    assert words in message
+    assert message.startswith(path)
 
 
 def test_files_that_are_no_npz_are_refused(tmp_path):
     whole = save(tmp_path, x=X, y=Y)
-    content = open(whole, "rb").read()
+    content = Path(whole).read_bytes()
     np.save(tmp_path / "array.npy", X)
     (tmp_path / "text.csv").write_text("1,2,3\n")
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
@@ -240,7 +247,7 @@ def test_a_zip_of_other_things_is_refused(tmp_path):
     assert str(path) in refusal(load, path)
 
 
-@pytest.mark.parametrize("name, near", [("minst", "mnist"), ("fashion-mnist", "fashion_mnist")])
+@pytest.mark.parametrize(("name", "near"), [("minst", "mnist"), ("fashion-mnist", "fashion_mnist")])
 def test_an_unknown_name_suggests_the_nearest(name, near):
     assert f"did you mean {near}" in refusal(load, name)
 
@@ -248,7 +255,8 @@ def test_an_unknown_name_suggests_the_nearest(name, near):
 def test_a_strange_name_is_told_all_that_is_known():
     for name in ("imagenet", ""):
         message = refusal(load, name)
-        assert "digits, fashion_mnist, mnist" in message and ".npz" in message
+        assert "digits, fashion_mnist, mnist" in message
+        assert ".npz" in message
 
 
 def idx(path, values, *shape, magic=None):

@@ -84,7 +84,9 @@ def test_a_wrong_file_is_refused_with_both_hashes_and_left_alone(folders, monkey
     path.write_bytes(b"wrong")
     message = refusal()
     wrong = hashlib.sha256(b"wrong").hexdigest()
-    assert str(path) in message and SHA256 in message and wrong in message
+    assert str(path) in message
+    assert SHA256 in message
+    assert wrong in message
     assert path.read_bytes() == b"wrong"
 
 
@@ -124,7 +126,8 @@ def test_a_download_with_wrong_bytes_leaves_nothing(folders, monkeypatch, server
     register(monkeypatch, url)
     answers["/file.gz"] = (200, {}, b"wrong")
     message = refusal()
-    assert SHA256 in message and hashlib.sha256(b"wrong").hexdigest() in message
+    assert SHA256 in message
+    assert hashlib.sha256(b"wrong").hexdigest() in message
     assert url + "file.gz" in message
     assert files_under(folders[1]) == ["set"]
 
@@ -157,7 +160,8 @@ def test_an_interrupted_download_leaves_nothing(folders, monkeypatch):
 def test_without_a_network_the_message_says_where_it_looked_and_what_to_do(folders, monkeypatch):
     register(monkeypatch, "http://127.0.0.1:1/")  # nothing listens on port 1
     message = refusal()
-    assert str(folders[0] / NAME) in message and str(folders[1] / NAME) in message
+    assert str(folders[0] / NAME) in message
+    assert str(folders[1] / NAME) in message
     assert "http://127.0.0.1:1/file.gz" in message
     assert "set DLJAX_DATA" in message
 
@@ -174,7 +178,8 @@ def test_an_unknown_name_suggests_the_nearest():
 def test_a_data_folder_that_is_none_is_refused(folders, monkeypatch):
     register(monkeypatch)
     monkeypatch.setenv("DLJAX_DATA", str(folders[0] / "absent"))
-    assert "DLJAX_DATA" in refusal() and "absent" in refusal()
+    assert "DLJAX_DATA" in refusal()
+    assert "absent" in refusal()
 
 
 def test_a_cache_folder_that_cannot_be_made_is_refused(folders, monkeypatch, tmp_path):
