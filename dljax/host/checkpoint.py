@@ -12,6 +12,8 @@ import math
 import os
 import re
 import shutil
+import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,17 +162,24 @@ def _check(there: dict[str, str], like: PyTree, folder: Path) -> None:
 
 @contextmanager
 def _orbax() -> Iterator[tuple[Any, Any]]:
-    """Orbax's arguments and a checkpointer, which logs tracebacks of all it raises, so not here."""
+    """Orbax's arguments and a checkpointer whose errors are raised and not printed as well."""
     import orbax.checkpoint as ocp  # half a second, which a run that saves nothing is spared
 
-    log = logging.getLogger("absl")
+    log, hook = logging.getLogger("absl"), sys.unraisablehook
     level = log.level
     log.setLevel(logging.CRITICAL)
+    sys.unraisablehook = lambda it: "loop is closed" in str(it.exc_value) or hook(it)
     try:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             yield ocp.args, checkpointer
+    except Exception:
+        # Orbax gives up at the first failed write and closes its loop; the other writes go on,
+        # complain of the loop, and would put files back into a folder deleted meanwhile.
+        time.sleep(0.2)
+        raise
     finally:
         log.setLevel(level)
+        sys.unraisablehook = hook
 
 
 def _write_arrays(folder: Path, arrays: list[np.ndarray]) -> None:

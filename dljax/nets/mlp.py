@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dljax.nets.dropout import Dropout
 from dljax.typing import Array
 
 
@@ -14,7 +15,7 @@ class MLP(nn.Module):
 
     sizes: Sequence[int]
     activation: Callable[[Array], Array] = jax.nn.relu
-    dropout: float = 0.0
+    dropout: float | Array = 0.0
     batch_norm: bool = False
     dtype: jnp.dtype = jnp.float32
 
@@ -26,6 +27,6 @@ class MLP(nn.Module):
             if self.batch_norm:
                 x = nn.BatchNorm(use_running_average=not train, dtype=self.dtype)(x)
             x = self.activation(x)
-            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = Dropout(self.dropout)(x, train=train)
         # float32 outputs: a loss on bfloat16 logits loses the tail
         return nn.Dense(self.sizes[-1], dtype=self.dtype)(x).astype(jnp.float32)

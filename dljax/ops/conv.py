@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dljax.ops.pool import avg_pool, first_max, max_pool, phases
+from dljax.ops.pool import avg_pool, max_pool, phases
+from dljax.ops.winograd import Bilinear, winograd
 from dljax.typing import Array
 
 __all__ = ["avg_pool", "conv", "conv_pool", "max_pool"]
@@ -36,10 +37,8 @@ def conv(
     other layouts go to the library on every platform.
     """
     rank = lhs.ndim - 2
-    channels_last = _channels_last(rank)
-    numbers = lax.conv_dimension_numbers(
-        lhs.shape, rhs.shape, dimension_numbers or channels_last
-    )
+    layout = channels_last(rank)
+    numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers or layout)
     lhs_dilation, rhs_dilation = lhs_dilation or (1,) * rank, rhs_dilation or (1,) * rank
 
     def library(x: Array, kernel: Array) -> Array:
@@ -65,7 +64,7 @@ def conv(
         )
 
     plain = (
-        numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, channels_last)
+        numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, layout)
         and feature_group_count == batch_group_count == 1
         and set(lhs_dilation) <= {1}
     )
@@ -75,7 +74,7 @@ def conv(
     return lax.platform_dependent(lhs, rhs, cpu=matmul, default=library)
 
 
-def _channels_last(rank: int) -> tuple[str, str, str]:
+def channels_last(rank: int) -> tuple[str, str, str]:
     spatial = "DHW"[-rank:] if rank else ""
     return f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"
 
@@ -87,21 +86,21 @@ def patches(
     padding: Padding,
     dilation: Sequence[int],
 ) -> Array:
-    """What the kernel sees at each position: x [B, *spatial, C] -> [B, *positions, prod(window) C]."""
+    """What the kernel sees: x [B, *spatial, C] -> [B, *positions, prod(window) * C]."""
     spatial = x.shape[1:-1]
     reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
-    pads = lax.padtype_to_pads(spatial, reach, strides, padding) if isinstance(
-        padding, str
-    ) else padding
+    pads = (
+        lax.padtype_to_pads(spatial, reach, strides, padding)
+        if isinstance(padding, str)
+        else padding
+    )
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     last = [n - r for n, r in zip(x.shape[1:-1], reach, strict=True)]
 
     def tap(offset: tuple[int, ...]) -> Array:
         start = [o * d for o, d in zip(offset, dilation, strict=True)]
         end = [s + n + 1 for s, n in zip(start, last, strict=True)]
-        return lax.slice(
-            x, (0, *start, 0), (x.shape[0], *end, x.shape[-1]), (1, *strides, 1)
-        )
+        return lax.slice(x, (0, *start, 0), (x.shape[0], *end, x.shape[-1]), (1, *strides, 1))
 
     return jnp.concatenate([tap(q) for q in itertools.product(*map(range, window))], -1)
 
@@ -109,19 +108,79 @@ def patches(
 def conv_pool(x: Array, kernel: Array, bias: Array) -> Array:
     """`relu(max_pool_2x2(x * kernel) + bias)` with stride 1 and SAME padding.
 
-    Maximum commutes with adding a bias and with ReLU, so these touch a quarter of the elements.
+    Maximum commutes with adding a bias and with ReLU, so these touch a quarter of the elements,
+    and the four positions of a pooling window are four matmuls: the whole map is never stored.
+    On a CPU it has reverse derivatives of any order, but no forward ones.
     x [B, h, w, C], kernel [kh, kw, C, O], bias [O] -> [B, h // 2, w // 2, O].
     """
+    return lax.platform_dependent(x, kernel, bias, cpu=_fused, default=_unfused)
 
-    def fused(x: Array, kernel: Array) -> Array:
-        views = phases(patches(x, kernel.shape[:2], (1, 1), "SAME", (1, 1)), (2, 2))
-        flat = kernel.reshape(-1, kernel.shape[-1])
-        return first_max([view @ flat for view in views])
 
-    def library(x: Array, kernel: Array) -> Array:
-        y = lax.conv_general_dilated(
-            x, kernel, (1, 1), "SAME", dimension_numbers=_channels_last(2)
-        )
-        return max_pool(y, (2, 2))
+def _unfused(x: Array, kernel: Array, bias: Array) -> Array:
+    y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=channels_last(2))
+    return jax.nn.relu(max_pool(y, (2, 2)) + bias)
 
-    return jax.nn.relu(lax.platform_dependent(x, kernel, cpu=fused, default=library) + bias)
+
+def _algorithm(x: Array, kernel: Array) -> Bilinear:
+    # Winograd's transforms cost bfloat16 its accuracy, and one channel makes no matmul
+    if kernel.shape[:2] == (3, 3) and x.shape[-1] >= 8 and x.dtype == jnp.float32:
+        return winograd(x.shape)
+    return _im2col(x.shape, kernel.shape)
+
+
+@jax.custom_vjp
+def _fused(x: Array, kernel: Array, bias: Array) -> Array:
+    return _fused_forward(x, kernel, bias)[0]
+
+
+def _fused_forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, Any]:
+    how = _algorithm(x, kernel)
+    lefts = how.left(x)
+    products = [left @ right for left, right in zip(lefts, how.right(kernel), strict=True)]
+    values, routes = _route(how.combine(products))
+    batch, h, w, _ = x.shape
+    y = jax.nn.relu(values + bias).reshape(batch, h // 2, w // 2, -1)
+    return y, (x, kernel, lefts, routes, y)
+
+
+def _fused_backward(residuals: Any, g: Array) -> tuple[Array, Array, Array]:
+    x, kernel, lefts, routes, y = residuals
+    how = _algorithm(x, kernel)
+    # [m, O] all the way: a reshape before the matmuls would let XLA fuse, and so repeat, the
+    # routing in each of the sums that `spread` makes
+    g = jnp.where(y > 0, g, 0).reshape(-1, g.shape[-1])
+    spread = how.spread([jnp.where(route, g, 0) for route in routes])
+    rights, right_vjp = jax.vjp(how.right, kernel)
+    (d_kernel,) = right_vjp([left.T @ d for left, d in zip(lefts, spread, strict=True)])
+    d_x = how.left_transposed([d @ right.T for d, right in zip(spread, rights, strict=True)])
+    return d_x, d_kernel, g.sum(0)
+
+
+_fused.defvjp(_fused_forward, _fused_backward)
+
+
+def _route(values: list[Array]) -> tuple[Array, list[Array]]:
+    """The maximum of four, and which of them it is (the first of equals), as booleans."""
+    a, b, c, d = values
+    right_above, right_below = b > a, d > c
+    above, below = jnp.maximum(a, b), jnp.maximum(c, d)
+    low = below > above
+    routes = [~low & ~right_above, ~low & right_above, low & ~right_below, low & right_below]
+    return jnp.maximum(above, below), routes
+
+
+def _im2col(shape: Sequence[int], kernel_shape: Sequence[int]) -> Bilinear:
+    """Patches by pooling phase, each times the flat kernel."""
+
+    def left(x: Array) -> list[Array]:
+        views = phases(patches(x, kernel_shape[:2], (1, 1), "SAME", (1, 1)), (2, 2))
+        return [view.reshape(-1, view.shape[-1]) for view in views]
+
+    def right(kernel: Array) -> list[Array]:
+        return [kernel.reshape(-1, kernel.shape[-1])] * 4
+
+    def left_transposed(d: list[Array]) -> Array:
+        (x,) = jax.linear_transpose(left, jax.ShapeDtypeStruct(shape, d[0].dtype))(d)
+        return x
+
+    return Bilinear(left, right, list, list, left_transposed)

@@ -83,9 +83,11 @@ def _tiles(
     Then views replace `reduce_window`, whose gradient on a CPU is a slow scatter.
     """
     steps = window if strides is None else strides
-    pads = lax.padtype_to_pads(x.shape[1:-1], window, steps, padding) if isinstance(
-        padding, str
-    ) else padding
+    pads = (
+        lax.padtype_to_pads(x.shape[1:-1], window, steps, padding)
+        if isinstance(padding, str)
+        else padding
+    )
     return tuple(steps) == tuple(window) and not any(map(any, pads))
 
 

@@ -1,0 +1,72 @@
+"""`python -m benchmarks` lists the benchmarks; `python -m benchmarks NAME` runs one."""
+
+import ast
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from benchmarks.measure import matmul_peak
+from dljax.errors import InputError, unknown
+from dljax.host.experiment import environment, fail
+
+HERE = Path(__file__).parent
+
+
+def listed() -> dict[str, str]:
+    """Each benchmark with the first line of its docstring: the files here that have a `main`."""
+    found = {}
+    for path in sorted(HERE.glob("[a-z]*.py")):
+        tree = ast.parse(path.read_text())
+        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
+            found[path.stem] = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return found
+
+
+def run(name: str, folder: Path = HERE / "results") -> dict[str, Any]:
+    """Call `main(peak) -> rows` of benchmarks/NAME.py and write NAME.json, NAME-gpu.json on a GPU.
+
+    Raises InputError for an unknown name.
+    """
+    if name not in listed():
+        raise unknown("benchmark", name, listed())
+    peak = matmul_peak()
+    rows = importlib.import_module(f"benchmarks.{name}").main(peak)
+    found = {"benchmark": name, "rows": rows, "matmul_peak_gflops": peak}
+    found["environment"] = environment()
+    suffix = "-gpu" if jax.default_backend() == "gpu" else ""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}{suffix}.json").write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def table(found: dict[str, Any]) -> str:
+    """The rows as lines: medians with quartiles, then the ratio and the share of the peak."""
+    lines = []
+    for row in found["rows"]:
+        lines.append(row["work"])
+        for name, times in {"ours": row["ours"], **row["peers"]}.items():
+            q1, median, q3 = (times[key] for key in ("q1_ms", "median_ms", "q3_ms"))
+            lines.append(f"  {name:32} {median:12.3f} ms   [{q1:.3f}, {q3:.3f}]")
+        rest = {k: v for k, v in row.items() if k not in ("work", "ours", "peers")}
+        lines.append("  " + "  ".join(f"{name} {value}" for name, value in rest.items()))
+    return "\n".join([*lines, f"matmul peak {found['matmul_peak_gflops']} GFLOP/s in this run"])
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise InputError(f"one benchmark at a time; got {' '.join(argv)}")
+    if argv:
+        print(table(run(argv[0])))
+    else:
+        print("\n".join(f"{name:12} {line}" for name, line in listed().items()))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        fail(f"error: {error}", 2)

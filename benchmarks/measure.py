@@ -1,0 +1,91 @@
+"""How every benchmark measures: compilation apart, interleaved rounds, the matmul peak beside."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Times = dict[str, float]
+"""`median_ms` and the quartiles `q1_ms` and `q3_ms` of one piece of work."""
+
+
+def compiled(jitted: Any, *arguments: Any, static: tuple = ()) -> tuple[Callable, Times]:
+    """The executable of a jitted function, and its `compile_ms` and `first_ms`.
+
+    The arguments at the positions `static` are the function's static ones, which the executable
+    no longer takes: `compiled(advance, learner, run, 9, static=(0, 2))` gives one of `run` alone.
+    """
+    begun = time.perf_counter()
+    executable = jitted.lower(*arguments).compile()
+    built = time.perf_counter()
+    dynamic = [each for i, each in enumerate(arguments) if i not in static]
+    jax.block_until_ready(executable(*dynamic))
+    times = {"compile_ms": built - begun, "first_ms": time.perf_counter() - built}
+    return executable, {name: round(1e3 * seconds, 3) for name, seconds in times.items()}
+
+
+def interleaved(
+    functions: Mapping[str, Callable[[], Any]], repeats: int, warmups: int = 1
+) -> dict[str, Times]:
+    """The `Times` of each function over `repeats` rounds, each of which calls every function once.
+
+    Rounds share a machine's drift among the functions evenly. What they return is waited for;
+    other libraries' functions wait themselves. `warmups` rounds come first and do not count.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in range(warmups + repeats):
+        for name, function in functions.items():
+            begun = time.perf_counter()
+            jax.block_until_ready(function())
+            if turn >= warmups:
+                seconds[name].append(time.perf_counter() - begun)
+    return {name: quartiles(values) for name, values in seconds.items()}
+
+
+def quartiles(seconds: list[float]) -> Times:
+    q1, median, q3 = (1e3 * np.percentile(seconds, (25, 50, 75))).round(4).tolist()
+    return {"median_ms": median, "q1_ms": q1, "q3_ms": q3}
+
+
+def matmul_peak(sizes: tuple[int, ...] = (1024, 1536, 2048, 3072), repeats: int = 5) -> float:
+    """The most GFLOP/s that a float32 product of two square matrices reaches: `2 n^3 / seconds`."""
+    product = jax.jit(jnp.matmul)
+
+    def rate(n: int) -> float:
+        a = jnp.ones((n, n), jnp.float32)
+        jax.block_until_ready(product(a, a))
+        seconds = []
+        for _ in range(repeats):
+            begun = time.perf_counter()
+            jax.block_until_ready(product(a, a))
+            seconds.append(time.perf_counter() - begun)
+        return 2e-9 * n**3 / min(seconds)
+
+    return round(max(map(rate, sizes)), 1)
+
+
+def row(
+    work: str,
+    times: Mapping[str, Times],
+    *,
+    ours: str,
+    gflop: float | None = None,
+    peak: float | None = None,
+    **extra: Any,
+) -> dict[str, Any]:
+    """One row of a benchmark: `ours` among the times beside all others, the peers.
+
+    `ratio` is the fastest peer's median over ours. With the work in `gflop`, counting what it needs
+    and not what was spent, and the `peak` in GFLOP/s, `peak_share` is `gflop / (seconds * peak)`.
+    """
+    peers = {name: each for name, each in times.items() if name != ours}
+    median = times[ours]["median_ms"]
+    row: dict[str, Any] = {"work": work, "ours": times[ours], "peers": peers}
+    if peers:
+        row["ratio"] = round(min(each["median_ms"] for each in peers.values()) / median, 3)
+    if gflop and peak:
+        row["peak_share"] = round(1e3 * gflop / (median * peak), 4)
+    return row | extra

@@ -1,0 +1,60 @@
+"""Networks: shapes, precision, dropout and batch normalisation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax.nets import CNN, MLP
+
+X = np.random.default_rng(0).normal(size=(6, 8, 8, 1)).astype("f")
+
+
+@pytest.mark.parametrize("net", [MLP((5, 3)), CNN((2, 4), (5, 3))])
+def test_dropout_and_train_leave_a_plain_network_alone(net):
+    variables = net.init(jax.random.key(0), X)
+    np.testing.assert_array_equal(net.apply(variables, X), net.apply(variables, X, train=True))
+
+
+def test_dropout_keeps_the_mean_and_draws_anew():
+    net = MLP((400, 3), dropout=0.5)
+    variables = net.init(jax.random.key(0), X)
+    keys = jax.random.split(jax.random.key(1), 400)
+
+    def apply(key):
+        return net.apply(variables, X, train=True, rngs={"dropout": key})
+
+    outputs = jax.vmap(apply)(keys)
+    assert not np.array_equal(outputs[0], outputs[1])
+    error = outputs.std(0) / np.sqrt(len(keys))
+    np.testing.assert_array_less(jnp.abs(outputs.mean(0) - net.apply(variables, X)), 5 * error)
+
+
+def test_batch_norm_learns_the_mean_of_its_input():
+    net = MLP((4, 3), batch_norm=True)
+    variables = net.init(jax.random.key(0), X)
+    _, updated = net.apply(variables, X, train=True, mutable=["batch_stats"])
+    hidden = X.reshape(6, -1) @ variables["params"]["Dense_0"]["kernel"]
+    momentum = 0.99
+    np.testing.assert_allclose(
+        updated["batch_stats"]["BatchNorm_0"]["mean"], (1 - momentum) * hidden.mean(0), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_bfloat16_computes_nearly_the_same_and_keeps_float32_weights(batch_norm):
+    plain = CNN((4, 4), (8, 3), 0.0, batch_norm)
+    half = CNN((4, 4), (8, 3), 0.0, batch_norm, jnp.bfloat16)
+    variables = plain.init(jax.random.key(0), X)
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(half.init(jax.random.key(0), X)))
+    a, b = plain.apply(variables, X), half.apply(variables, X)
+    assert b.dtype == jnp.float32
+    assert 0 < jnp.abs(a - b).max() < 0.1 * jnp.abs(a).max()
+
+
+def test_a_linear_network_is_one_matrix():
+    net = MLP((6, 5, 3), activation=lambda x: x)
+    params = net.init(jax.random.key(0), X)["params"]
+    product = params["Dense_0"]["kernel"] @ params["Dense_1"]["kernel"] @ params["Dense_2"]["kernel"]
+    outputs = net.apply({"params": params}, X)
+    np.testing.assert_allclose(outputs, X.reshape(6, -1) @ product, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,83 @@
+"""What must hold of every learner in the package."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from learners import LEARNERS
+
+from dljax import Learner, advance, start, take_step
+from dljax.host.checkpoint import restore, save
+from dljax.host.experiment import fingerprint
+
+STEPS = 9  # more than an epoch of the tiny data sets
+
+
+@pytest.fixture(scope="module", params=LEARNERS)
+def learner(request):
+    return LEARNERS[request.param]()
+
+
+@pytest.fixture(scope="module")
+def finished(learner):
+    return advance(learner, start(learner, jax.random.key(0)), STEPS)
+
+
+def test_state_keeps_its_structure_shapes_and_types(learner):
+    run = jax.eval_shape(lambda: start(learner, jax.random.key(0)))
+    after, metrics = jax.eval_shape(lambda run: take_step(learner, run), run)
+    chex.assert_trees_all_equal_shapes_and_dtypes(run, after)
+    leaves = jax.tree.leaves(run)
+    assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves)
+    assert all(leaf.weak_type is False for leaf in leaves)
+    assert all(value.ndim <= 1 for value in metrics.values())
+
+
+def test_it_is_traced_once_however_long_it_runs(learner):
+    chex.clear_trace_counter()
+    counted = Learner(learner.init, chex.assert_max_traces(learner.step, n=1))
+    run = start(counted, jax.random.key(0))
+    for _ in range(3):
+        run, _ = advance(counted, run, 4)
+    assert run.step == 12
+
+
+@pytest.mark.parametrize("cuts", [(1,) * STEPS, (4, 5), (8, 1)])
+def test_any_cut_gives_the_same_bits(learner, finished, cuts):
+    run, pieces = start(learner, jax.random.key(0)), []
+    for cut in cuts:
+        run, metrics = advance(learner, run, cut)
+        pieces.append(metrics)
+    assert fingerprint(run) == fingerprint(finished[0])
+    whole = jax.tree.map(lambda *parts: jnp.concatenate(parts), *pieces)
+    assert fingerprint(whole) == fingerprint(finished[1])
+
+
+def test_the_same_seed_repeats_and_two_seeds_differ(learner, finished):
+    again, _ = advance(learner, start(learner, jax.random.key(0)), STEPS)
+    other, metrics = advance(learner, start(learner, jax.random.key(1)), STEPS)
+    assert fingerprint(again) == fingerprint(finished[0])
+    assert fingerprint(other.state) != fingerprint(finished[0].state)
+    for name in metrics:
+        if name != "accuracy":  # a coarse metric of a tiny batch may agree by chance
+            assert not np.array_equal(metrics[name], finished[1][name]), name
+
+
+def test_vmap_over_keys_equals_a_loop(learner, finished):
+    keys = jnp.stack([jax.random.key(0), jax.random.key(1)])
+    runs = jax.vmap(lambda key: start(learner, key))(keys)
+    _, together = jax.vmap(lambda run: advance(learner, run, STEPS))(runs)
+    _, alone = advance(learner, start(learner, jax.random.key(1)), STEPS)
+    for name, values in together.items():
+        np.testing.assert_allclose(values[0], finished[1][name], rtol=2e-3, atol=2e-4)
+        np.testing.assert_allclose(values[1], alone[name], rtol=2e-3, atol=2e-4)
+
+
+def test_it_goes_on_from_a_checkpoint_to_the_same_bits(learner, finished, tmp_path):
+    run, _ = advance(learner, start(learner, jax.random.key(0)), 4)
+    save(tmp_path, 4, run)
+    restored = restore(tmp_path, start(learner, jax.random.key(5)))
+    run, _ = advance(learner, restored.tree, STEPS - 4)
+    assert restored.step == 4
+    assert fingerprint(run) == fingerprint(finished[0])

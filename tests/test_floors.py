@@ -1,0 +1,64 @@
+"""The house: imports point downwards, `import dljax` starts no backend, and the loop is light."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FLOORS = {
+    "errors": 0,
+    "typing": 0,
+    "ops": 1,
+    "nets": 2,
+    "data": 2,
+    "envs": 2,
+    "learner": 3,
+    "learn": 4,
+    "host": 5,
+}
+
+
+def imports(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def test_imports_point_downwards_only():
+    wrong, seen = [], 0
+    for path in sorted((ROOT / "dljax").rglob("*.py")):
+        room = path.relative_to(ROOT / "dljax").parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for name in imports(path):
+            parts = name.split(".")
+            assert parts[0] not in ("experiments", "benchmarks", "tests"), path
+            if parts[0] != "dljax" or len(parts) < 2 or parts[1] == room:
+                continue
+            seen += 1
+            if FLOORS.get(parts[1], 9) >= FLOORS[room]:
+                wrong.append(f"{path.name} imports {name}")
+    assert not wrong
+    assert seen > 20
+
+
+def test_files_are_short():
+    long = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for folder in ("dljax", "experiments", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert {name: lines for name, lines in long.items() if lines > 400} == {}
+
+
+def test_importing_starts_no_backend(python):
+    done = python(
+        "-c",
+        "import dljax, dljax.learn.classify, dljax.nets, dljax.data, dljax.host.fit\n"
+        "from jax._src import xla_bridge\n"
+        "print(xla_bridge.backends_are_initialized())",
+    )
+    assert done.stdout.strip() == "False", done.stderr

@@ -1,0 +1,120 @@
+"""The contract's own functions against closed forms and against the same thing done by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dljax import Batch, Fit, Learner, advance, gradient_step, grid, start, sweep, take_step
+
+
+def line(rate):
+    """Descend `(w - 3)^2 / 2` from w = 0, with the rate an array: w_t = 3 (1 - (1 - rate)^t)."""
+
+    def objective(params, extra, batch, key):
+        loss = jnp.mean(0.5 * (params - batch.x) ** 2)
+        return loss, (extra, {"w": params})
+
+    descend = gradient_step(objective, optax.sgd(rate))
+
+    def init(key):
+        params = jnp.zeros(())
+        return Fit(params, {}, optax.sgd(rate).init(params))
+
+    def step(key, fit):
+        return descend(key, fit, Batch(jnp.array(3.0), None))
+
+    return Learner(init, step)
+
+
+def noise():
+    """A random walk: the state is the sum of all draws."""
+
+    def step(key, state):
+        draw = jax.random.normal(key)
+        return state + draw, {"draw": draw}
+
+    return Learner(lambda key: jax.random.normal(key), step)
+
+
+def test_gradient_descent_on_a_parabola_has_its_closed_form():
+    learner = line(0.1)
+    run, metrics = advance(learner, start(learner, jax.random.key(0)), 20)
+    np.testing.assert_allclose(run.state.params, 3 * (1 - 0.9**20), rtol=1e-6)
+    np.testing.assert_allclose(metrics["w"], 3 * (1 - 0.9 ** np.arange(20)), rtol=1e-5)
+    np.testing.assert_allclose(metrics["grad_norm"], 3 * 0.9 ** np.arange(20), rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss"], 4.5 * 0.81 ** np.arange(20), rtol=1e-5)
+
+
+def test_step_i_draws_from_fold_in_of_the_key_and_i():
+    learner = noise()
+    run = start(learner, jax.random.key(1))
+    _, metrics = advance(learner, run, 5)
+    wanted = [jax.random.normal(jax.random.fold_in(run.key, i)) for i in range(5)]
+    np.testing.assert_array_equal(metrics["draw"], jnp.stack(wanted))
+
+
+@pytest.mark.parametrize("cuts", [(1,) * 7, (3, 4), (6, 1), (2, 2, 3)])
+def test_any_cut_gives_the_same_bits(cuts):
+    learner = noise()
+    whole, metrics = advance(learner, start(learner, jax.random.key(2)), 7)
+    run, pieces = start(learner, jax.random.key(2)), []
+    for cut in cuts:
+        run, piece = advance(learner, run, cut)
+        pieces.append(piece["draw"])
+    assert run.state == whole.state
+    assert run.step == 7
+    np.testing.assert_array_equal(jnp.concatenate(pieces), metrics["draw"])
+
+
+def test_advance_compiles_once_for_each_length():
+    learner = noise()
+    run = start(learner, jax.random.key(3))
+    before = advance._cache_size()
+    for _ in range(3):
+        run, _ = advance(learner, run, 5)
+    assert advance._cache_size() == before + 1
+
+
+def test_a_member_of_a_sweep_is_the_run_made_alone():
+    rates, seeds = jnp.array([0.1, 0.5, 1.5]), jnp.array([4, 9, 4])
+    swept = sweep(line, rates, seeds)
+    run, metrics = advance(swept, start(swept, jax.random.key(5)), 10)
+    assert metrics["loss"].shape == (10, 3)
+    wanted = 3 * (1 - (1 - rates) ** 10)
+    np.testing.assert_allclose(run.state.run.state.params, wanted, rtol=1e-5)
+    np.testing.assert_array_equal(run.state.hparams, rates)
+
+
+def test_members_of_equal_seed_draw_alike_and_others_do_not():
+    learner = noise()
+    swept = sweep(lambda _: learner, None, jnp.array([4, 9, 4]))
+    outer = start(swept, jax.random.key(5))
+    first, _ = advance(swept, outer, 6)
+    a, b, c = first.state.run.state
+    assert a == c != b
+    k_init, _ = jax.random.split(jax.random.key(5))
+    alone, _ = advance(learner, start(learner, jax.random.fold_in(k_init, 9)), 6)
+    assert alone.state == b
+
+
+def test_take_step_is_a_step_of_advance():
+    learner = line(0.2)
+    run = start(learner, jax.random.key(0))
+    one, metrics = take_step(learner, run)
+    whole, stacked = advance(learner, run, 1)
+    chex_equal(one, whole)
+    np.testing.assert_allclose(metrics["loss"], stacked["loss"][0], rtol=1e-6)
+
+
+def chex_equal(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+            np.testing.assert_allclose(x, y, rtol=1e-6)
+
+
+def test_grid_is_the_product_with_the_last_axis_fastest():
+    axes = grid(rate=[0.1, 0.2], seed=[7, 8, 9])
+    np.testing.assert_array_equal(axes["seed"], [7, 8, 9, 7, 8, 9])
+    np.testing.assert_allclose(axes["rate"], [0.1] * 3 + [0.2] * 3)
