@@ -5,12 +5,14 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from dljax import Batch, Learner, sweep
 from dljax.data import shift
-from dljax.learn import classify
+from dljax.learn import by_hand, classify, risk
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
+from dljax.ops.backprop import ACTIVATIONS
 
 
 def images() -> Batch:
@@ -30,6 +32,19 @@ def classify_cnn() -> Learner:
     return classify.make(CNN((2, 3), (8, 3), 0.2), tx, images(), batch=8, augment=augment)
 
 
+def risk_mlp() -> Learner:
+    data = images()
+    net, tx = MLP((8, 1), dropout=0.2), optimizer("adam", 1e-2)
+    data = Batch(data.x.astype(np.float32) / 255, data.y.astype(np.float32))
+    return risk.make(net, tx, data, optax.squared_error, batch=8)
+
+
+def trained_by_hand() -> Learner:
+    data = images()
+    x = data.x.reshape(len(data.x), -1).astype(np.float32) / 255
+    return by_hand.make((36, 5, 1), ACTIVATIONS["tanh"], Batch(x, data.y[:, None] / 3.0), 0.1)
+
+
 def sweep_of_rates() -> Learner:
     return sweep(classify_mlp, jnp.array([1e-3, 1e-2]), jnp.array([0, 1]))
 
@@ -37,5 +52,7 @@ def sweep_of_rates() -> Learner:
 LEARNERS = {
     "classify_mlp": classify_mlp,
     "classify_cnn": classify_cnn,
+    "risk_mlp": risk_mlp,
+    "trained_by_hand": trained_by_hand,
     "sweep": sweep_of_rates,
 }

@@ -77,7 +77,11 @@ def epochs(data: PyTree, batch: int) -> Stream:
     def draw(position: Position) -> tuple[Position, Batch]:
         epoch, index = position.drawn // per_epoch, position.drawn % per_epoch
         wanted = index * batch + jnp.arange(batch)
-        rows = permute(jax.random.fold_in(position.key, epoch), wanted, n)
+        # the barrier keeps XLA from copying the rounds into every use of the rows: on JAX 0.11
+        # that doubles the compile time with each round
+        rows = jax.lax.optimization_barrier(
+            permute(jax.random.fold_in(position.key, epoch), wanted, n)
+        )
         taken = jax.tree.map(lambda leaf: unit_scale(leaf[rows]), data)
         return Position(position.key, position.drawn + 1), taken
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -216,11 +217,21 @@ def parse(presets: dict[str, C], argv: list[str], prog: str, description: str) -
 
 
 def one_line(box: str) -> str:
-    """The message of tyro's framed error, with the flag it is about."""
-    rows = [row.strip("│╭╮╰╯─ ") for row in box.splitlines()]
-    blank = next((i for i, row in enumerate(rows[1:], 1) if not row), len(rows))
-    flags = [row for row in rows[blank:] if row.startswith("--")]
-    said = " ".join(rows[1:blank]).rstrip(".")
+    """The message of tyro's framed error, with the flag it is about.
+
+    The frame, of lines or of spaces, holds sections under a title: the message, then the flags.
+    """
+    rows = [re.sub("[│╭╮╰╯]", "", row).strip() for row in box.strip().splitlines()]
+    sections: list[list[str]] = [[]]
+    for row in rows:
+        if not row.strip("─-"):
+            sections.append([])
+        elif not row.startswith("─ "):  # a title set into the frame
+            sections[-1].append(row)
+    if not box.strip().startswith("╭"):
+        del sections[0]  # a title under no frame
+    flags = [row for section in sections[1:] for row in section if row.startswith("--")]
+    said = " ".join(sections[0] if sections else []).rstrip(".")
     return f"{said}; accepted: {flags[0]}" if flags else said
 
 

@@ -1,14 +1,18 @@
 """Figures that a person would rather look at than read. Each draws from arrays and saves a PNG."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from dljax.host.log import Record
+from dljax.typing import Array
 
 COLORS = ("#1f5fa8", "#d1603d", "#3d8f5f", "#8a5aa8", "#b8902f", "#5f6b73")
 INK = "#24292e"
@@ -127,3 +131,37 @@ def picture(ax: Axes, image: np.ndarray) -> None:
 
 def whole_numbers(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def dots(ax: Axes, groups: dict[str, Sequence[float]], colors: Sequence[str] = COLORS) -> None:
+    """One column a group: every seed's value as a dot, and its mean with two standard errors."""
+    for column, (values, color) in enumerate(zip(groups.values(), colors, strict=False)):
+        places = column + np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else [column]
+        ax.scatter(places, values, s=9, color=color, alpha=0.45, lw=0)
+        error = 2 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+        ax.errorbar(column, np.mean(values), error, fmt="o", ms=5, color=INK, capsize=4, lw=1.4)
+    ax.set_xticks(range(len(groups)), list(groups), fontsize=8)
+    ax.set_xlim(-0.5, len(groups) - 0.5)
+
+
+def regions(
+    ax: Axes,
+    f: Callable[[Array], ArrayLike],
+    box: tuple[float, float, float, float],
+    limits: tuple[float, float] = (-4.0, 4.0),
+    boundary: float = 0.0,
+) -> QuadMesh:
+    """f [n, 2] -> [n] over a box of the plane (x1 from, to, x2 from, to), and where it decides.
+
+    Blue below, red above the middle of `limits`; a line where f is `boundary`, unless f is flat.
+    """
+    x1, x2 = np.meshgrid(np.linspace(*box[:2], 121), np.linspace(*box[2:], 121))
+    points = jnp.stack([x1.ravel(), x2.ravel()], 1)
+    values = np.asarray(f(points)).reshape(x1.shape)
+    low, high = limits
+    mesh = ax.pcolormesh(
+        x1, x2, values, cmap="RdBu_r", vmin=low, vmax=high, alpha=0.75, rasterized=True, lw=0
+    )
+    if values.min() < boundary < values.max() and np.ptp(values) > 1e-4 * (high - low):
+        ax.contour(x1, x2, values, [boundary], colors=INK, linewidths=1.4)
+    return mesh

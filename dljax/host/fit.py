@@ -130,6 +130,8 @@ def fit(
     progress = begin(learner, key, evaluate, select)
     if out and resume:
         progress = resumed(out, progress, steps)
+    elif out and saved_steps(out / "checkpoints"):
+        raise InputError(f"{out} holds checkpoints already; resume, or choose another folder")
     progress = place(progress)
     step = saved = int(progress.run.step)
     journal = log.Log(out, step) if out else log.Memory()

@@ -57,6 +57,8 @@ def shard_map_step(objective: Objective, tx: optax.GradientTransformation, mesh:
     """
 
     def averaged(params: PyTree, extra: PyTree, batch: Batch, key: Key):
+        # said to vary, so that what the objective computes is local; its transpose is the sum
+        params, extra = jax.lax.pcast((params, extra), AXIS, to="varying")
         k_device = jax.random.fold_in(key, jax.lax.axis_index(AXIS))
         return jax.lax.pmean(objective(params, extra, batch, k_device), AXIS)
 

@@ -1,0 +1,197 @@
+"""The command line as a user meets it: help, bad input in one line, results, folders."""
+
+import json
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from dljax import InputError
+from dljax.host.experiment import (
+    Common,
+    command_line,
+    compare,
+    fingerprint,
+    one_line,
+    open_folder,
+    parse,
+    require,
+    summary,
+    target,
+)
+from experiments.vision import classify
+
+TINY = ["--steps", "4", "--seeds", "2", "--hidden", "8", "--channels", "2", "--quiet"]
+
+
+def run(monkeypatch, capsys, *words, module=classify):
+    """Exit status, stdout and stderr of the experiment's command line."""
+    monkeypatch.setattr(sys, "argv", ["classify", *map(str, words)])
+    status = 0
+    try:
+        command_line(f"experiments.{module.NAME}", module.main, module.PRESETS, "")
+    except SystemExit as end:
+        status = end.code
+    return status, *capsys.readouterr()
+
+
+BAD = {
+    "--seeds 0": "--seeds must be at least 1; got 0",
+    "--steps -5": "--steps must be at least 1; got -5",
+    "--batch 0": "--batch must be at least 1; got 0",
+    "--batch 2000": "batch must be from 1 to the 1257 training examples; got 2000",
+    "--rate 0": "rate must be a positive number; got 0.0",
+    "--rate nan": "rate must be a positive number; got nan",
+    "--rate fast": "could not convert string to float: 'fast'; accepted: --rate FLOAT",
+    "--dropout 1": "--dropout must be at least 0 and below 1; got 1.0",
+    "--smoothing 1.5": "smoothing must be in [0, 1); got 1.5",
+    "--optimizer adamm": "unknown optimizer 'adamm'; did you mean adam or adagrad?",
+    "--schedule cosin": "unknown schedule 'cosin'; did you mean cosine",
+    "--data digitss": "unknown data set 'digitss'; did you mean digits?",
+    "--data nowhere.npz": "nowhere.npz",
+    "--net cn": "unknown --net 'cn'; did you mean cnn?",
+    "--dtype float16": "unknown --dtype 'float16'; did you mean",
+    "--preset quik": "unknown --preset 'quik'; did you mean quick?",
+    "--step 5": "Unrecognized options: --step, 5",
+    "--resume": "--resume needs --out",
+    "--seed -1": "--seed must be",
+    "--checkpoint-every 0": "--checkpoint-every must be at least 1; got 0",
+    "--patience 0": "--patience must be at least 1; got 0",
+    "--shift -1": "--shift must be at least 0; got -1",
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_flags_end_in_one_line_and_status_2(monkeypatch, capsys, tmp_path, words):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run(monkeypatch, capsys, *words.split())
+    assert status == 2
+    assert BAD[words] in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err + out
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One tiny run by the command line, whose folder the tests below read."""
+    out = tmp_path_factory.mktemp("run") / "digits"
+    config = parse(classify.PRESETS, [*TINY, "--out", str(out)], "x", "")
+    return out, classify.main(config)
+
+
+def test_a_run_leaves_what_the_design_says(finished):
+    out, result = finished
+    found = json.loads((out / "result.json").read_text())
+    assert set(found) == {
+        "experiment", "systems", "config", "seeds", "metrics", "baselines", "targets",
+        "seconds", "fingerprint", "environment",
+    }  # fmt: skip
+    accuracy = found["metrics"]["test accuracy"]
+    assert set(accuracy) == {"mean", "sd", "values", "better"}
+    assert accuracy["mean"] == pytest.approx(np.mean(accuracy["values"]))
+    assert accuracy["sd"] == pytest.approx(np.std(accuracy["values"], ddof=1))
+    assert found["seeds"] == [0, 1]
+    assert 0.9 < found["baselines"]["logistic regression"]["mean"] < 1
+    assert found["targets"]["test accuracy"]["met"] is False
+    assert set(found["seconds"]) == {"compile", "train", "total"}
+    assert len(found["fingerprint"]) == 64
+    assert found["environment"]["jax"] == jax.__version__
+    assert found["config"]["steps"] == 4
+    figures = {path.name for path in (out / "figures").iterdir()}
+    assert figures == {"curves.png", "confusion.png", "worst.png", "filters.png"}
+    assert (out / "metrics.jsonl").read_text().count("\n") == 1
+    assert "logistic regression" in result.table()
+
+
+def test_a_finished_run_resumes_to_the_same_fingerprint(monkeypatch, capsys, finished):
+    out, result = finished
+    status, _, err = run(monkeypatch, capsys, *TINY, "--out", out, "--resume")
+    assert (status, err) == (0, "")
+    assert json.loads((out / "result.json").read_text())["fingerprint"] == result.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ([], "holds a run already; add --resume"),
+        (["--resume", "--rate", "0.5"], "rate was 0.002, now 0.5"),
+        (["--resume", "--seeds", "3", "--batch", "32"], "batch was 64, now 32; seeds was 2, now 3"),
+    ],
+)
+def test_a_folder_is_not_taken_for_another_run(monkeypatch, capsys, finished, more, says):
+    status, _, err = run(monkeypatch, capsys, *TINY, "--out", finished[0], *more)
+    assert status == 2
+    assert says in err
+
+
+def test_a_folder_of_another_experiment_is_refused(finished):
+    with pytest.raises(InputError, match="holds vision.classify, not vision.other"):
+        open_folder("vision.other", Common(out=finished[0], resume=True))
+
+
+def test_resuming_nothing_and_writing_nowhere_are_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        open_folder("x", Common(out=tmp_path / "none", resume=True))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="not an empty folder"):
+        open_folder("x", Common(out=tmp_path / "file"))
+    with pytest.raises(InputError, match="cannot write"):
+        open_folder("x", Common(out=tmp_path / "file" / "below"))
+
+
+def test_seeds_do_not_depend_on_their_company(tmp_path, finished):
+    config = parse(classify.PRESETS, [*TINY, "--seeds", "1", "--seed", "1"], "x", "")
+    alone = classify.main(parse(classify.PRESETS, [*TINY, "--seeds", "1", "--seed", "1",
+        "--out", str(tmp_path / "alone")], "x", ""))  # fmt: skip
+    assert config.seeds == 1
+    both = finished[1].metrics["test loss"]["values"][1]
+    assert alone.metrics["test loss"]["values"][0] == pytest.approx(both, rel=1e-4)
+
+
+def test_a_users_own_table_is_learnt_by_an_mlp(monkeypatch, capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    x = (rng.normal(size=(200, 3)) + 4 * y[:, None] - 2).astype(np.float32)
+    np.savez(tmp_path / "mine.npz", x=x, y=y)
+    words = ["--data", tmp_path / "mine.npz", "--seeds", "2", "--steps", "60", "--batch", "32"]
+    status, _, err = run(monkeypatch, capsys, *words, "--out", tmp_path / "a")
+    assert status == 2
+    assert "use --net mlp" in err
+    words += ["--net", "mlp", "--hidden", "8", "--rate", "0.02", "--out", tmp_path / "b"]
+    status, out, err = run(monkeypatch, capsys, *words)
+    assert (status, err) == (0, "")
+    found = json.loads((tmp_path / "b" / "result.json").read_text())
+    assert found["metrics"]["test accuracy"]["mean"] > 0.97
+    assert "steps/s" in out
+
+
+def test_presets_are_starting_points():
+    standard = parse(classify.PRESETS, ["--preset=standard", "--epochs", "3"], "x", "")
+    assert (standard.preset, standard.epochs, standard.batch) == ("standard", 3, 128)
+    assert parse(classify.PRESETS, [], "x", "").preset == "quick"
+
+
+def test_help_is_help(capsys):
+    with pytest.raises(SystemExit) as end:
+        parse(classify.PRESETS, ["--help"], "python -m experiments.vision.classify", "What it is.")
+    assert not end.value.code
+    text = capsys.readouterr().out
+    assert "What it is." in text
+    assert "Independent runs, trained in one compiled program." in text
+
+
+def test_small_things():
+    assert summary([1, 3], "lower") == {"mean": 2, "sd": 2**0.5, "values": [1, 3], "better": "lower"}
+    five = summary([1] * 5, "higher")
+    assert target(five, 0.9, "x")["met"]
+    assert not target(summary([1] * 4, "higher"), 0.9, "x")["met"], "too few seeds"
+    assert not target(summary([1] * 5, "lower"), 0.9, "x")["met"]
+    a, b = np.float32([1, 2]), np.float32([1, 3])
+    assert fingerprint([a]) == fingerprint([a.copy()]) != fingerprint([b])
+    assert fingerprint([jax.random.key(0)]) != fingerprint([jax.random.key(1)])
+    with pytest.raises(InputError, match="--x must be at least 0; got nan"):
+        require("--x", float("nan"), at_least=0)
+    assert one_line("") == ""
+    compare(None, {"experiment": "a", "config": {}}, {"experiment": "a", "config": {}}, True)

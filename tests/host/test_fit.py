@@ -1,0 +1,154 @@
+"""`fit` against a learner whose every number is known in advance."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax import InputError, Learner, sweep
+from dljax.host import log
+from dljax.host.experiment import fingerprint
+from dljax.host.fit import Diverged, Selection, fit, piece
+
+KEY = jax.random.key(0)
+
+
+def counter(best_at=7, bad_at=10**6):
+    """The state counts steps; `score` is highest at step `best_at`; `loss` is nan at `bad_at`."""
+
+    def step(key, n):
+        n = n + 1
+        return n, {"loss": jnp.where(n == bad_at, jnp.nan, 1.0 / n), "draw": jax.random.uniform(key)}
+
+    def evaluate(n):
+        return {"score": -jnp.abs(n - best_at).astype(float), "cost": jnp.abs(n - best_at) * 1.0}
+
+    return Learner(lambda key: jnp.int32(0), step), evaluate
+
+
+def test_the_best_state_is_kept_and_everything_logged(tmp_path):
+    learner, evaluate = counter()
+    select = Selection("score", lambda n: n)
+    fitted = fit(
+        learner, KEY, 12, evaluate=evaluate, every=2, select=select, chunk=3, out=tmp_path
+    )
+    assert fitted.run.step == fitted.run.state == 12
+    assert fitted.kept == 6  # steps 6 and 8 tie, the first is kept
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == fitted.records
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
+    np.testing.assert_allclose(lines[1]["train/loss"], [(1 / 3 + 1 / 4) / 2], rtol=1e-6)
+    assert [line["score"] for line in lines] == [[-5], [-3], [-1], [-1], [-3], [-5]]
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_the_lowest_can_be_best(tmp_path):
+    learner, evaluate = counter()
+    select = Selection("cost", lambda n: n, lowest=True)
+    assert fit(learner, KEY, 12, evaluate=evaluate, every=1, select=select).kept == 7
+
+
+def test_early_stopping_waits_for_every_member_and_freezes_each():
+    """Members whose scores peak at 3, 5 and 4, then rise again: none goes past its own stop."""
+    peaks = jnp.array([3, 5, 4])
+
+    def step(key, state):
+        n, peak = state
+        return (n + 1, peak), {}
+
+    def make(peak):
+        return Learner(lambda key: (jnp.int32(0), peak), step)
+
+    def evaluate(member):
+        n, peak = member.run.state
+        return {"score": jnp.where(n > peak + 3, 100.0, -jnp.abs(n - peak))}
+
+    select = Selection("score", lambda member: member.run.state[0], patience=3)
+    learner = sweep(make, peaks, jnp.arange(3))
+    fitted = fit(learner, KEY, 50, evaluate=jax.vmap(evaluate), every=1, select=select, chunk=1)
+    np.testing.assert_array_equal(fitted.kept, peaks)
+    assert fitted.run.step == 8
+
+
+@pytest.mark.parametrize("stop", [2, 5, 6])
+def test_a_resumed_run_ends_in_the_same_bits_and_the_same_log(tmp_path, stop):
+    learner, evaluate = counter()
+    select = Selection("score", lambda n: n)
+    options = {"evaluate": evaluate, "every": 3, "select": select, "chunk": 2}
+    whole = fit(learner, KEY, 12, out=tmp_path / "whole", **options)
+    part = tmp_path / "part"
+    fit(learner, KEY, stop, out=part, checkpoint_every=1, **options)
+    with (part / "metrics.jsonl").open("a") as lines:
+        lines.write('{"step": 99, "cut off by a cra')
+    resumed = fit(learner, KEY, 12, out=part, resume=True, **options)
+    assert fingerprint(resumed.run) == fingerprint(whole.run)
+    assert resumed.kept == whole.kept
+    scores = {r["step"]: r["score"] for r in resumed.records if "score" in r and r["step"] % 3 == 0}
+    assert scores == {r["step"]: r["score"] for r in whole.records if "score" in r}
+
+
+def test_resuming_before_the_first_checkpoint_starts_from_the_beginning(tmp_path, capsys):
+    learner, _ = counter()
+    assert fit(learner, KEY, 4, out=tmp_path, resume=True).run.state == 4
+    assert "starting from step 0" in capsys.readouterr().out
+
+
+def test_a_folder_with_checkpoints_is_not_overwritten(tmp_path):
+    learner, _ = counter()
+    fit(learner, KEY, 4, out=tmp_path)
+    with pytest.raises(InputError, match="holds checkpoints already"):
+        fit(learner, KEY, 4, out=tmp_path)
+    with pytest.raises(InputError, match="at step 4, beyond the 3 steps"):
+        fit(learner, KEY, 3, out=tmp_path, resume=True)
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_is_used(tmp_path, capsys):
+    learner, _ = counter()
+    whole = fit(learner, KEY, 9, every=3)
+    fit(learner, KEY, 6, every=3, out=tmp_path)
+    newest = max((tmp_path / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    for file in newest.rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:-1])
+    resumed = fit(learner, KEY, 9, every=3, out=tmp_path, resume=True)
+    assert "checkpoint lost: step 6" in capsys.readouterr().out
+    assert fingerprint(resumed.run) == fingerprint(whole.run)
+
+
+def test_a_metric_that_is_not_finite_stops_the_run_and_is_named(tmp_path):
+    def make(bad_at):
+        return counter(bad_at=bad_at)[0]
+
+    learner = sweep(make, jnp.array([100, 8]), jnp.arange(2))
+    with pytest.raises(Diverged, match=r"loss is nan at step 8 for seed 6"):
+        fit(learner, KEY, 12, every=3, out=tmp_path, names=["seed 5", "seed 6"])
+    assert sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir()) == [3, 6]
+
+
+def test_a_chunk_ends_where_something_is_due():
+    ends, step = [], 0
+    while step < 100:
+        step += piece(step, 100, every=30, saves=45, chunk=20)
+        ends.append(step)
+    assert {30, 45, 60, 90, 100} <= set(ends)
+    sizes = {piece(step, 4290, 429, 429, 50) for step in range(0, 4290, 39)}
+    assert sizes == {39}, "429 is cut evenly, so that one length is compiled"
+
+
+def test_screen_lines_show_the_spread_and_the_newest_evaluation(capsys):
+    with log.screen(40, 0, (), quiet=False) as show:
+        show(1, {"step": 1, "train/loss": [9.0]})
+        show(2, {"step": 2, "train/loss": [1.0, 3.0], "validation/accuracy": [0.5, 0.7]})
+        show(40, {"step": 40, "train/loss": [1.0, 1.0]})
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("step 2/40")
+    assert "train loss 2.0000 ± 1.4142  validation accuracy 60.00 ± 14.14 %" in first
+    assert "train loss 1.0000 ± 0.0000  validation accuracy 60.00" in last
+
+
+def test_quiet_says_nothing(capsys):
+    learner, _ = counter()
+    fit(learner, KEY, 4)
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,82 @@
+"""Eight devices give one device's gradient, three ways, and one device's sweep."""
+
+import jax
+import pytest
+
+from dljax import InputError
+from dljax.host import mesh
+
+WAYS = ("sharded_step", "shard_map_step", "pmap_step")
+
+PROGRAM = """
+import sys, warnings
+import jax, jax.numpy as jnp, numpy as np, optax
+from dljax import Batch, Fit, advance, gradient_step, start, sweep
+from dljax.host import mesh
+from dljax.learn import classify
+from dljax.learn.optimizers import optimizer
+from dljax.nets import CNN, MLP
+assert jax.device_count() == 8
+rng = np.random.default_rng(0)
+batch = Batch(rng.normal(size=(32, 6, 6, 1)).astype("f"), rng.integers(0, 3, 32))
+net = CNN((4,), (8, 3))
+params = net.init(jax.random.key(0), batch.x)["params"]
+objective, tx = classify.objective(net), optax.sgd(1.0)
+fit, key = Fit(params, {}, tx.init(params)), jax.random.key(1)
+one, metrics = jax.jit(gradient_step(objective, tx))(key, fit, batch)
+for name in sys.argv[1].split(","):
+    step = getattr(mesh, name)(objective, tx, mesh.line())
+    many, found = step(key, fit, batch)
+    many, found = step(key, Fit(*many), batch)  # its own output is a fit input
+    many, found = step(key, fit, batch)
+    # with a rate of 1 and no momentum, the update is the gradient itself
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6)
+    jax.tree.map(close, jax.tree.map(np.asarray, many), jax.tree.map(np.asarray, one))
+    assert set(found) == set(metrics)
+    for metric in metrics:
+        close(found[metric], metrics[metric])
+    print(name, "agrees")
+"""
+
+SWEEP = """
+import jax, jax.numpy as jnp, numpy as np
+from learners import classify_mlp
+from dljax import advance, start, sweep
+from dljax.host import mesh
+learner = sweep(classify_mlp, jnp.linspace(1e-3, 1e-2, 16), jnp.arange(16))
+run = start(learner, jax.random.key(0))
+alone, found = advance(learner, run, 5)
+spread = mesh.spread(run, 16)
+leaf = jax.tree.leaves(spread.state)[0]
+assert len(leaf.sharding.device_set) == 8, leaf.sharding
+together, metrics = advance(learner, spread, 5)
+assert len(metrics["loss"].sharding.device_set) == 8
+assert "all-reduce" not in advance.lower(learner, spread, 5).compile().as_text()
+np.testing.assert_allclose(metrics["loss"], found["loss"], rtol=1e-4)
+print("agrees")
+"""
+
+
+def test_the_three_parallel_steps_take_the_single_device_gradient(python):
+    done = python("-W", "error", "-c", PROGRAM, ",".join(WAYS), devices=8)
+    assert done.stdout.split("\n")[:3] == [f"{way} agrees" for way in WAYS], done.stderr[-2000:]
+
+
+def test_a_sweep_spreads_over_devices_that_do_not_talk(python):
+    done = python("-c", SWEEP, devices=8, PYTHONPATH="tests")
+    assert done.stdout.strip() == "agrees", done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_batch_that_the_devices_do_not_divide_is_refused(way):
+    row = mesh.line(jax.devices()[:1])
+    step = getattr(mesh, way)(lambda *a: None, None_tx(), row)
+    fake = type("Two", (), {"size": 2})()
+    with pytest.raises(InputError, match="batch of 5 cannot be cut evenly over 2"):
+        mesh.guarded(step, fake)(jax.random.key(0), None, jax.numpy.zeros((5, 1)))
+
+
+def None_tx():
+    import optax
+
+    return optax.identity()

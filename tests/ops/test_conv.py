@@ -1,0 +1,201 @@
+"""Convolution and pooling against XLA's own, forward and backward, and what they compile to."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from dljax.ops.conv import avg_pool, conv, conv_pool, max_pool
+
+NUMBERS = ("NHWC", "HWIO", "NHWC")
+
+
+def normal(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def assert_close(actual, expected, tolerance=1e-4):
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        scale = 1 + np.abs(e).max()  # so that sums over many positions share one tolerance
+        np.testing.assert_allclose(a / scale, e / scale, atol=tolerance, rtol=0)
+
+
+def value_and_grads(f, *operands):
+    """`f` and the gradients of a nonlinear function of it, in one compilation."""
+    argnums = tuple(range(len(operands)))
+
+    def both(*operands):
+        grads = jax.grad(lambda *operands: jnp.sin(f(*operands)).sum(), argnums)(*operands)
+        return f(*operands), grads
+
+    return both, jax.jit(both)(*operands)
+
+
+def assert_same(ours, theirs, *operands):
+    assert_close(value_and_grads(ours, *operands)[1], value_and_grads(theirs, *operands)[1])
+
+
+def unfused(x, kernel, bias):
+    y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=NUMBERS)
+    return nn.relu(nn.max_pool(y, (2, 2), (2, 2)) + bias[None, None, None])
+
+
+@pytest.mark.parametrize(
+    ("image", "window", "strides", "padding", "dilation"),
+    [
+        ((7, 6), (3, 2), (1, 1), "SAME", (1, 1)),
+        ((9, 6), (3, 3), (2, 1), "VALID", (1, 1)),
+        ((8, 7), (5, 4), (2, 3), ((2, 1), (0, 3)), (1, 1)),
+        ((9, 8), (2, 3), (1, 2), "SAME", (3, 2)),
+    ],
+)
+def test_conv_and_its_gradients_equal_the_library(image, window, strides, padding, dilation):
+    x, kernel = normal(0, 2, *image, 3), normal(1, *window, 3, 5)
+
+    def by(convolution):
+        return lambda x, kernel: convolution(
+            x, kernel, strides, padding, rhs_dilation=dilation, dimension_numbers=NUMBERS
+        )
+
+    assert_same(by(conv), by(lax.conv_general_dilated), x, kernel)
+
+
+@pytest.mark.parametrize(
+    ("layout", "options"),
+    [
+        (NUMBERS, {"feature_group_count": 2}),
+        (NUMBERS, {"lhs_dilation": (2, 1)}),
+        (("NCHW", "HWIO", "NHWC"), {}),
+    ],
+)
+def test_what_im2col_does_not_cover_goes_to_the_library(layout, options):
+    x = normal(0, 2, 4, 5, 4) if layout == NUMBERS else normal(0, 2, 4, 4, 5)
+    kernel = normal(1, 3, 3, 4 // options.get("feature_group_count", 1), 6)
+    settings = {"dimension_numbers": layout, **options}
+    pads = ((1, 1), (0, 2))
+    ours = conv(x, kernel, (1, 1), pads, **settings)
+    assert_close(ours, lax.conv_general_dilated(x, kernel, (1, 1), pads, **settings))
+
+
+@pytest.mark.parametrize("spatial", [(9,), (4, 5), (3, 4, 5)])
+def test_flax_convolves_with_it_in_any_number_of_dimensions(spatial):
+    x = normal(0, 2, *spatial, 3)
+    ours, theirs = (
+        nn.Conv(4, (3,) * len(spatial), strides=2, conv_general_dilated=convolution)
+        for convolution in (conv, None)
+    )
+    params = theirs.init(jax.random.key(0), x)
+    assert_close(ours.apply(params, x), theirs.apply(params, x))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(8, 8, 1), (7, 6, 3), (6, 10, 8), (5, 9, 9)],  # from 8 channels on by Winograd's algorithm
+)
+def test_conv_pool_and_its_gradients_equal_convolution_then_pooling(shape):
+    operands = normal(0, 3, *shape), normal(1, 3, 3, shape[-1], 6), normal(2, 6)
+    assert_same(conv_pool, unfused, *operands)
+
+
+def test_conv_pool_takes_other_windows():
+    assert_same(conv_pool, unfused, normal(0, 2, 6, 7, 8), normal(1, 5, 2, 8, 4), normal(2, 4))
+
+
+@pytest.mark.parametrize("channels", [1, 8])
+def test_conv_pool_vmaps_over_weights(channels):
+    x = normal(0, 3, 2, 6, 6, channels)
+    kernel, bias = normal(1, 3, 3, 3, channels, 4), normal(2, 3, 4)
+    alone = [
+        value_and_grads(unfused, *operands)[1] for operands in zip(x, kernel, bias, strict=True)
+    ]
+    both, _ = value_and_grads(conv_pool, x[0], kernel[0], bias[0])
+    together = jax.jit(jax.vmap(both))(x, kernel, bias)
+    assert_close(together, jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone))
+
+
+def test_conv_pool_has_a_second_derivative():
+    x, kernel, bias = normal(0, 1, 4, 4, 8), normal(1, 3, 3, 8, 2), normal(2, 2)
+
+    def curvature(f):
+        def slope(kernel):
+            return jax.grad(lambda kernel: jnp.sin(f(x, kernel, bias)).sum())(kernel)
+
+        return jax.jit(jax.grad(lambda kernel: (slope(kernel) ** 2).sum()))(kernel)
+
+    assert_close(curvature(conv_pool), curvature(unfused), 1e-3)
+
+
+def test_bfloat16_stays_bfloat16_and_close():
+    operands = [normal(0, 2, 6, 6, 8), normal(1, 3, 3, 8, 4), normal(2, 4)]
+    low = [operand.astype(jnp.bfloat16) for operand in operands]
+    for ours, theirs in [
+        (conv_pool, unfused),
+        (lambda x, k, _: conv(x, k, (1, 1), "SAME"), None),
+    ]:
+        exact = (theirs or ours)(*operands)
+        y = ours(*low)
+        assert y.dtype == jnp.bfloat16
+        assert_close(y.astype(jnp.float32), exact, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("window", "strides", "padding"),
+    [
+        ((2, 2), (2, 2), "VALID"),
+        ((3, 2), (3, 2), "SAME"),
+        ((3, 3), (2, 1), "SAME"),
+        ((2, 3), (2, 3), ((1, 0), (0, 2))),
+    ],
+)
+@pytest.mark.parametrize("ours, theirs", [(max_pool, nn.max_pool), (avg_pool, nn.avg_pool)])
+def test_pooling_and_its_gradient_equal_flax(ours, theirs, window, strides, padding):
+    x = normal(0, 2, 7, 9, 3)
+    assert_same(
+        lambda x: ours(x, window, strides, padding),
+        lambda x: theirs(x, window, strides, padding),
+        x,
+    )
+
+
+def test_pooling_windows_do_not_overlap_unless_asked():
+    x = normal(0, 2, 7, 9, 3)
+    assert_close(max_pool(x, (2, 3)), nn.max_pool(x, (2, 3), (2, 3)))
+
+
+def test_average_can_leave_the_padding_out():
+    x = normal(0, 2, 5, 5, 3)
+    ours = avg_pool(x, (3, 3), (2, 2), "SAME", count_include_pad=False)
+    assert_close(ours, nn.avg_pool(x, (3, 3), (2, 2), "SAME", count_include_pad=False))
+
+
+def test_max_pool_gives_the_gradient_of_a_tie_to_the_first_and_keeps_nan():
+    tie = jax.grad(lambda x: max_pool(x, (2, 2)).sum())(jnp.ones((1, 2, 2, 1)))
+    assert tie.ravel().tolist() == [1, 0, 0, 0]
+    x = jnp.ones((1, 2, 2, 1)).at[0, 0, 1, 0].set(jnp.nan)
+    assert jnp.isnan(max_pool(x, (2, 2))).all()
+
+
+@pytest.mark.parametrize(
+    ("f", "channels"),
+    [
+        (conv_pool, 1),
+        (conv_pool, 8),
+        (lambda x, k, b: max_pool(conv(x, k, (1, 1), "SAME") + b[None, None, None], (2, 2)), 3),
+    ],
+)
+def test_a_cpu_gradient_holds_neither_convolution_nor_window_scatter(f, channels):
+    operands = normal(0, 2, 6, 6, channels), normal(1, 3, 3, channels, 4), normal(2, 4)
+    gradient = jax.grad(lambda *operands: f(*operands).sum(), (0, 1, 2))
+    lowered = jax.jit(gradient).trace(*operands).lower(lowering_platforms=("cpu",)).as_text()
+    assert "dot_general" in lowered
+    for slow in ("convolution", "select_and_scatter", "reduce_window"):
+        assert slow not in lowered
+
+
+def test_other_platforms_use_the_library():
+    operands = normal(0, 2, 6, 6, 8), normal(1, 3, 3, 8, 4), normal(2, 4)
+    for f in (conv_pool, lambda x, k, _: conv(x, k, (1, 1), "SAME")):
+        lowered = jax.jit(f).trace(*operands).lower(lowering_platforms=("cuda",)).as_text()
+        assert "convolution" in lowered
