@@ -1,4 +1,4 @@
-"""Every learner of the package, tiny, by name. A new learner joins the contract test by a line here."""
+"""Every learner of the package, tiny, by name; a new one joins the contract test by a line here."""
 
 import functools
 

@@ -21,14 +21,15 @@ class Log:
     """
 
     def __init__(self, folder: Path, step: int = 0):
-        from tensorboardX import SummaryWriter  # here: its import costs half a second
+        # here: the import costs half a second. Not SummaryWriter, whose thread hangs on a full disk
+        from tensorboardX.event_file_writer import EventsWriter
 
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tensorboard").mkdir(parents=True, exist_ok=True)
         self.path = folder / "metrics.jsonl"
         self.records = [record for record in read(self.path) if record["step"] <= step]
         for old in folder.glob("tensorboard/events.*"):
             old.unlink()
-        self.events = SummaryWriter(str(folder / "tensorboard"))
+        self.events = EventsWriter(str(folder / "tensorboard" / "events"))
         self.lines = self.path.open("w")
         kept, self.records = self.records, []
         for record in kept:
@@ -38,14 +39,25 @@ class Log:
         self.records.append(record)
         self.lines.write(json.dumps(record) + "\n")
         self.lines.flush()
-        for name, values in record.items():
-            if isinstance(values, list):
-                for member, value in enumerate(values):
-                    self.events.add_scalar(f"{name}/{member}", value, record["step"])
+        self.events.write_event(event(record))
 
     def close(self) -> None:
         self.lines.close()
         self.events.close()
+
+
+def event(record: Record) -> Any:
+    """A TensorBoard event with the record's numbers, one scalar a metric and member."""
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore
+    from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore
+
+    values = [
+        Summary.Value(tag=f"{name}/{member}", simple_value=value)
+        for name, members in record.items()
+        if isinstance(members, list)
+        for member, value in enumerate(members)
+    ]
+    return Event(wall_time=time.time(), step=record["step"], summary=Summary(value=values))
 
 
 class Memory:

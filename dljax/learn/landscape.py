@@ -106,12 +106,11 @@ class Recorded(NamedTuple):
     path: PyTree
 
 
-def record(
-    learner: Learner, keep: Callable[[PyTree], PyTree], every: int, length: int
-) -> Learner:
+def record(learner: Learner, keep: Callable[[PyTree], PyTree], every: int, length: int) -> Learner:
     """The learner, with `keep(state)` of its start and of every `every`-th step on record.
 
-    Row i of the path is that after `i every` steps; what comes after `length` rows is not kept.
+    Row i of the path is that after `i every` steps, the newest row perhaps earlier; rows beyond
+    `length` are dropped.
     """
 
     def write(path: PyTree, state: PyTree, row: Array) -> PyTree:
@@ -149,8 +148,16 @@ def path_plane(path: PyTree) -> Projection:
     end = jax.tree.map(lambda leaf: leaf[-1], path)
     _, restore = ravel_pytree(end)
     motion = jax.vmap(lambda one: ravel_pytree(one)[0])(path)
-    motion = motion - motion[-1]
+    motion = motion - motion[-1:]
     left, sizes, right = jnp.linalg.svd(motion, full_matrices=False)
     share = sizes**2 / jnp.sum(sizes**2)
     plane = Plane(end, restore(right[0]), restore(right[1]))
-    return Projection(plane, left[:, :2] * sizes[:2], share[:2])
+    return Projection(plane, left[:, :2] * sizes[None, :2], share[:2])
+
+
+def window(coordinates: Array, points: int, margin: float = 0.3) -> tuple[Array, Array]:
+    """Axes [points] each that span a path's coordinates [T, 2], and a margin of their range."""
+    low, high = coordinates.min(0), coordinates.max(0)
+    margins = margin * (high - low)
+    a, b = jnp.linspace(low - margins, high + margins, points).T
+    return a, b

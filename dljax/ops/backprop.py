@@ -88,6 +88,22 @@ def backward(
     return grads[::-1], deltas[::-1]
 
 
+def gradient(
+    layers: Sequence[Layer], x: Array, target: Array, act: Activation
+) -> tuple[Array, list[Layer]]:
+    """`E` and `dE/dW`, `dE/db` of one example, by the chain rule alone."""
+    done = forward(layers, x, act)
+    grads, _ = backward(layers, done, done.outs[-1] - target, act)
+    return half_squared_error(done.outs[-1], target), grads
+
+
+def descend(layers: Sequence[Layer], grads: Sequence[Layer], rate: float) -> list[Layer]:
+    """`W <- W - rate dE/dW`, `b <- b - rate dE/db` (S7)."""
+    return [
+        Layer(w - rate * dw, b - rate * db) for (w, b), (dw, db) in zip(layers, grads, strict=True)
+    ]
+
+
 def delta_rule(w: Array, x: Array, target: Array, rate: float) -> Array:
     """`w <- w + rate (t - w'x) x`: descent on `(t - w'x)^2 / 2` for one linear neuron.
 

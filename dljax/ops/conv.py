@@ -118,14 +118,14 @@ def conv_pool(x: Array, kernel: Array, bias: Array) -> Array:
 
 def _unfused(x: Array, kernel: Array, bias: Array) -> Array:
     y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=channels_last(2))
-    return jax.nn.relu(max_pool(y, (2, 2)) + bias)
+    return jax.nn.relu(max_pool(y, (2, 2)) + bias[None, None, None])
 
 
 def _algorithm(x: Array, kernel: Array) -> Bilinear:
     # Winograd's transforms cost bfloat16 its accuracy, and one channel makes no matmul
     if kernel.shape[:2] == (3, 3) and x.shape[-1] >= 8 and x.dtype == jnp.float32:
         return winograd(x.shape)
-    return _im2col(x.shape, kernel.shape)
+    return _im2col(kernel.shape)
 
 
 @jax.custom_vjp
@@ -139,7 +139,7 @@ def _fused_forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, Any]:
     products = [left @ right for left, right in zip(lefts, how.right(kernel), strict=True)]
     values, routes = _route(how.combine(products))
     batch, h, w, _ = x.shape
-    y = jax.nn.relu(values + bias).reshape(batch, h // 2, w // 2, -1)
+    y = jax.nn.relu(values + bias[None]).reshape(batch, h // 2, w // 2, -1)
     return y, (x, kernel, lefts, routes, y)
 
 
@@ -152,8 +152,9 @@ def _fused_backward(residuals: Any, g: Array) -> tuple[Array, Array, Array]:
     spread = how.spread([jnp.where(route, g, 0) for route in routes])
     rights, right_vjp = jax.vjp(how.right, kernel)
     (d_kernel,) = right_vjp([left.T @ d for left, d in zip(lefts, spread, strict=True)])
-    d_x = how.left_transposed([d @ right.T for d, right in zip(spread, rights, strict=True)])
-    return d_x, d_kernel, g.sum(0)
+    d_lefts = [d @ right.T for d, right in zip(spread, rights, strict=True)]
+    transposed = how.left_transposed or (lambda d: jax.vjp(how.left, x)[1](d)[0])
+    return transposed(d_lefts), d_kernel, g.sum(0)
 
 
 _fused.defvjp(_fused_forward, _fused_backward)
@@ -169,7 +170,7 @@ def _route(values: list[Array]) -> tuple[Array, list[Array]]:
     return jnp.maximum(above, below), routes
 
 
-def _im2col(shape: Sequence[int], kernel_shape: Sequence[int]) -> Bilinear:
+def _im2col(kernel_shape: Sequence[int]) -> Bilinear:
     """Patches by pooling phase, each times the flat kernel."""
 
     def left(x: Array) -> list[Array]:
@@ -179,8 +180,4 @@ def _im2col(shape: Sequence[int], kernel_shape: Sequence[int]) -> Bilinear:
     def right(kernel: Array) -> list[Array]:
         return [kernel.reshape(-1, kernel.shape[-1])] * 4
 
-    def left_transposed(d: list[Array]) -> Array:
-        (x,) = jax.linear_transpose(left, jax.ShapeDtypeStruct(shape, d[0].dtype))(d)
-        return x
-
-    return Bilinear(left, right, list, list, left_transposed)
+    return Bilinear(left, right, list, list, None)

@@ -22,7 +22,7 @@ class Bilinear(NamedTuple):
     right: Callable[[Array], list[Array]]  # [kh, kw, C, O] -> T of [K, O]
     combine: Callable[[list[Array]], list[Array]]  # T of [m, O] -> 4 of [m, O]
     spread: Callable[[list[Array]], list[Array]]  # 4 of [m, O] -> T of [m, O]
-    left_transposed: Callable[[list[Array]], Array]
+    left_transposed: Callable[[list[Array]], Array] | None  # None: as autodiff has it
 
 
 def winograd(shape: Sequence[int]) -> Bilinear:

@@ -83,7 +83,7 @@ def test_the_result_compares_every_way_seed_by_seed(done):
         ({"weight_decay": (-1.0,)}, "--weight-decay"),
         ({"weight_decay": ()}, "--weight-decay"),
         ({"patience": 0}, "--patience"),
-        ({"batch": 51, "examples": 50}, "batch"),
+        ({"batch": 51, "examples": 50}, "--batch"),
         ({"hidden": (0,)}, "--hidden"),
     ],
 )

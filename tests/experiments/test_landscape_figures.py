@@ -1,0 +1,31 @@
+import json
+
+import numpy as np
+import pytest
+
+from dljax import InputError
+from experiments.foundations import landscape
+
+
+def config(out, **changes):
+    tiny = {"seeds": 2, "depth": 3, "width": 8, "steps": 30, "points": 9, "examples": 100}
+    return landscape.Config(out=out, quiet=True, **tiny | changes)
+
+
+def test_both_kinds_learn_and_their_slices_are_measured_and_drawn(tmp_path):
+    out = tmp_path / "run"
+    found = landscape.main(config(out)).metrics
+    for kind in landscape.KINDS:
+        assert found[f"{kind} train loss"]["mean"] < np.log(10)
+        assert found[f"{kind} loss at radius / 4"]["mean"] > 0
+        assert 0 <= found[f"{kind} non-convexity"]["mean"] <= 1
+        assert 0.5 < found[f"{kind} path in the plane"]["mean"] <= 1
+        assert len(found[f"{kind} test accuracy"]["values"]) == 2
+    assert json.loads((out / "result.json").read_text())["systems"] == ["S12"]
+    assert {p.name for p in (out / "figures").iterdir()} == {"contours.png", "surfaces.png"}
+
+
+@pytest.mark.parametrize("flag", ["depth", "points", "radius"])
+def test_bad_input_names_its_flag(tmp_path, flag):
+    with pytest.raises(InputError, match=f"--{flag} must be at least"):
+        landscape.main(config(tmp_path / "run", **{flag: 0}))

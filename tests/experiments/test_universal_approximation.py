@@ -1,0 +1,36 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax import InputError
+from experiments.foundations import universal_approximation as experiment
+
+
+def config(out, **changes):
+    tiny = {"seeds": 2, "steps": 400, "widths": (1, 32)}
+    return experiment.Config(out=out, quiet=True, **tiny | changes)
+
+
+def test_width_helps_a_relu_network_not_a_linear_one_and_neither_beyond_the_data(tmp_path):
+    out = tmp_path / "run"
+    found = {k: v["mean"] for k, v in experiment.main(config(out)).metrics.items()}
+    for name in experiment.TARGETS:
+        assert found[f"{name}, 32 units"] < found[f"{name}, 1 units"] / 2
+        linear = found[f"{name}, 1 linear units"]
+        assert found[f"{name}, 32 linear units"] == pytest.approx(linear, rel=0.15)
+        near, far = found[f"{name}, 1.0 < |x| <= 1.5"], found[f"{name}, 2.0 < |x| <= 3.0"]
+        assert found[f"{name}, 32 units"] < near < far
+    names = {"errors.png", "fits.png", "outside.png"}
+    assert {path.name for path in (out / "figures").iterdir()} == names
+
+
+def test_two_pieces_make_a_corner_and_a_parabola_meets_its_bound():
+    assert experiment.interpolation_error(jnp.abs, 2) < 1e-6
+    error = experiment.interpolation_error(np.square, 10)  # |f''| h^2 / 8 = 2 * 0.2^2 / 8
+    assert error == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("changes", [{"widths": (4, 0)}, {"batch": 0}, {"rate": -1.0}])
+def test_bad_input_names_its_flag(tmp_path, changes):
+    with pytest.raises(InputError, match=f"--{next(iter(changes))} must be at least"):
+        experiment.main(config(tmp_path / "run", **changes))

@@ -1,0 +1,86 @@
+"""The benchmarks' harness on functions whose cost is known, and its command line."""
+
+import json
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.measure import compiled, interleaved, matmul_peak, quartiles, row
+from dljax import InputError
+
+
+def test_rounds_are_interleaved_and_warmups_do_not_count():
+    calls = []
+    times = interleaved(
+        {"a": lambda: calls.append("a"), "b": lambda: (calls.append("b"), time.sleep(0.02))[0]}, 3
+    )
+    assert calls == ["a", "b"] * 4
+    assert times["a"]["median_ms"] < 20 <= times["b"]["q1_ms"] <= times["b"]["median_ms"]
+
+
+def test_quartiles_are_in_milliseconds():
+    assert quartiles([0.001, 0.002, 0.003, 0.004, 0.005]) == {
+        "median_ms": 3.0,
+        "q1_ms": 2.0,
+        "q3_ms": 4.0,
+    }
+
+
+def test_a_row_compares_with_the_fastest_peer_and_with_the_peak():
+    times = {
+        name: {"median_ms": value, "q1_ms": value, "q3_ms": value}
+        for name, value in (("us", 2.0), ("slow", 9.0), ("fast", 3.0))
+    }
+    made = row("work", times, ours="us", gflop=0.1, peak=200.0, compile_ms=5.0)
+    assert made["ratio"] == 1.5
+    assert made["peak_share"] == 0.25
+    assert set(made["peers"]) == {"slow", "fast"}
+    assert made["compile_ms"] == 5.0
+
+
+def test_compilation_is_apart_and_static_arguments_are_dropped():
+    power = jax.jit(lambda x, n: x**n, static_argnums=1)
+    executable, times = compiled(power, jnp.full(3, 2.0), 3, static=(1,))
+    np.testing.assert_array_equal(executable(jnp.full(3, 3.0)), np.full(3, 27.0))
+    assert times["compile_ms"] > 0 < times["first_ms"]
+
+
+def test_the_peak_is_a_rate():
+    assert 0 < matmul_peak((64,), 2) < 1e7
+
+
+def test_a_benchmark_is_listed_run_and_written(tmp_path, monkeypatch):
+    (tmp_path / "trivial.py").write_text(
+        '"""A trivial one."""\n\nfrom benchmarks.measure import interleaved, row\n\n\n'
+        "def main(peak):\n"
+        '    return [row("nothing", interleaved({"ours": int, "peer": int}, 2), ours="ours")]\n'
+    )
+    monkeypatch.setattr(command, "HERE", tmp_path)
+    monkeypatch.setattr(command, "matmul_peak", lambda: 100.0)
+    monkeypatch.setattr("benchmarks.__path__", [str(tmp_path)])
+    assert command.listed() == {"trivial": "A trivial one."}
+    found = command.run("trivial", tmp_path / "results")
+    suffix = "-gpu" if jax.default_backend() == "gpu" else ""
+    written = json.loads((tmp_path / "results" / f"trivial{suffix}.json").read_text())
+    assert written == json.loads(json.dumps(found))
+    assert set(written) == {"benchmark", "rows", "matmul_peak_gflops", "environment"}
+    assert "nothing" in command.table(found) and "peer" in command.table(found)
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(InputError, match="unknown benchmark 'swep'; did you mean sweep"):
+        command.run("swep")
+
+
+def test_the_command_line_lists_and_refuses(python):
+    listed = python("-m", "benchmarks")
+    assert listed.returncode == 0
+    assert any(line.startswith("sweep ") for line in listed.stdout.splitlines())
+    for words in (["swep"], ["sweep", "more"]):
+        refused = python("-m", "benchmarks", *words)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("error: ") and refused.stderr.count("\n") == 1
