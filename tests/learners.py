@@ -9,7 +9,7 @@ import optax
 
 from dljax import Batch, Learner, sweep
 from dljax.data import shift
-from dljax.learn import by_hand, classify, risk
+from dljax.learn import by_hand, classify, descent, risk
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.ops.backprop import ACTIVATIONS
@@ -45,6 +45,11 @@ def trained_by_hand() -> Learner:
     return by_hand.make((36, 5, 1), ACTIVATIONS["tanh"], Batch(x, data.y[:, None] / 3.0), 0.1)
 
 
+def race() -> Learner:
+    entrants = {name: functools.partial(optimizer, name) for name in ("sgd", "adadelta")}
+    return descent.race(MLP((8, 3)), entrants, jnp.array([1e-2, 1e-1]), images(), batch=8)
+
+
 def sweep_of_rates() -> Learner:
     return sweep(classify_mlp, jnp.array([1e-3, 1e-2]), jnp.array([0, 1]))
 
@@ -54,5 +59,6 @@ LEARNERS = {
     "classify_cnn": classify_cnn,
     "risk_mlp": risk_mlp,
     "trained_by_hand": trained_by_hand,
+    "race": race,
     "sweep": sweep_of_rates,
 }

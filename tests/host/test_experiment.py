@@ -127,7 +127,7 @@ def test_a_folder_is_not_taken_for_another_run(monkeypatch, capsys, finished, mo
 
 
 def test_a_folder_of_another_experiment_is_refused(finished):
-    with pytest.raises(InputError, match="holds vision.classify, not vision.other"):
+    with pytest.raises(InputError, match=r"holds vision.classify, not vision.other"):
         open_folder("vision.other", Common(out=finished[0], resume=True))
 
 
@@ -183,7 +183,12 @@ def test_help_is_help(capsys):
 
 
 def test_small_things():
-    assert summary([1, 3], "lower") == {"mean": 2, "sd": 2**0.5, "values": [1, 3], "better": "lower"}
+    assert summary([1, 3], "lower") == {
+        "mean": 2,
+        "sd": 2**0.5,
+        "values": [1, 3],
+        "better": "lower",
+    }
     five = summary([1] * 5, "higher")
     assert target(five, 0.9, "x")["met"]
     assert not target(summary([1] * 4, "higher"), 0.9, "x")["met"], "too few seeds"

@@ -67,7 +67,9 @@ def test_a_run_killed_25_times_ends_in_the_same_bits(spawn, tmp_path):
         time.sleep(chance.random() * 0.1)
         process.kill()
         _, error = process.communicate()
-        assert process.returncode == -signal.SIGKILL, f"ended by itself after {kills} kills: {error}"
+        assert process.returncode == -signal.SIGKILL, (
+            f"ended by itself after {kills} kills: {error}"
+        )
         kills += 1
         at.append(newest(out / "checkpoints"))
     last, error = spawn(victim, out).communicate()
@@ -89,7 +91,9 @@ def test_a_signal_saves_and_says_how_to_resume(spawn, tmp_path, number):
     process.send_signal(number)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 128 + number, error
-    assert f"by {number.name}; saved. Resume with:\n  python -m experiments.vision.classify" in error
+    assert (
+        f"by {number.name}; saved. Resume with:\n  python -m experiments.vision.classify" in error
+    )
     assert "Traceback" not in error
     words = error.strip().splitlines()[-1].split()
     stopped = newest(out / "checkpoints")
@@ -128,7 +132,9 @@ def test_a_full_disk_is_said_and_the_checkpoint_before_stays_good(spawn, tmp_pat
         assert "Traceback" not in error
         assert error.count("\n") <= 2
         filler.unlink()
-        again = spawn(*CLI, "--steps", "3000", "--checkpoint-every", "100", "--out", out, "--resume")
+        again = spawn(
+            *CLI, "--steps", "3000", "--checkpoint-every", "100", "--out", out, "--resume"
+        )
         kept = newest(out / "checkpoints")
         assert kept > 0
         wait_for(lambda: newest(out / "checkpoints") > kept, again)

@@ -20,7 +20,10 @@ def counter(best_at=7, bad_at=10**6):
 
     def step(key, n):
         n = n + 1
-        return n, {"loss": jnp.where(n == bad_at, jnp.nan, 1.0 / n), "draw": jax.random.uniform(key)}
+        return n, {
+            "loss": jnp.where(n == bad_at, jnp.nan, 1.0 / n),
+            "draw": jax.random.uniform(key),
+        }
 
     def evaluate(n):
         return {"score": -jnp.abs(n - best_at).astype(float), "cost": jnp.abs(n - best_at) * 1.0}
@@ -31,9 +34,7 @@ def counter(best_at=7, bad_at=10**6):
 def test_the_best_state_is_kept_and_everything_logged(tmp_path):
     learner, evaluate = counter()
     select = Selection("score", lambda n: n)
-    fitted = fit(
-        learner, KEY, 12, evaluate=evaluate, every=2, select=select, chunk=3, out=tmp_path
-    )
+    fitted = fit(learner, KEY, 12, evaluate=evaluate, every=2, select=select, chunk=3, out=tmp_path)
     assert fitted.run.step == fitted.run.state == 12
     assert fitted.kept == 6  # steps 6 and 8 tie, the first is kept
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

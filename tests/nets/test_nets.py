@@ -46,7 +46,9 @@ def test_bfloat16_computes_nearly_the_same_and_keeps_float32_weights(batch_norm)
     plain = CNN((4, 4), (8, 3), 0.0, batch_norm)
     half = CNN((4, 4), (8, 3), 0.0, batch_norm, jnp.bfloat16)
     variables = plain.init(jax.random.key(0), X)
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(half.init(jax.random.key(0), X)))
+    assert all(
+        leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(half.init(jax.random.key(0), X))
+    )
     a, b = plain.apply(variables, X), half.apply(variables, X)
     assert b.dtype == jnp.float32
     assert 0 < jnp.abs(a - b).max() < 0.1 * jnp.abs(a).max()
@@ -55,6 +57,8 @@ def test_bfloat16_computes_nearly_the_same_and_keeps_float32_weights(batch_norm)
 def test_a_linear_network_is_one_matrix():
     net = MLP((6, 5, 3), activation=lambda x: x)
     params = net.init(jax.random.key(0), X)["params"]
-    product = params["Dense_0"]["kernel"] @ params["Dense_1"]["kernel"] @ params["Dense_2"]["kernel"]
+    product = (
+        params["Dense_0"]["kernel"] @ params["Dense_1"]["kernel"] @ params["Dense_2"]["kernel"]
+    )
     outputs = net.apply({"params": params}, X)
     np.testing.assert_allclose(outputs, X.reshape(6, -1) @ product, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,72 @@
+"""Write the README's tables from the committed results: `python -m experiments.table`."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+def experiments() -> str:
+    lines = [
+        "| experiment | systems | metric | mean ± sd (seeds) | baseline | target |",
+        "|---|---|---|---|---|---|",
+    ]
+    for path in sorted((ROOT / "results").glob("*/*.json")):
+        lines += rows(json.loads(path.read_text()), path)
+    return "\n".join(lines)
+
+
+def rows(result: dict[str, Any], path: Path) -> list[str]:
+    """One row a metric that has a target or a baseline; else the first metric alone."""
+    beside: dict[str, list[str]] = {}
+    for name, baseline in result["baselines"].items():
+        beside.setdefault(baseline["metric"], []).append(f"{name} {number(baseline['mean'])}")
+    named = [m for m in result["metrics"] if m in beside or m in result["targets"]]
+    lines = []
+    for metric in named or list(result["metrics"])[:1]:
+        found = result["metrics"][metric]
+        goal = result["targets"].get(metric)
+        met = "met" if goal and goal["met"] else "missed"
+        verdict = f"{number(goal['value'])} {met}" if goal else ""
+        name = f"[{path.parent.name}/{path.stem}]({path.relative_to(ROOT)})"
+        spread = f"{number(found['mean'])} ± {number(found['sd'])} ({len(found['values'])})"
+        cells = (name, " ".join(result["systems"]), metric, spread)
+        lines.append(f"| {' | '.join(cells)} | {', '.join(beside.get(metric, []))} | {verdict} |")
+    return lines
+
+
+def benchmarks() -> str:
+    lines = [
+        "| work | dljax, ms | fastest peer | times as fast | share of the matmul peak |",
+        "|---|---|---|---|---|",
+    ]
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        for row in json.loads(path.read_text())["rows"]:
+            ours, peers = row["ours"], row["peers"]
+            best = min(peers, key=lambda name: peers[name]["median_ms"], default=None)
+            peer = f"{best} {number(peers[best]['median_ms'])}" if best else ""
+            share = f"{100 * row['peak_share']:.0f} %" if "peak_share" in row else ""
+            cells = (row["work"], number(ours["median_ms"]), peer, f"{row.get('ratio', '')}", share)
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def written(text: str) -> str:
+    """`text` with what stands between each pair of table marks made anew."""
+    for name, table in (("experiments", experiments()), ("benchmarks", benchmarks())):
+        marks = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        block = f"{marks[0]}\n{table}\n{marks[1]}"
+        text = re.sub(f"{marks[0]}.*?{marks[1]}", lambda _, block=block: block, text, flags=re.S)
+    return text
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(written(readme.read_text()))
+    print(f"{readme} has the tables of results/ and benchmarks/results/")

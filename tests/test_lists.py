@@ -1,0 +1,56 @@
+"""What the repository says of itself: the list of experiments, the README's tables and links."""
+
+import json
+import re
+from pathlib import Path
+
+from experiments.__main__ import listed
+from experiments.table import written
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_experiment_is_listed_with_a_line(python):
+    found = listed()
+    assert "experiments.vision.classify" in found
+    assert all(line.endswith(".") and len(line) < 100 for line in found.values())
+    done = python("-m", "experiments")
+    assert done.stdout.count("\n") == len(found)
+    done = python("-m", "experiments", "vision.clasify")
+    assert done.returncode == 2
+    assert "did you mean vision.classify?" in done.stderr
+
+
+def test_the_readme_shows_the_committed_results():
+    readme = (ROOT / "README.md").read_text()
+    assert written(readme) == readme, "run `make table`"
+
+
+def test_the_readmes_links_lead_somewhere():
+    readme = (ROOT / "README.md").read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", readme) if "://" not in link]
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_readmes_program_runs(python):
+    program = re.search(r"```python\n(import jax.*?)```", (ROOT / "README.md").read_text(), re.S)
+    done = python("-c", program[1])
+    last = [float(word) for word in done.stdout.strip(" []\n").split()]
+    assert len(last) == 3, done.stderr
+    assert max(last) > 0.9
+
+
+def test_results_have_the_shape_that_the_design_gives():
+    paths = list((ROOT / "results").glob("*/*.json"))
+    assert paths
+    for path in paths:
+        result = json.loads(path.read_text())
+        assert len(result["fingerprint"]) == 64, path
+        for metric in result["metrics"].values():
+            assert metric["better"] in ("higher", "lower"), path
+
+
+def test_figures_are_small():
+    large = {p.name: p.stat().st_size for p in (ROOT / "results").rglob("*.png")}
+    assert {name: size for name, size in large.items() if size > 200_000} == {}
