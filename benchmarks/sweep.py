@@ -3,7 +3,8 @@
 Five optimisers, 12 rates and 5 seeds, as in experiments/foundations/optimizers.py. Peers: the same
 300 as a Python loop of whole runs, compiled once an optimiser with the rate an argument; torch's
 own optimisers in eager mode, of which a few trainings stand for all, on one thread and on all; and
-the 300 stacked by hand in torch, with updates of our own, which its optimisers cannot do.
+the 300 stacked by hand in torch, with updates of our own, since its optimisers take one rate.
+Every whole run, initialisation included, is timed; compilation is not.
 """
 
 import os

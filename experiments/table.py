@@ -20,10 +20,12 @@ def experiments() -> str:
 
 def rows(result: dict[str, Any], path: Path) -> list[str]:
     """One row a metric that has a target or a baseline; else the first metric alone."""
-    beside: dict[str, list[str]] = {}
-    for name, baseline in result["baselines"].items():
-        beside.setdefault(baseline["metric"], []).append(f"{name} {number(baseline['mean'])}")
-    named = [m for m in result["metrics"] if m in beside or m in result["targets"]]
+    baselines = result["baselines"].items()
+    beside = {
+        metric: [f"{n} {number(b['mean'])}" for n, b in baselines if b["metric"] in metric]
+        for metric in result["metrics"]
+    }
+    named = [m for m in result["metrics"] if beside[m] or m in result["targets"]]
     lines = []
     for metric in named or list(result["metrics"])[:1]:
         found = result["metrics"][metric]
@@ -33,7 +35,7 @@ def rows(result: dict[str, Any], path: Path) -> list[str]:
         name = f"[{path.parent.name}/{path.stem}]({path.relative_to(ROOT)})"
         spread = f"{number(found['mean'])} ± {number(found['sd'])} ({len(found['values'])})"
         cells = (name, " ".join(result["systems"]), metric, spread)
-        lines.append(f"| {' | '.join(cells)} | {', '.join(beside.get(metric, []))} | {verdict} |")
+        lines.append(f"| {' | '.join(cells)} | {', '.join(beside[metric])} | {verdict} |")
     return lines
 
 

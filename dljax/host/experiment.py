@@ -3,11 +3,14 @@
 import contextlib
 import dataclasses
 import datetime
+import functools
 import hashlib
 import io
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +51,7 @@ class Common:
     """Print nothing but the result."""
 
 
+RECORD = "run.json"  # the experiment and configuration of the run in a folder
 FREE = {"out", "resume", "checkpoint_every", "quiet"}  # may differ when a run is resumed
 C = TypeVar("C", bound=Common)
 
@@ -68,11 +72,8 @@ class Result:
     environment: dict[str, Any] = field(default_factory=lambda: environment())
 
     def write(self, out: Path) -> None:
-        """Whole or not at all, so that a crash leaves no half of a result."""
         text = json.dumps(dataclasses.asdict(self), indent=1, default=str)
-        partial = out / "result.json.partial"
-        partial.write_text(text + "\n")
-        partial.replace(out / "result.json")
+        write_whole(out / "result.json", text + "\n")
 
     def table(self) -> str:
         """The metrics with their spread, the baselines and the targets, as a few lines."""
@@ -88,6 +89,13 @@ class Result:
             rows.append(f"{name} target {target['value']:g} ({target['source']}): {verdict}")
         times = "  ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         return "\n".join([*rows, times])
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all, so that a crash leaves no half of it."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
 
 
 def summary(values: Iterable[float], better: str) -> dict[str, Any]:
@@ -115,15 +123,19 @@ def fingerprint(tree: PyTree) -> str:
     return digest.hexdigest()
 
 
+@functools.cache  # so that the commit is the one that was there when the run began
 def environment() -> dict[str, Any]:
     """What the numbers depend on: versions, commit, device."""
     import dljax
 
-    here = Path(__file__).parent
-    git = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True)
+    root = Path(__file__).parents[2]
+    commit = None
+    if (root / ".git").exists() and shutil.which("git"):
+        words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
+        commit = subprocess.run(words, capture_output=True, text=True).stdout.strip() or None
     return {
         "dljax": dljax.__version__,
-        "commit": git.stdout.decode().strip() or None,
+        "commit": commit,
         "python": sys.version.split()[0],
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
@@ -159,17 +171,18 @@ def open_folder(name: str, config: Common) -> Path:
     out = config.out or Path("runs") / name.replace(".", "/") / now
     fields = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
     record = json.loads(json.dumps({"experiment": name, "config": fields}, default=str))
-    path = out / "run.json"
+    path = out / RECORD
+    environment()
     if path.exists():
         compare(out, json.loads(path.read_text()), record, config.resume)
         return out
     if config.resume:
         raise InputError(f"--resume: {out} holds no run")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(p.suffix != ".partial" for p in out.iterdir())):
         raise InputError(f"--out: {out} exists and is not an empty folder")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(record, indent=1) + "\n")
+        write_whole(path, json.dumps(record, indent=1) + "\n")
     except OSError as error:
         raise InputError(f"--out: cannot write to {out}: {error.strerror}") from None
     return out
@@ -207,13 +220,15 @@ def parse(presets: dict[str, C], argv: list[str], prog: str, description: str) -
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(
+            config = tyro.cli(
                 type(default), default=default, prog=prog, args=argv, description=description
             )
     except SystemExit as end:
         if not end.code:
             raise
         raise InputError(one_line(said.getvalue())) from None
+    check_common(config)
+    return config
 
 
 def one_line(box: str) -> str:
@@ -246,10 +261,7 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
     except InputError as error:
         fail(f"error: {error}", 2)
     except Interrupted as stop:
-        words = [word for word in sys.argv[1:] if word != "--resume"]
-        given = [] if any(word.startswith("--out") for word in words) else ["--out", str(stop.out)]
-        again = " ".join([command, *words, *given, "--resume"])
-        fail(f"{stop}; saved. Resume with:\n  {again}", 128 + stop.number)
+        fail(f"{stop}; saved. Resume with:\n  {again(name, stop.out)}", 128 + stop.number)
     except Diverged as error:
         fail(f"error: {error}", 1)
     except KeyboardInterrupt:
@@ -257,6 +269,16 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         fail(f"error: {where}{error.strerror or error}; earlier checkpoints are kept", 1)
+
+
+def again(name: str, out: Path | None) -> str:
+    """The command that resumes the run of this command line, whose fit was stopped in `out`."""
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    if out is not None and not any(word.startswith("--out") for word in words):
+        # an experiment of several fits gives each a folder within the run's
+        root = next(path for path in (out, *out.parents) if (path / RECORD).exists())
+        words += ["--out", str(root)]
+    return shlex.join([os.path.relpath(sys.executable), "-m", name, *words, "--resume"])
 
 
 def fail(message: str, status: int) -> None:
@@ -282,7 +304,8 @@ def require(
 def finish(result: Result, out: Path, state: PyTree, begun: float) -> Result:
     """The result with its fingerprint and total time, written into the run's folder."""
     result.fingerprint = fingerprint(state)
-    result.seconds["total"] = round(time.monotonic() - begun, 3)
+    if not result.config.get("resume"):  # a resumed run has no one total
+        result.seconds["total"] = round(time.monotonic() - begun, 3)
     result.write(out)
     print(f"run in {out}")
     return result

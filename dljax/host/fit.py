@@ -77,6 +77,13 @@ DONATED = jax.jit(advance, static_argnums=(0, 2), donate_argnums=1)
 COMPILED = {"seconds": 0.0}
 
 
+@jax.jit
+def finite(tree: PyTree) -> Array:
+    """Whether every floating-point leaf is finite."""
+    floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    return jnp.array([jnp.isfinite(leaf).all() for leaf in floats]).all()
+
+
 def on_compile(event: str, duration_secs: float, **_: str | int) -> None:
     # not the tracing events: nested functions report theirs twice
     if event.endswith(("jaxpr_to_mlir_module_duration", "backend_compile_duration")):
@@ -114,13 +121,15 @@ def fit(
     quiet: bool = True,
     names: Sequence[str] = (),
     shown: Sequence[str] = (),
+    may_diverge: bool = False,
 ) -> Fitted:
     """Run `learner` from `key` for `steps` steps, in chunks of at most `chunk`.
 
     `evaluate(state)` gives metrics (scalars or [N]) every `every` steps and at the end; `select`
     keeps the best. With `out`, logs and checkpoints go there, and `resume` goes on from the newest
     good checkpoint. `place` puts the progress on devices; `names` call the members in messages,
-    and `shown` names the metrics for the screen (all, if empty).
+    and `shown` names the metrics for the screen (all, if empty). With `may_diverge`, members whose
+    state stops being finite are left to the caller, as in a sweep up to rates that are too large.
 
     Raises Interrupted after SIGINT or SIGTERM, Diverged at a non-finite metric, InputError where
     no checkpoint is good; each leaves the newest checkpoint valid.
@@ -143,6 +152,8 @@ def fit(
             size = piece(step, steps, every, saves, chunk)
             run, metrics = DONATED(learner, progress.run, size)
             check(metrics, step, names)
+            if not (may_diverge or finite(run.state)):  # the last update shows in no metric
+                raise Diverged(f"the state is not finite at step {step + size}")
             step, progress = step + size, progress._replace(run=run)
             record = {f"train/{k}": np.mean(v, 0).tolist() for k, v in metrics.items()}
             if evaluate and (step % every == 0 or step == steps):
@@ -154,10 +165,10 @@ def fit(
             journal.write(record)
             show(step, record)
             if out and (step % saves == 0 or step == steps):
-                saved = keep(out, progress, select)
+                saved = keep(out, progress, select, record)
         if out and saved < step:  # stopped early or by a signal
-            keep(out, progress, select)
-    if caught and step < steps:
+            keep(out, progress, select, journal.records[-1])
+    if caught:  # at the end too: an experiment of several fits should stop
         raise Interrupted(step, caught[0], out)
     kept = progress.best.kept if progress.best else None
     return Fitted(progress.run, kept, journal.records, clock.read())
@@ -239,11 +250,11 @@ def check(metrics: Metrics, step: int, names: Sequence[str]) -> None:
         raise Diverged(f"{name} is {values[tuple(first)]} at step {step + int(first[0]) + 1}{who}")
 
 
-def keep(out: Path, progress: Progress, select: Selection | None) -> int:
-    """Save a checkpoint; its score is the mean over members of the selected metric."""
+def keep(out: Path, progress: Progress, select: Selection | None, record: log.Record) -> int:
+    """Save a checkpoint, scored by the members' mean of the selected metric, where just taken."""
     score = None
-    if progress.best is not None and select is not None:
-        score = float(progress.best.value.mean()) * (-1 if select.lowest else 1)
+    if select is not None and select.metric in record:
+        score = float(np.mean(record[select.metric])) * (-1 if select.lowest else 1)
     step = int(progress.run.step)
     save(out / "checkpoints", step, progress, score=score)
     return step

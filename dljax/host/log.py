@@ -27,13 +27,16 @@ class Log:
         (folder / "tensorboard").mkdir(parents=True, exist_ok=True)
         self.path = folder / "metrics.jsonl"
         self.records = [record for record in read(self.path) if record["step"] <= step]
+        # replaced whole, so that a crash just here loses no line
+        partial = folder / "metrics.jsonl.partial"
+        partial.write_text("".join(json.dumps(record) + "\n" for record in self.records))
+        partial.replace(self.path)
         for old in folder.glob("tensorboard/events.*"):
             old.unlink()
         self.events = EventsWriter(str(folder / "tensorboard" / "events"))
-        self.lines = self.path.open("w")
-        kept, self.records = self.records, []
-        for record in kept:
-            self.write(record)
+        self.lines = self.path.open("a")
+        for record in self.records:
+            self.events.write_event(event(record))
 
     def write(self, record: Record) -> None:
         self.records.append(record)
@@ -133,19 +136,25 @@ def lines(steps: int, first: int, shown: Sequence[str]) -> Screen:
     return show
 
 
-@contextmanager
-def bar(steps: int, first: int, shown: Sequence[str]) -> Iterator[Screen]:
-    from rich import progress  # here: only a terminal needs it
+def columns() -> tuple[Any, ...]:
+    """What the bar shows: steps done, steps a second, time left, the newest metrics."""
+    from rich import progress
 
-    columns = (
+    return (
         progress.BarColumn(bar_width=24),
         progress.MofNCompleteColumn(),
         progress.TextColumn("{task.fields[rate]:.0f} steps/s"),
         progress.TimeRemainingColumn(compact=True),
         progress.TextColumn("{task.fields[newest]}"),
     )
+
+
+@contextmanager
+def bar(steps: int, first: int, shown: Sequence[str]) -> Iterator[Screen]:
+    from rich import progress  # here: only a terminal needs it
+
     newest: Record = {}
-    with progress.Progress(*columns) as live:
+    with progress.Progress(*columns()) as live:
         task = live.add_task("", total=steps, completed=first, rate=0.0, newest="compiling")
 
         def show(step: int, record: Record) -> None:

@@ -2,7 +2,8 @@
 
 Every way takes `(objective, tx, mesh)` and gives the `step(key, fit, batch)` of `gradient_step`,
 with the batch cut along its leading axis and everything else whole on each device. The first is the
-one to use; the others show that the arithmetic is the same.
+one to use; the others do the same arithmetic, save that dropout draws and batch statistics are each
+device's own.
 """
 
 from collections.abc import Callable, Sequence

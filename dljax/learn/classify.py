@@ -1,27 +1,20 @@
 """Classification by softmax cross-entropy (S6, S24, S31), with calibration."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
-from dljax.data.stream import epochs, unit_scale
+from dljax.data.stream import unit_scale
 from dljax.errors import InputError
-from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.learn import risk
+from dljax.learner import Learner, Objective
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 Weights = tuple[PyTree, PyTree]
 """Parameters, and what was learnt without a gradient: what a trained network needs."""
-
-
-class State(NamedTuple):
-    """A classifier in training: what descent carries, and where the epoch stands."""
-
-    fit: Fit
-    stream: PyTree
 
 
 def objective(net: nn.Module, *, smoothing: float = 0.0) -> Objective:
@@ -30,19 +23,14 @@ def objective(net: nn.Module, *, smoothing: float = 0.0) -> Objective:
     Label smoothing: Szegedy et al. 2016. The metric `accuracy` is that of the training batch.
     """
 
-    def loss(params: PyTree, extra: PyTree, batch: Batch, key: Key):
-        logits, extra = net.apply(
-            {"params": params, **extra},
-            batch.x,
-            train=True,
-            rngs={"dropout": key},
-            mutable=list(extra),
-        )
-        labels = optax.smooth_labels(jax.nn.one_hot(batch.y, logits.shape[-1]), smoothing)
-        mean = optax.softmax_cross_entropy(logits, labels).mean()
-        return mean, (extra, {"accuracy": jnp.mean(logits.argmax(-1) == batch.y)})
+    def loss(logits: Array, y: Array) -> Array:
+        labels = optax.smooth_labels(jax.nn.one_hot(y, logits.shape[-1]), smoothing)
+        return optax.softmax_cross_entropy(logits, labels)
 
-    return loss
+    def metrics(logits: Array, y: Array) -> Metrics:
+        return {"accuracy": jnp.mean(logits.argmax(-1) == y)}
+
+    return risk.objective(net, loss, metrics)
 
 
 def make(
@@ -61,24 +49,8 @@ def make(
     """
     if not 0 <= smoothing < 1:
         raise InputError(f"smoothing must be in [0, 1); got {smoothing}")
-    stream = epochs(data, batch)
-    descend = gradient_step(objective(net, smoothing=smoothing), tx)
-
-    def init(key: Key) -> State:
-        k_net, k_stream = jax.random.split(key)
-        extra = dict(net.init(k_net, unit_scale(jnp.asarray(data.x[:1]))))
-        params = extra.pop("params")
-        return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
-
-    def step(key: Key, state: State) -> tuple[State, Metrics]:
-        k_augment, k_dropout = jax.random.split(key)
-        position, drawn = stream.next(state.stream)
-        if augment is not None:
-            drawn = drawn._replace(x=augment(k_augment, drawn.x))
-        fit, metrics = descend(k_dropout, state.fit, drawn)
-        return State(fit, position), metrics
-
-    return Learner(init, step)
+    goal = objective(net, smoothing=smoothing)
+    return risk.descend(net, goal, tx, data, batch=batch, augment=augment)
 
 
 def predict(net: nn.Module, weights: Weights, x: Array, chunk: int = 500) -> Array:

@@ -34,12 +34,13 @@ def optimizer(
     *,
     steps: int = 1,
     schedule: str = "constant",
-    weight_decay: float = 0.0,
+    weight_decay: float | Array = 0.0,
 ) -> optax.GradientTransformation:
     """`params <- params - rate * factor(t) * (direction(grads) + weight_decay * params)`.
 
-    `rate` may be a traced array, as under `sweep`. Only matrices and kernels decay (Loshchilov and
-    Hutter 2019). Raises InputError for an unknown name, a rate not above 0, a decay below 0.
+    `rate` and `weight_decay` may be traced arrays, as under `sweep`. Only matrices and kernels
+    decay (Loshchilov and Hutter 2019). Raises InputError for an unknown name, a rate not above 0,
+    a decay below 0.
     """
     if name not in OPTIMIZERS:
         raise unknown("optimizer", name, OPTIMIZERS)
@@ -47,13 +48,12 @@ def optimizer(
         raise unknown("schedule", schedule, SCHEDULES)
     if isinstance(rate, int | float) and not 0 < rate < float("inf"):
         raise InputError(f"rate must be a positive number; got {rate}")
-    if not 0 <= weight_decay < float("inf"):
+    if isinstance(weight_decay, int | float) and not 0 <= weight_decay < float("inf"):
         raise InputError(f"weight_decay must be zero or positive; got {weight_decay}")
     factor = SCHEDULES[schedule](steps)
-    decay = [optax.add_decayed_weights(weight_decay, mask=is_matrix)] if weight_decay else []
     return optax.chain(
         OPTIMIZERS[name](),
-        *decay,
+        optax.add_decayed_weights(weight_decay, mask=is_matrix),
         optax.scale_by_schedule(lambda step: -rate * factor(step)),
     )
 

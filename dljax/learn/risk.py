@@ -1,14 +1,15 @@
 """Empirical risk: any network under any loss of its outputs (S4, S5, S6, S7)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
-from dljax.data.stream import epochs
+from dljax.data.stream import epochs, unit_scale
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -23,12 +24,54 @@ class State(NamedTuple):
     stream: PyTree
 
 
-def objective(net: nn.Module, loss: Loss) -> Objective:
-    """`J(W) = 1/B sum_i L(f(x_i; W), y_i)`; a network of one output gives f [B]."""
+def descend(
+    net: nn.Module,
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    data: Batch,
+    *,
+    batch: int,
+    augment: Callable[[Key, Array], Array] | None = None,
+) -> Learner:
+    """Descent on an objective of `net` over `data` (x [n, ...], y [n, ...]), in epochs of batches.
+
+    `augment(key, x)` changes each batch of inputs. Raises InputError if `batch` exceeds n.
+    """
+    stream = epochs(data, batch)
+    one_step = gradient_step(objective, tx)
+
+    def init(key: Key) -> State:
+        k_net, k_stream = jax.random.split(key)
+        x = unit_scale(jnp.asarray(data.x[:1]))  # for its shape alone, so the key may be reused
+        extra = dict(net.init(k_net, x if augment is None else augment(k_net, x)))
+        params = extra.pop("params")
+        return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
+
+    def step(key: Key, state: State) -> tuple[State, Metrics]:
+        k_augment, k_objective = jax.random.split(key)
+        position, drawn = stream.next(state.stream)
+        if augment is not None:
+            drawn = drawn._replace(x=augment(k_augment, drawn.x))
+        fit, metrics = one_step(k_objective, state.fit, drawn)
+        return State(fit, position), metrics
+
+    return Learner(init, step)
+
+
+def objective(
+    net: nn.Module, loss: Loss, metrics: Callable[[Array, Array], Metrics] = lambda outputs, y: {}
+) -> Objective:
+    """`J(W) = 1/B sum_i L(f(x_i; W), y_i)`; a network of one output gives f [B].
+
+    `metrics(outputs, targets)` are of the training batch.
+    """
 
     def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
-        outputs = apply(net, params, batch.x, train=True, rngs={"dropout": key})
-        return loss(outputs, batch.y).mean(), (extra, {})
+        options = {"train": True, "rngs": {"dropout": key}, "mutable": list(extra)}
+        outputs, extra = net.apply({"params": params, **extra}, batch.x, **options)
+        outputs = squeezed(outputs)
+        chex.assert_equal_shape_prefix([outputs, batch.y], batch.y.ndim)
+        return loss(outputs, batch.y).mean(), (extra, metrics(outputs, batch.y))
 
     return mean
 
@@ -36,27 +79,14 @@ def objective(net: nn.Module, loss: Loss) -> Objective:
 def make(
     net: nn.Module, tx: optax.GradientTransformation, data: Batch, loss: Loss, *, batch: int
 ) -> Learner:
-    """Descent on the risk over `data` (x [n, ...], y [n, ...]), in epochs without replacement.
-
-    Raises InputError if `batch` exceeds n.
-    """
-    stream = epochs(data, batch)
-    descend = gradient_step(objective(net, loss), tx)
-
-    def init(key: Key) -> State:
-        k_net, k_stream = jax.random.split(key)
-        params = net.init(k_net, jnp.asarray(data.x[:1]))["params"]
-        return State(Fit(params, {}, tx.init(params)), stream.init(k_stream))
-
-    def step(key: Key, state: State) -> tuple[State, Metrics]:
-        position, drawn = stream.next(state.stream)
-        fit, metrics = descend(key, state.fit, drawn)
-        return State(fit, position), metrics
-
-    return Learner(init, step)
+    """Descent on the risk of `loss` over `data`; see `descend`."""
+    return descend(net, objective(net, loss), tx, data, batch=batch)
 
 
 def apply(net: nn.Module, params: PyTree, x: Array, **options) -> Array:
     """The outputs [B, K] of x [B, ...], or [B] where K is 1, so that they face targets [B]."""
-    outputs: Array = net.apply({"params": params}, x, **options)  # pyright: ignore
+    return squeezed(net.apply({"params": params}, x, **options))
+
+
+def squeezed(outputs: Any) -> Array:
     return outputs[..., 0] if outputs.shape[-1] == 1 else outputs

@@ -1,9 +1,10 @@
 """Backpropagation by hand: every number of the notes' worked network, and descent without autodiff.
 
 S8: networks trained on XOR by the chain rule written out, held against jax.grad at every step.
-S9: the delta rule's table for y = 2x. S10: the 2-2-2 network with every intermediate number beside
-the notes', and 10,000 steps of its descent. The example is M. Mazur's, "A Step by Step
-Backpropagation Example", 2015; Rumelhart, Hinton and Williams 1986.
+S9: the delta rule's table for y = 2x, and its way from W = 4. S10: the 2-2-2 network, every
+intermediate number by hand beside jax.grad's and the notes', and 10,000 steps of its descent. The
+example is M. Mazur's, "A Step by Step Backpropagation Example", 2015; Rumelhart, Hinton and
+Williams 1986.
 
     python -m experiments.foundations.backprop
 """
@@ -27,12 +28,13 @@ from dljax.ops.backprop import (
     ACTIVATIONS,
     Layer,
     backward,
+    delta_rule,
     descend,
     forward,
     gradient,
     half_squared_error,
 )
-from dljax.typing import Batch
+from dljax.typing import Array, Batch
 
 NAME = "foundations.backprop"
 INPUT, TARGET, RATE = (0.05, 0.10), (0.01, 0.99), 0.5
@@ -78,12 +80,16 @@ def weights_only(grads: list[Layer]) -> list[Layer]:
     return [Layer(w, jnp.zeros_like(b)) for w, b in grads]
 
 
-def numbers() -> dict[str, float]:
-    """Every number of S9 and S10 by its name."""
+def numbers(by_autodiff: bool = False) -> dict[str, float]:
+    """Every number of S9 and S10 by its name, its slopes by hand or by jax.grad."""
     act, x, target = ACTIVATIONS["sigmoid"], jnp.array(INPUT), jnp.array(TARGET)
     layers = worked()
     done = forward(layers, x, act)
-    grads, deltas = backward(layers, done, done.outs[-1] - target, act)
+    if by_autodiff:
+        grads = jax.grad(by_hand.mean_error)(layers, Batch(x[None], target[None]), act)
+        deltas = [layer.b for layer in grads]  # net = W'a + b, so dE/dnet = dE/db
+    else:
+        grads, deltas = backward(layers, done, done.outs[-1] - target, act)
     after = descend(layers, weights_only(grads), RATE)
     found = {}
     for name, net, out, delta in zip("ho", done.nets, done.outs[1:], deltas, strict=True):
@@ -95,9 +101,29 @@ def numbers() -> dict[str, float]:
     for k, (layer, j, i) in enumerate(itertools.product(range(2), repeat=3), 1):
         found |= {f"dE/dw{k}": grads[layer].w[i, j], f"w{k} after": after[layer].w[i, j]}
     found["E after"] = half_squared_error(forward(after, x, act).outs[-1], target)
-    points = jnp.arange(3.0)
-    found |= {f"SSE at W={w}": jnp.sum((2 * points - w * points) ** 2) for w in (2, 3, 4)}
+    found |= line(by_autodiff)
     return {name: float(value) for name, value in found.items()}
+
+
+def line(by_autodiff: bool) -> dict[str, Array]:
+    """S9: the summed squared error of y = W x on y = 2x, and W from 4 by the delta rule.
+
+    One example at a time, x = 0, 1, 2 in each pass, at a rate of 0.1.
+    """
+    points = jnp.arange(3.0)
+    found = {f"SSE at W={w}": jnp.sum((2 * points - w * points) ** 2) for w in (2, 3, 4)}
+
+    def one(w: Array, x: Array) -> Array:
+        if by_autodiff:
+            return w - 0.1 * jax.grad(lambda w: half_squared_error(w @ x, 2 * x[0]))(w)
+        return delta_rule(w, x, 2 * x[0], 0.1)
+
+    w = jnp.array([4.0])
+    for done in range(1, 4):
+        for x in points:
+            w = one(w, x[None])
+        found[f"W, pass {done}"] = w[0]
+    return found
 
 
 def worked_descent(steps: int) -> tuple[np.ndarray, float]:
@@ -123,6 +149,7 @@ def study(config: Config) -> Result:
     begun = time.monotonic()
     for width in config.hidden:
         require("--hidden", width, at_least=1)
+    require("--rate", config.rate, at_least=1e-9, below=float("inf"))
     seeds, out = experiment.seeds(config), experiment.open_folder(NAME, config)
     steps, act = config.steps or 2000, ACTIVATIONS["tanh"]
     learner = by_hand.make((2, *config.hidden, 1), act, XOR, config.rate)
@@ -145,18 +172,23 @@ def study(config: Config) -> Result:
     outs = jax.vmap(lambda w: out_of(w, jnp.array(XOR.x)))(fitted.run.state.run.state)
     right = np.mean((np.asarray(outs) > 0.5) == (XOR.y > 0.5), (1, 2))
     result.metrics["XOR accuracy"] = experiment.summary(right, "higher")
-    found, (errors, gap) = numbers(), worked_descent(10_001)
-    report(result, found, errors, gap)
-    draw(out / "figures", found, errors)
+    hand, auto, (errors, gap) = numbers(), numbers(by_autodiff=True), worked_descent(10_001)
+    report(result, hand, auto, errors, gap)
+    draw(out / "figures", hand, errors)
     return experiment.finish(result, out, fitted.run, begun)
 
 
-def report(result: Result, found: dict[str, float], errors: np.ndarray, gap: float) -> None:
-    """Print each number beside the notes', and put what they come to into the result."""
-    for name, value in found.items():
-        print(f"{name:12} {value:14.9f}   {f'notes {NOTES[name]}' if name in NOTES else ''}")
+def report(
+    result: Result, hand: dict[str, float], auto: dict[str, float], errors: np.ndarray, gap: float
+) -> None:
+    """Print each number by hand, by jax.grad and in the notes; what they come to is the result."""
+    print(f"{'':12} {'by hand':>14} {'by jax.grad':>14} {'notes':>14}")
+    for name, value in hand.items():
+        print(f"{name:12} {value:14.9f} {auto[name]:14.9f} {NOTES.get(name, ''):>14}")
+    holds = [agrees(found[name], NOTES[name]) for found in (hand, auto) for name in NOTES]
     values = {
-        "notes' numbers that hold": np.mean([agrees(found[n], NOTES[n]) for n in NOTES]),
+        "notes' numbers that hold": np.mean(holds),
+        "hand - jax.grad, S9 and S10": max(abs(hand[name] - auto[name]) for name in hand),
         "hand - jax.grad, 2-2-2": gap,
         "E": errors[0],
         "E after 1 step": errors[1],

@@ -107,8 +107,12 @@ def baselines(train: Students, test: Students) -> dict[str, dict]:
 
 def main(config: Config) -> Result:
     begun = time.monotonic()
-    for width in (*config.hidden, config.students, config.batch):
-        require("--hidden, --students and --batch", width, at_least=1)
+    experiment.check_common(config)
+    for width in config.hidden:
+        require("--hidden", width, at_least=1)
+    require("--students", config.students, at_least=1)
+    require("--batch", config.batch, at_least=1, below=config.students + 1)
+    require("--rate", config.rate, at_least=1e-9, below=float("inf"))
     k_train, k_validation, k_test = jax.random.split(jax.random.key(2), 3)
     train, validation = (students(k, config.students) for k in (k_train, k_validation))
     net, steps = MLP((*config.hidden, 2), jnp.tanh), config.steps or 3000

@@ -30,11 +30,11 @@ from dljax.host.baselines import logistic_regression
 from dljax.host.experiment import Common, Result, require
 from dljax.host.fit import fit
 from dljax.host.mesh import spread
-from dljax.host.terrain import Terrain, contours, surfaces
 from dljax.learn import classify, landscape
 from dljax.learn.optimizers import optimizer
 from dljax.nets.residual import ResidualMLP
 from dljax.typing import Array, Metrics, PyTree
+from experiments.foundations._terrain import Terrain, contours, surfaces
 
 NAME = "foundations.landscape"
 KINDS = ("plain", "residual")
@@ -72,12 +72,15 @@ PRESETS = {
 
 def main(config: Config) -> Result:
     begun = time.monotonic()
+    experiment.check_common(config)
     for flag in ("depth", "width", "epochs", "batch", "examples"):
         require(f"--{flag}", getattr(config, flag), at_least=1)
     require("--points", config.points, at_least=9)
     require("--radius", config.radius, at_least=0.01)
+    require("--rate", config.rate, at_least=1e-9, below=float("inf"))
     data = load(config.data)
-    steps = config.steps or config.epochs * max(1, len(data.train.y) // config.batch)
+    require("--batch", config.batch, below=len(data.train.y) + 1)
+    steps = config.steps or config.epochs * (len(data.train.y) // config.batch)
     every = max(1, steps // 40)
     tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
 
@@ -136,7 +139,6 @@ def explore(result, folder: Path, heights, trained: Member, ends: Metrics, confi
     axis = jnp.linspace(-config.radius, config.radius, config.points)
     axes = jnp.tile(axis, (len(keys), 1))
     slices = heights(trained.hparams, planes, axes, axes)
-    paths = jax.jit(jax.vmap(landscape.path_plane))(trained.run.state.path)
     distance = jnp.hypot(axis[:, None], axis[None])
     ring = np.asarray(abs(distance - config.radius / 4) <= config.radius / (config.points - 1))
     found = {
@@ -144,22 +146,23 @@ def explore(result, folder: Path, heights, trained: Member, ends: Metrics, confi
         "test accuracy": (ends["test/accuracy"], "higher"),
         "loss at radius / 4": (slices[:, ring].mean(1), "lower"),
         "non-convexity": (jax.vmap(landscape.non_convexity)(slices), "lower"),
-        "path in the plane": (paths.share.sum(1), "higher"),
     }
     for name, (values, better) in found.items():
         for kind, part in zip(KINDS, np.split(np.asarray(values), 2), strict=True):
             result.metrics[f"{kind} {name}"] = experiment.summary(part, better)
 
     first = slice(None, None, config.seeds)  # the plain and the residual network of one seed
-    member, shown = jax.tree.map(lambda leaf: leaf[first], (trained.hparams, paths))
+    member, path = jax.tree.map(lambda leaf: leaf[first], (trained.hparams, trained.run.state.path))
+    shown = jax.jit(jax.vmap(landscape.path_plane))(path)
     window = functools.partial(landscape.window, points=config.points)
     a, b = jax.vmap(window)(shown.coordinates)
     around = heights(member, shown.plane, a, b)
-    rows = zip(KINDS, a, b, slices[first], around, shown.coordinates, strict=True)
+    rows = zip(KINDS, a, b, slices[first], around, shown.coordinates, shown.share, strict=True)
     tops, ways = [], []
-    for kind, a, b, top, way, path in rows:
+    for kind, a, b, top, way, path, share in rows:
         tops.append(Terrain(f"{kind}: random directions", axis, axis, top))
-        ways.append(Terrain(f"{kind}: the path's two components", a, b, way, path))
+        shows = f"{kind}: the path's two components, {float(share.sum()):.0%} of it"
+        ways.append(Terrain(shows, a, b, way, path))
     contours(folder / "contours.png", [tops, ways])
     surfaces(folder / "surfaces.png", tops)
 

@@ -9,6 +9,7 @@ decades, and at their best rates all five reach the same test accuracy within a 
 """
 
 import dataclasses
+import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,7 @@ def main(config: Config) -> Result:
         checkpoint_every=config.checkpoint_every,
         resume=config.resume,
         quiet=config.quiet,
+        may_diverge=True,
     )
     result.seconds |= fitted.seconds
     scores = evaluate(net, data, fitted.run.state.run.state.fits)
@@ -84,7 +86,7 @@ def main(config: Config) -> Result:
 
 def contest(net: MLP, rates: np.ndarray, data: ImageData, batch: int, seeds: list[int]) -> Learner:
     """Every optimiser at every rate, for every seed; its only metric is the share still finite."""
-    makers = {name: lambda rate, name=name: optimizer(name, rate) for name in OPTIMIZERS}
+    makers = {name: functools.partial(optimizer, name) for name in OPTIMIZERS}
     racers = sweep(
         lambda rates: descent.race(net, makers, rates, data.train, batch=batch),
         jnp.tile(jnp.asarray(rates, jnp.float32), (len(seeds), 1)),

@@ -102,6 +102,7 @@ def train(config: Config, name: str, out: Path) -> Fitted:
 def main(config: Config) -> Result:
     begun = time.monotonic()
     require("--hidden", config.hidden, at_least=1)
+    require("--rate", config.rate, at_least=1e-9, below=float("inf"))
     out = experiment.open_folder(NAME, config)
     nets = networks(config.hidden)
     fitted = {name: train(config, name, out) for name in nets}

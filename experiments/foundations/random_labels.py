@@ -20,9 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dljax import Batch, Fit, Learner, Member, gradient_step, sweep
+from dljax import Batch, Learner, Member, sweep
 from dljax.data import ImageData, load
-from dljax.data.stream import epochs, unit_scale
+from dljax.data.stream import unit_scale
 from dljax.host import experiment, figures
 from dljax.host.baselines import flat, linear_classifier, logistic_regression
 from dljax.host.experiment import Common, Result, require
@@ -30,7 +30,7 @@ from dljax.host.fit import Fitted, fit
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
 from dljax.nets import MLP
-from dljax.typing import Array, Key, Metrics
+from dljax.typing import Array, Metrics
 
 NAME = "foundations.random_labels"
 FITS = 0.995
@@ -84,22 +84,15 @@ def noisy(seed: int, config: Config, data: ImageData) -> list[tuple[Batch, np.nd
 def memorise(
     config: Config, net: MLP, tx: optax.GradientTransformation, x: Array, member: dict[str, Array]
 ) -> Learner:
-    """A classifier of its own stretch of x [N n, features], so that no member's state holds it."""
+    """A classifier of its own stretch of x [N n, features], drawn as rows of x, which all share."""
     rows = member["first"] + jnp.arange(config.examples)
-    stream = epochs(Batch(rows, member["y"]), config.batch)
-    descend = gradient_step(classify.objective(net), tx)
-
-    def init(key: Key) -> classify.State:
-        k_net, k_stream = jax.random.split(key)
-        params = net.init(k_net, unit_scale(x[:1]))["params"]
-        return classify.State(Fit(params, {}, tx.init(params)), stream.init(k_stream))
-
-    def step(key: Key, state: classify.State) -> tuple[classify.State, Metrics]:
-        position, drawn = stream.next(state.stream)
-        fit, metrics = descend(key, state.fit, drawn._replace(x=unit_scale(x[drawn.x])))
-        return classify.State(fit, position), metrics
-
-    return Learner(init, step)
+    return classify.make(
+        net,
+        tx,
+        Batch(rows, member["y"]),
+        batch=config.batch,
+        augment=lambda _, rows: unit_scale(x[rows]),
+    )
 
 
 def train(config: Config, net: MLP, sets: list[Batch], out: Path, steps: int, every: int) -> Fitted:
@@ -143,6 +136,7 @@ def main(config: Config) -> Result:
     require("--examples", config.examples, at_least=1, below=len(data.train.y) + 1)
     require("--batch", config.batch, at_least=1, below=config.examples + 1)
     require("--epochs", config.epochs, at_least=1)
+    require("--rate", config.rate, at_least=1e-9, below=float("inf"))
     for width in config.hidden:
         require("--hidden", width, at_least=1)
     out = experiment.open_folder(NAME, config)

@@ -20,7 +20,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from dljax import Batch, Learner, Member, grid, sweep
 from dljax.data import ImageData, load
@@ -29,7 +28,7 @@ from dljax.host.baselines import logistic_regression
 from dljax.host.experiment import Common, Result, require
 from dljax.host.fit import Fitted, Selection, fit
 from dljax.learn import classify
-from dljax.learn.optimizers import is_matrix
+from dljax.learn.optimizers import optimizer
 from dljax.nets import MLP
 from dljax.typing import Array, Metrics
 
@@ -90,6 +89,7 @@ def weights(member: Member) -> classify.Weights:
 
 def check(config: Config, data: ImageData) -> None:
     require("--patience", config.patience, at_least=1)
+    require("--rate", config.rate, at_least=1e-9, below=float("inf"))
     require("--examples", config.examples, at_least=1, below=len(data.train.y) + 1)
     require("--batch", config.batch, at_least=1, below=config.examples + 1)
     require("--noise", config.noise, at_least=0, below=1)
@@ -126,7 +126,7 @@ def train(config: Config, data: ImageData, drawn: Batch, out: Path) -> Fitted:
     hparams = axes | {"data": jax.tree.map(lambda leaf: jnp.asarray(leaf)[axes["number"]], drawn)}
 
     def make(hparams: dict) -> Learner:
-        tx = optax.adamw(config.rate, weight_decay=hparams["weight_decay"], mask=is_matrix)
+        tx = optimizer("adam", config.rate, weight_decay=hparams["weight_decay"])
         masked = net.clone(dropout=hparams["dropout"])
         return classify.make(masked, tx, hparams["data"], batch=config.batch)
 
@@ -159,6 +159,7 @@ def train(config: Config, data: ImageData, drawn: Batch, out: Path) -> Fitted:
 
 def main(config: Config) -> Result:
     begun = time.monotonic()
+    experiment.check_common(config)
     data = load(config.data)
     check(config, data)
     drawn = subsets(config, data)

@@ -94,6 +94,10 @@ def network(config: Config, data: ImageData) -> CNN | MLP:
         return MLP(sizes, jax.nn.relu, *options)
     if data.train.x.ndim != 4:
         raise InputError(f"--net cnn needs images, and {config.data} is a table: use --net mlp")
+    side = min(data.train.x.shape[1:3])
+    require("--shift", config.shift, below=side)
+    if side >> len(config.channels) == 0:
+        raise InputError(f"--channels must halve {side} pixels fewer times; got {config.channels}")
     return CNN(config.channels, sizes, *options)
 
 

@@ -58,6 +58,10 @@ def test_resuming_a_finished_run_gives_its_result(config, result):
     assert again.fingerprint == result.fingerprint
 
 
-def test_no_hidden_units_are_refused(tmp_path):
-    with pytest.raises(InputError, match="--hidden must be at least 1; got 0"):
-        main(Config(hidden=0, out=tmp_path / "run", quiet=True))
+@pytest.mark.parametrize(
+    ("flag", "value"), [("hidden", 0), ("rate", 0.0), ("rate", float("inf")), ("seeds", 0)]
+)
+def test_bad_flags_are_named_and_leave_nothing(tmp_path, flag, value):
+    with pytest.raises(InputError, match=f"--{flag} must be .*; got {value}"):
+        main(Config(out=tmp_path / "run", quiet=True, **{flag: value}))
+    assert not (tmp_path / "run").exists()

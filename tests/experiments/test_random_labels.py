@@ -59,6 +59,8 @@ def test_random_labels_test_at_chance_not_at_zero(done):
         ({"examples": 50, "batch": 51}, "--batch"),
         ({"hidden": (0,)}, "--hidden"),
         ({"epochs": 0}, "--epochs"),
+        ({"rate": 0.0}, "--rate"),
+        ({"steps": -1}, "--steps"),
     ],
 )
 def test_bad_flags_are_named(flags, said, tmp_path):

@@ -27,7 +27,7 @@ def done(tmp_path_factory):
         examples=50,
         noise=0.3,
         hidden=(32,),
-        dropout=(0.5,),
+        dropout=(0.0,),  # none, so that its gain has to be 0
         weight_decay=(1.0,),
         rate=1e-2,
         patience=100,
@@ -66,12 +66,22 @@ def test_the_result_compares_every_way_seed_by_seed(done):
     assert written["systems"] == ["S13", "S14"] and written["seeds"] == [4, 5, 6]
     plain = np.array(result.metrics["test accuracy plain"]["values"])
     for way in ("dropout", "weight decay", "early stopping", "all three"):
-        accuracy = np.array(result.metrics[f"test accuracy {way}"]["values"])
-        np.testing.assert_allclose(result.metrics[f"gain of {way}"]["values"], accuracy - plain)
+        assert len(result.metrics[f"gain of {way}"]["values"]) == 3
         assert result.targets[f"gain of {way}"]["met"] is False  # three seeds are too few
     assert 0.3 < plain.mean() < 0.95
     assert len(result.baselines["logistic regression"]["values"]) == 3
     assert (out / "figures" / "regularize.png").stat().st_size > 10_000
+
+
+def test_a_seed_trains_alike_under_every_strength_so_that_gains_are_paired(done):
+    """Dropout of 0 is plain training, seed by seed to the bit; a decay of 1 is not."""
+    result, out = done
+    assert result.metrics["gain of dropout"]["values"] == [0, 0, 0]
+    *_, last = read(out / "metrics.jsonl")
+    plain, decayed, dropped = np.split(np.array(last["own/loss"]), 4)[:3]  # of 3 seeds each
+    np.testing.assert_array_equal(dropped, plain)
+    assert len(set(plain)) == 3
+    assert (decayed > 2 * plain).all()
 
 
 @pytest.mark.parametrize(
@@ -85,6 +95,10 @@ def test_the_result_compares_every_way_seed_by_seed(done):
         ({"patience": 0}, "--patience"),
         ({"batch": 51, "examples": 50}, "--batch"),
         ({"hidden": (0,)}, "--hidden"),
+        ({"rate": -1.0}, "--rate"),
+        ({"seeds": 0}, "--seeds"),
+        ({"seed": -1}, "--seed"),
+        ({"steps": -1}, "--steps"),
     ],
 )
 def test_bad_flags_are_named(flags, said, tmp_path):

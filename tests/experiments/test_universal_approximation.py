@@ -20,7 +20,7 @@ def test_width_helps_a_relu_network_not_a_linear_one_and_neither_beyond_the_data
         assert found[f"{name}, 32 linear units"] == pytest.approx(linear, rel=0.15)
         near, far = found[f"{name}, 1.0 < |x| <= 1.5"], found[f"{name}, 2.0 < |x| <= 3.0"]
         assert found[f"{name}, 32 units"] < near < far
-    names = {"errors.png", "fits.png", "outside.png"}
+    names = {"errors.png", "outside.png"}
     assert {path.name for path in (out / "figures").iterdir()} == names
 
 
@@ -30,7 +30,10 @@ def test_two_pieces_make_a_corner_and_a_parabola_meets_its_bound():
     assert error == pytest.approx(0.01, rel=1e-3)
 
 
-@pytest.mark.parametrize("changes", [{"widths": (4, 0)}, {"batch": 0}, {"rate": -1.0}])
-def test_bad_input_names_its_flag(tmp_path, changes):
+@pytest.mark.parametrize(
+    "changes", [{"widths": (4, 0)}, {"widths": ()}, {"batch": 0}, {"rate": -1.0}]
+)
+def test_bad_input_is_named_and_leaves_nothing(tmp_path, changes):
     with pytest.raises(InputError, match=f"--{next(iter(changes))} must be at least"):
         experiment.main(config(tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()

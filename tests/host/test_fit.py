@@ -1,11 +1,15 @@
 """`fit` against a learner whose every number is known in advance."""
 
+import io
 import json
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from dljax import InputError, Learner, sweep
 from dljax.host import log
@@ -153,3 +157,23 @@ def test_quiet_says_nothing(capsys):
     learner, _ = counter()
     fit(learner, KEY, 4)
     assert capsys.readouterr().out == ""
+
+
+def test_a_state_that_is_not_finite_stops_the_run_though_no_metric_shows_it(tmp_path):
+    learner = Learner(
+        lambda key: jnp.ones(()),
+        lambda key, state: (jnp.where(state > 7, jnp.inf, state + 1), {"loss": state * 0}),
+    )
+    with pytest.raises(Diverged, match="state is not finite at step 8"):
+        fit(learner, KEY, 8, chunk=4, checkpoint_every=4, out=tmp_path)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["4"]
+
+
+def test_the_live_bar_shows_the_newest_numbers():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    with Progress(*log.columns(), console=console) as live:
+        task = live.add_task("", total=40, rate=3.0, newest="loss 0.5")
+        live.update(task, completed=7)
+        live.refresh()
+    assert re.search(r"7/40.*3 steps/s.*loss 0\.5", screen.getvalue())

@@ -1,5 +1,7 @@
 """Descent against closed forms: the race against lone runs, the noise, the quadratic's edge."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +30,7 @@ def params(data):
 
 
 def test_every_racer_does_what_its_own_classifier_does(data):
-    makers = {name: lambda rate, name=name: optimizer(name, rate) for name in OPTIMIZERS}
+    makers = {name: functools.partial(optimizer, name) for name in OPTIMIZERS}
     seeds = jnp.array([3, 8])
     racers = sweep(
         lambda rates: descent.race(NET, makers, rates, data, batch=7),

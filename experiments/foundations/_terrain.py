@@ -1,4 +1,4 @@
-"""Figures of a positive height over a plane, on a logarithmic scale: contours and surfaces."""
+"""The figures of landscape: a positive height over a plane, on a logarithmic scale."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Figures of functions of one variable that networks of several sizes have learnt."""
+"""The figures of universal_approximation: errors by width, and guesses beyond the data."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,20 +30,6 @@ def errors_by_size(
         ax.set_xscale("log", base=2)
     axes[0].set_ylabel(labels[1])
     axes[0].legend(frameon=False, fontsize=8)
-    return save(figure, path)
-
-
-def fits(
-    path: Path, x: np.ndarray, truth: dict[str, np.ndarray], guesses: dict[str, np.ndarray]
-) -> Path:
-    """A panel a function: its truth {name: [P]} and the guesses {label: [F, P]} over x [P]."""
-    figure, axes = panels(len(truth), size=(3.8, 3.0))
-    for j, (ax, (name, values)) in enumerate(zip(axes, truth.items(), strict=True)):
-        ax.plot(x, values, color="#c9ced3", lw=5, label="target")
-        for (label, guess), color in zip(guesses.items(), COLORS, strict=False):
-            ax.plot(x, guess[j], color=color, lw=1.2, label=label)
-        ax.set_title(name)
-    axes[0].legend(frameon=False, fontsize=7)
     return save(figure, path)
 
 
