@@ -9,7 +9,7 @@ import optax
 
 from dljax import Batch, Learner, sweep
 from dljax.data import shift
-from dljax.learn import by_hand, classify, descent, risk
+from dljax.learn import by_hand, classify, descent, landscape, risk
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.ops.backprop import ACTIVATIONS
@@ -54,7 +54,12 @@ def sweep_of_rates() -> Learner:
     return sweep(classify_mlp, jnp.array([1e-3, 1e-2]), jnp.array([0, 1]))
 
 
+def recorded() -> Learner:
+    return landscape.record(classify_mlp(), lambda state: state.fit.params, 3, 4)
+
+
 LEARNERS = {
+    "recorded": recorded,
     "classify_mlp": classify_mlp,
     "classify_cnn": classify_cnn,
     "risk_mlp": risk_mlp,

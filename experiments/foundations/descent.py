@@ -21,6 +21,7 @@ import optax
 
 from dljax import advance, grid, start, sweep
 from dljax.data import ImageData, load
+from dljax.errors import InputError
 from dljax.host import experiment, figures
 from dljax.host.baselines import logistic_regression
 from dljax.host.experiment import Common, Result, require
@@ -69,7 +70,9 @@ def main(config: Config) -> Result:
         require(f"--{flag}", getattr(config, flag), at_least=1)
     data, seeds = load("digits"), experiment.seeds(config)
     n, steps = len(data.train.y), config.steps or 2400
-    require("--batch", config.batch, below=n + 1)
+    require("--batch", config.batch, at_least=2, below=n)
+    if config.resume:
+        raise InputError("--resume: this experiment times itself and runs in one sitting; run anew")
     out = experiment.open_folder(NAME, config)
     result = Result(NAME, ["S7", "S11"], dataclasses.asdict(config), seeds)
     net = MLP((config.hidden, len(data.classes)))
@@ -92,11 +95,12 @@ def noises(net: MLP, data: ImageData, seeds: list[int], draws: int) -> tuple[np.
 
     def one(seed: Array) -> tuple[Array, Array]:
         key = jax.random.fold_in(jax.random.key(1), seed)
-        params = net.init(key, jnp.asarray(data.train.x[:1]))["params"]
+        k_net, *k_sizes = jax.random.split(key, 1 + len(SIZES))
+        params = net.init(k_net, jnp.asarray(data.train.x[:1]))["params"]
         each = descent.example_gradients(net, params, data.train)
         seen = [
-            descent.measured_noise(key, net, params, data.train, batch=size, draws=draws)
-            for size in SIZES
+            descent.measured_noise(k_size, net, params, data.train, batch=size, draws=draws)
+            for k_size, size in zip(k_sizes, SIZES, strict=True)
         ]
         return jnp.stack(seen), jnp.stack([descent.exact_noise(each, size) for size in SIZES])
 

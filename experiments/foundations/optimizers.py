@@ -31,7 +31,6 @@ from dljax.nets import MLP
 from dljax.typing import Key, Metrics, PyTree
 
 NAME = "foundations.optimizers"
-KEY = jax.random.key(0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,6 +115,22 @@ def test_conv_pool_vmaps_over_weights(channels):
     assert_close(together, jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone))
 
 
+def test_conv_vmaps_over_weights_as_the_library_does():
+    """Under batch normalisation the sweep's convolutions are these."""
+    x, kernel = normal(0, 2, 3, 5, 5, 2), normal(1, 2, 3, 3, 2, 4)
+
+    def ours(x, kernel):
+        return conv(x, kernel, (1, 1), "SAME")
+
+    def theirs(x, kernel):
+        return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=NUMBERS)
+
+    alone = [value_and_grads(theirs, *pair)[1] for pair in zip(x, kernel, strict=True)]
+    both, _ = value_and_grads(ours, x[0], kernel[0])
+    together = jax.jit(jax.vmap(both))(x, kernel)
+    assert_close(together, jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone))
+
+
 def test_conv_pool_has_a_second_derivative():
     x, kernel, bias = normal(0, 1, 4, 4, 8), normal(1, 3, 3, 8, 2), normal(2, 2)
 
