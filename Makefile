@@ -27,4 +27,4 @@ table: $(VENV)/installed-$(EXTRAS)
 $(VENV)/installed-$(EXTRAS): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
-	touch $@
+	@touch $@
