@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -159,7 +160,7 @@ def step_and_epoch(peak: float) -> list[dict[str, Any]]:
     step_times = per(step_times, CHUNK)
     fastest = min(step_times.keys() - {"dljax"}, key=lambda name: step_times[name]["median_ms"])
     whole = {name: trainers[name](EPOCH) for name in ("dljax", "plain Flax", fastest)}
-    whole["dljax"]()  # compiles for the epoch's length
+    jax.block_until_ready(whole["dljax"]())  # compiles for the epoch's length
     epoch_times = interleaved(whole, 2, warmups=0)
     step, gflop = functools.partial(row, ours="dljax", peak=peak), gflop_per_step()
     fastest_ours = step_times["dljax"]["median_ms"]
@@ -224,5 +225,6 @@ def main(peak: float) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     jax.block_until_ready(TRAINERS[sys.argv[1]]()(CHUNK)())
     # not getrusage, whose maximum a child inherits from its parent
-    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    status = dict(line.split(":", 1) for line in lines)
     print(json.dumps({"mebibytes": int(status["VmHWM"].split()[0]) // 1024}))
