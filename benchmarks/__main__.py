@@ -1,6 +1,5 @@
 """`python -m benchmarks` lists the benchmarks; `python -m benchmarks NAME` runs one."""
 
-import ast
 import importlib
 import json
 import sys
@@ -11,19 +10,14 @@ import jax
 
 from benchmarks.measure import matmul_peak
 from dljax.errors import InputError, unknown
-from dljax.host.experiment import environment, fail
+from dljax.host.experiment import environment, fail, programs
 
 HERE = Path(__file__).parent
 
 
 def listed() -> dict[str, str]:
-    """Each benchmark with the first line of its docstring: the files here that have a `main`."""
-    found = {}
-    for path in sorted(HERE.glob("[a-z]*.py")):
-        tree = ast.parse(path.read_text())
-        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
-            found[path.stem] = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return found
+    """Each benchmark and its line."""
+    return programs(HERE, "[a-z]*.py")
 
 
 def run(name: str, folder: Path = HERE / "results") -> dict[str, Any]:

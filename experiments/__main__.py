@@ -1,24 +1,17 @@
 """`python -m experiments` lists the experiments, with one line each."""
 
-import ast
 import sys
 from pathlib import Path
 
 from dljax.errors import unknown
-from dljax.host.experiment import fail
+from dljax.host.experiment import fail, programs
 
 HERE = Path(__file__).parent
 
 
 def listed() -> dict[str, str]:
-    """Each file with a `main`, as a module, and the first line of its docstring."""
-    found = {}
-    for path in sorted(HERE.glob("*/*.py")):
-        tree = ast.parse(path.read_text())
-        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
-            name = f"experiments.{path.parent.name}.{path.stem}"
-            found[name] = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return found
+    """Each experiment, as a module, and its line."""
+    return {f"experiments.{name}": line for name, line in programs(HERE, "*/*.py").items()}
 
 
 def main(argv: list[str]) -> None:

@@ -1,5 +1,6 @@
 """What every experiment shares: common flags, its folder, its result, and how it ends."""
 
+import ast
 import contextlib
 import dataclasses
 import datetime
@@ -248,6 +249,17 @@ def one_line(box: str) -> str:
     flags = [row for section in sections[1:] for row in section if row.startswith("--")]
     said = " ".join(sections[0] if sections else []).rstrip(".")
     return f"{said}; accepted: {flags[0]}" if flags else said
+
+
+def programs(folder: Path, pattern: str) -> dict[str, str]:
+    """Each file of `folder` with a `main`, by dotted name, and its docstring's first line."""
+    found = {}
+    for path in sorted(folder.glob(pattern)):
+        tree = ast.parse(path.read_text())
+        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
+            name = ".".join(path.relative_to(folder).with_suffix("").parts)
+            found[name] = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return found
 
 
 def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], doc: str) -> None:
