@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dljax.typing import Array, Batch, Key, Metrics, PyTree
+from dljax.typing import Array, Key, Metrics, PyTree
 
 
 class Learner(NamedTuple):
@@ -34,7 +34,7 @@ class Fit(NamedTuple):
     opt: PyTree
 
 
-Objective = Callable[[PyTree, PyTree, Batch, Key], tuple[Array, tuple[PyTree, Metrics]]]
+Objective = Callable[[PyTree, PyTree, Any, Key], tuple[Array, tuple[PyTree, Metrics]]]
 """`(params, extra, batch, key) -> loss, (extra, metrics)`."""
 
 

@@ -1,0 +1,135 @@
+"""Environments as pure functions, and gymnax's behind them.
+
+An environment never resets itself: `step` gives the true next observation, and whoever plays it
+(`dljax.learn.play`) puts a fresh episode in place of a finished one. So no final observation is
+lost, and the randomness of many resets is drawn at once, outside the loop that plays.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dljax.errors import InputError, unknown
+from dljax.typing import Array, Key, PyTree
+
+
+class Step(NamedTuple):
+    """What a step gives: the true next observation, and how the episode stands after it."""
+
+    observation: Array
+    reward: Array
+    terminated: Array  # the process ended: nothing follows, so nothing is bootstrapped
+    truncated: Array  # a time limit cut it: the value of `observation` still counts
+
+
+class Box(NamedTuple):
+    """Actions in a product of intervals: low and high are arrays of the action's shape."""
+
+    low: Array
+    high: Array
+
+
+class Environment(NamedTuple):
+    """`reset(key) -> (state, observation)` and `step(key, state, action) -> (state, Step)`."""
+
+    name: str
+    reset: Callable[[Key], tuple[PyTree, Array]]
+    step: Callable[[Key, PyTree, Array], tuple[PyTree, Step]]
+    observation_shape: tuple[int, ...]
+    actions: int | Box  # the number of discrete actions, or the box of continuous ones
+    limit: int  # steps after which an episode is truncated at the latest
+    repeat: int = 1  # steps of the underlying environment in one step
+
+
+def names() -> list[str]:
+    """Every environment that `make` knows."""
+    import gymnax  # here: importing it starts a JAX backend
+
+    return list(gymnax.registered_envs)
+
+
+@functools.cache  # one object a name, so that programs compiled for it are found again
+def make(name: str, *, repeat: int = 1) -> Environment:
+    """A gymnax environment by name; each action is held for `repeat` of its steps.
+
+    Integer observations become one-hot vectors. Raises InputError for an unknown name, with the
+    nearest known ones, and for an environment that does not observe one array.
+    """
+    import gymnax
+
+    if name not in gymnax.registered_envs:
+        raise unknown("environment", name, names())
+    env, params = gymnax.make(name)
+    return held(adapt(env, params), repeat)
+
+
+def adapt(env: Any, params: Any) -> Environment:
+    """A gymnax 1.0 environment with fixed parameters as our `Environment`."""
+    space, actions = env.observation_space(params), env.action_space(params)
+    discrete = space.n if hasattr(space, "n") else None
+    if not hasattr(space, "shape"):
+        raise InputError(f"{env.name} observes {type(space).__name__}; one array is accepted")
+    state_like = jax.eval_shape(lambda: env.reset_env(jax.random.key(0), params))[1]
+
+    def observed(observation: Array) -> Array:
+        if discrete is not None:
+            return jax.nn.one_hot(observation, discrete)
+        return jnp.asarray(observation, jnp.float32)
+
+    def typed(state: PyTree) -> PyTree:
+        """gymnax mixes Python numbers and arrays; a scan wants one type throughout."""
+        return jax.tree.map(
+            lambda leaf, like: jnp.asarray(leaf, like.dtype).reshape(like.shape), state, state_like
+        )
+
+    def reset(key: Key) -> tuple[PyTree, Array]:
+        observation, state = env.reset_env(key, params)
+        return typed(state), observed(observation)
+
+    def step(key: Key, state: PyTree, action: Array) -> tuple[PyTree, Step]:
+        if isinstance(kind, Box):
+            action = jnp.clip(action, kind.low, kind.high)
+        observation, state, reward, terminated, _ = env.step_env(key, state, action, params)
+        truncated = jnp.asarray(env.is_truncated(state, params), bool)
+        reward, terminated = jnp.asarray(reward, jnp.float32), jnp.asarray(terminated, bool)
+        return typed(state), Step(observed(observation), reward, terminated, truncated)
+
+    kind: int | Box
+    if hasattr(actions, "n"):
+        kind = int(actions.n)
+    else:
+        low, high = (jnp.broadcast_to(jnp.asarray(x, jnp.float32), actions.shape)
+                     for x in (actions.low, actions.high))  # fmt: skip
+        kind = Box(low, high)
+    shape = (discrete,) if discrete is not None else tuple(space.shape)
+    return Environment(env.name, reset, step, shape, kind, int(params.max_steps_in_episode))
+
+
+def held(env: Environment, repeat: int) -> Environment:
+    """`env` with each action held for `repeat` steps, or until the episode ends; rewards add up.
+
+    Held actions explore further than independent ones (Mnih et al. 2015 hold four frames), which
+    decides whether a hill can be climbed by chance. The time limit is the underlying one.
+    """
+    if repeat < 1:
+        raise InputError(f"an action must be held for at least 1 step; got {repeat}")
+    if repeat == 1:
+        return env
+
+    def step(key: Key, state: PyTree, action: Array) -> tuple[PyTree, Step]:
+        def again(carry: tuple[PyTree, Step], key: Key) -> tuple[tuple[PyTree, Step], None]:
+            state, last = carry
+            after, new = env.step(key, state, action)
+            over = last.terminated | last.truncated
+            new = new._replace(reward=last.reward + new.reward)
+            return jax.tree.map(lambda old, new: jnp.where(over, old, new),
+                                carry, (after, new)), None  # fmt: skip
+
+        first, *rest = jax.random.split(key, repeat)
+        carry = env.step(first, state, action)
+        return jax.lax.scan(again, carry, jnp.stack(rest))[0]
+
+    return env._replace(step=step, limit=-(-env.limit // repeat), repeat=repeat)

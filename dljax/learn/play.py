@@ -1,0 +1,132 @@
+"""Many environments played at once: rollouts for learning, fresh episodes for evaluation (S45).
+
+All randomness of a rollout is drawn before its loop: on a CPU a random number drawn for a handful
+of environments costs more than their physics.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dljax.envs.environment import Environment
+from dljax.typing import Array, Key, Metrics, PyTree
+
+
+class Actors(NamedTuple):
+    """E environments in play; each leaf leads with E."""
+
+    state: PyTree
+    observation: Array
+    total: Array  # rewards of the episode so far
+    last: Array  # return of the last finished episode
+    episodes: Array  # finished episodes, int32
+
+
+class Transition(NamedTuple):
+    """What was seen and done, [T, E, ...]; `next_observation` is the true one, before a reset."""
+
+    observation: Array
+    action: Array
+    reward: Array
+    terminated: Array
+    truncated: Array
+    next_observation: Array
+    extra: Any  # whatever the policy wants to remember: its log-probability, its value
+
+
+Act = Callable[[Any, Array], tuple[Array, Any]]
+"""`(noise [E, ...], observation [E, ...]) -> (action [E, ...], extra)`."""
+
+
+def begin(env: Environment, key: Key, actors: int) -> Actors:
+    """`actors` fresh episodes."""
+    state, observation = jax.vmap(env.reset)(jax.random.split(key, actors))
+    zeros = jnp.zeros(actors)
+    return Actors(state, observation, zeros, zeros, jnp.zeros(actors, jnp.int32))
+
+
+def rollout(
+    env: Environment, act: Act, noise: PyTree, key: Key, actors: Actors
+) -> tuple[Actors, Transition]:
+    """T steps of E environments, where `noise` [T, E, ...] is what `act` is given step by step.
+
+    A finished episode, terminated or truncated, is followed by a fresh one.
+    """
+    steps, size = jax.tree.leaves(noise)[0].shape[:2]
+    k_step, k_reset = jax.random.split(key)
+    keys = jax.random.split(k_step, (steps, size))
+    fresh = jax.vmap(jax.vmap(env.reset))(jax.random.split(k_reset, (steps, size)))
+
+    def one(actors: Actors, drawn: tuple) -> tuple[Actors, Transition]:
+        noise, keys, fresh = drawn
+        action, extra = act(noise, actors.observation)
+        return play(env, keys, fresh, actors, action, extra)
+
+    return jax.lax.scan(one, actors, (noise, keys, fresh))
+
+
+def play(
+    env: Environment, keys: Array, fresh: PyTree, actors: Actors, action: Array, extra: Any = None
+) -> tuple[Actors, Transition]:
+    """One step of E environments; `fresh` (state, observation) replaces the finished ones."""
+    state, after = jax.vmap(env.step)(keys, actors.state, action)
+    done = after.terminated | after.truncated
+    total = actors.total + after.reward
+    state, observation = jax.tree.map(
+        lambda new, old: jnp.where(done.reshape(done.shape + (1,) * (old.ndim - 1)), new, old),
+        fresh,
+        (state, after.observation),
+    )
+    seen = Transition(
+        actors.observation,
+        action,
+        after.reward,
+        after.terminated,
+        after.truncated,
+        after.observation,
+        extra,
+    )
+    total, last = jnp.where(done, 0.0, total), jnp.where(done, total, actors.last)
+    return Actors(state, observation, total, last, actors.episodes + done), seen
+
+
+def statistics(actors: Actors, reward: Array) -> Metrics:
+    """`return` of each actor's last finished episode (0 before any), `episodes`, mean `reward`.
+
+    A reward that is not finite shows in `reward`, and so stops the run at that step.
+    """
+    some = actors.episodes > 0
+    mean = jnp.where(some, actors.last, 0).sum() / jnp.maximum(some.sum(), 1)
+    episodes = actors.episodes.sum().astype(jnp.float32)
+    return {"return": mean, "episodes": episodes, "reward": reward.mean()}
+
+
+def evaluate(
+    env: Environment, act: Callable[[Key, Array], Array], key: Key, episodes: int
+) -> Metrics:
+    """Mean undiscounted `return` and `length` of fresh episodes under `act(key, observations)`.
+
+    A greedy policy ignores its key; a sampled one uses it. `length` counts the steps of the
+    underlying environment where actions are held, rounded up to whole holds.
+    """
+    k_reset, k_play = jax.random.split(key)
+    state, observation = jax.vmap(env.reset)(jax.random.split(k_reset, episodes))
+    zeros = jnp.zeros(episodes)
+    carry = (jnp.int32(0), state, observation, zeros, zeros, jnp.zeros(episodes, bool))
+
+    def going(carry: tuple) -> Array:
+        return (~carry[-1]).any() & (carry[0] < env.limit)
+
+    def one(carry: tuple) -> tuple:
+        t, state, observation, total, length, done = carry
+        k_act, k_env = jax.random.split(jax.random.fold_in(k_play, t))
+        action = act(k_act, observation)
+        state, after = jax.vmap(env.step)(jax.random.split(k_env, episodes), state, action)
+        total, length = total + jnp.where(done, 0, after.reward), length + ~done
+        done |= after.terminated | after.truncated
+        return t + 1, state, after.observation, total, length, done
+
+    _, _, _, total, length, _ = jax.lax.while_loop(going, one, carry)
+    return {"return": total.mean(), "length": length.mean() * env.repeat}
