@@ -108,6 +108,7 @@ def _backwards(b: Array, a: Array, last: ArrayLike) -> Array:
         x = link[0] + link[1] * x
         return x, x
 
-    # On 2 CPU cores 3 times (128 steps, vmapped over 64) to 20 times (over 2048) as fast as
-    # lax.associative_scan, and nearer the exact sums; unrolled, it is slower from 2048 on
+    # lax.associative_scan took, on 2 CPU cores, for 128 steps inside a compiled loop, 1 to 2 times
+    # as long over 64 environments and 6 times over 2048; alone, 3 and 30 times. Unrolling the scan
+    # by 8 saves a fifth of the time over 64, and doubles it over 2048
     return lax.scan(back, jnp.asarray(last, b.dtype), (b, a), reverse=True)[1]
