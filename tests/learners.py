@@ -9,9 +9,14 @@ import optax
 
 from dljax import Batch, Learner, sweep
 from dljax.data import shift
-from dljax.learn import by_hand, classify, descent, landscape, risk
+from dljax.data.stream import epochs
+from dljax.envs import tabular
+from dljax.learn import by_hand, classify, debias, descent, dqn, gan, landscape, q_learning, risk
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
+from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.coders import DenseDecoder
+from dljax.nets.q_network import QNetwork
 from dljax.ops.backprop import ACTIVATIONS
 
 
@@ -58,7 +63,45 @@ def recorded() -> Learner:
     return landscape.record(classify_mlp(), lambda state: state.fit.params, 3, 4)
 
 
+def gan_dense(penalty: jax.typing.ArrayLike = 0.3) -> Learner:
+    net = gan.GAN(Generator((6, 6, 1), (8,)), Discriminator((8,), spectral=True), 3)
+    tx, cost = optax.adam(1e-2, b1=0.5), gan.r1(jnp.asarray(penalty))
+    stream = epochs(images(), 8)
+    return gan.make(net, tx, tx, stream, penalty=cost, rounds=2, average=0.9)
+
+
+def gan_conv() -> Learner:
+    net = gan.GAN(Generator((6, 6, 1), (), (3, 2), jax.nn.sigmoid), Discriminator((), (2, 3)), 3)
+    tx, goal = optax.adam(1e-2), gan.minimax
+    return gan.make(net, tx, tx, epochs(images(), 8), goal=goal)
+
+
+def debiased() -> Learner:
+    nets = debias.Nets(MLP((8, 3 + 2 * 2)), DenseDecoder((6, 6, 1), (8,)), 3, 2)
+    tx, rows = optimizer("adam", 1e-2), jnp.arange(37)
+    return debias.make(nets, tx, images(), rows, batch=8, alpha=0.1, weight=1e-2)
+
+
+def dqn_of_three_steps() -> Learner:
+    mdp = tabular.random_mdp(jax.random.key(0), 6, 3, ends=1)
+    return dqn.make(
+        tabular.environment(mdp, limit=9), QNetwork(3, (8,), dueling=True), optax.adam(1e-2),
+        actors=2, iterations=4, period=2, updates=2, capacity=40, warmup=20, batch=8, n=3,
+        double=True, epsilon=optax.linear_schedule(1.0, 0.1, 60),
+    )  # fmt: skip
+
+
+def q_table(gamma: jax.typing.ArrayLike = 0.9) -> Learner:
+    env = tabular.environment(tabular.random_mdp(jax.random.key(0), 6, 3, ends=1), limit=9)
+    rate = q_learning.decay(1.0, 0.8)
+    return q_learning.make(env, rate, gamma=gamma, epsilon=0.3, actors=3, length=4)
+
+
 LEARNERS = {
+    "q_table": q_table,
+    "dqn": dqn_of_three_steps,
+    "gan_dense": gan_dense,
+    "gan_conv": gan_conv,
     "recorded": recorded,
     "classify_mlp": classify_mlp,
     "classify_cnn": classify_cnn,
@@ -66,4 +109,5 @@ LEARNERS = {
     "trained_by_hand": trained_by_hand,
     "race": race,
     "sweep": sweep_of_rates,
+    "debiased": debiased,
 }

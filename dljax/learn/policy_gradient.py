@@ -95,9 +95,9 @@ def reinforce(
 
     The return of step t is `G_t = sum_k gamma^k r_{t+k}`; with a baseline the advantage is
     `G_t - V(s_t)` and a truncated episode goes on with the value of its last observation, without
-    one the advantage is `G_t` and the episode's time limit belongs to the task. `normalize` divides
-    the advantages by their standard deviation (and centres them). Once `budget` environment steps
-    are spent the weights stay.
+    one the advantage is `G_t` and the episode's time limit belongs to the task. `normalize` scales
+    the advantages to variance 1, and with a baseline to mean 0. Once a further step
+    could take more than `budget` environment steps in all, the weights stay.
     """
     check(gamma)
     descend = gradient_step(objective(net, policy, entropy=entropy, value=value), tx)
@@ -120,7 +120,7 @@ def reinforce(
         alive = jnp.cumsum(done, 0) - done == 0  # the rollout goes on with later episodes
         sample = judged(net, state.fit.params, seen, alive, gamma, 1.0, baseline, normalize)
         fit, metrics = descend(k_descend, state.fit, sample)
-        left = state.spent < budget
+        left = state.spent <= budget - env.limit * env.repeat * episodes
         fit = jax.tree.map(lambda new, old: jnp.where(left, new, old), fit, state.fit)
         spent = state.spent + jnp.where(left, alive.sum(dtype=jnp.int32) * env.repeat, 0)
         metrics |= play.statistics(actors, seen.reward) | {"spent": spent.astype(jnp.float32)}
@@ -203,7 +203,8 @@ def judged(
     target = advantage + value
     if normalize:
         count = jnp.maximum(weight.sum(), 1)
-        mean = (weight * advantage).sum() / count
+        # a mean taken away is a baseline too
+        mean = (weight * advantage).sum() / count if baseline else 0.0
         variance = (weight * (advantage - mean) ** 2).sum() / count
         advantage = (advantage - mean) / jnp.sqrt(variance + 1e-8)
     return Sample(seen.observation, seen.action, target, advantage, weight)

@@ -1,5 +1,6 @@
 """Convolution as slices and one matmul on a CPU, the library's convolution elsewhere."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dljax.errors import InputError
 from dljax.ops.pool import avg_pool, max_pool, phases
 from dljax.ops.winograd import Bilinear, winograd
 from dljax.typing import Array
 
-__all__ = ["avg_pool", "conv", "conv_pool", "max_pool"]
+__all__ = ["avg_pool", "conv", "conv_pool", "conv_transpose", "max_pool"]
 
 Padding = str | Sequence[tuple[int, int]]
 
@@ -181,3 +183,91 @@ def _im2col(kernel_shape: Sequence[int]) -> Bilinear:
         return [kernel.reshape(-1, kernel.shape[-1])] * 4
 
     return Bilinear(left, right, list, list, None)
+
+
+def conv_transpose(
+    y: Array,
+    kernel: Array,
+    strides: Sequence[int],
+    padding: Padding = "SAME",
+    size: Sequence[int] | None = None,
+) -> Array:
+    """`x[b, r, c] = sum_{p, q: s p + q - lo = r} sum_o y[b, p, o] k[q, c, o]`: `conv`'s adjoint.
+
+    So `<conv(x), y> = <x, conv_transpose(y)>` under one kernel [*window, C, O], one stride s and
+    one padding, lo of it in front. y [B, *positions, O] -> [B, *size, C]; size, the shape of
+    conv's input, is `strides * positions` unless given. It has reverse derivatives of any order,
+    but no forward ones. Raises InputError if conv would not take that size to y's positions.
+    Zeiler et al. 2010; Dumoulin and Visin 2016, chapter 4.
+    """
+    window, positions = kernel.shape[:-2], y.shape[1:-1]
+    size = tuple(size or (s * p for s, p in zip(strides, positions, strict=True)))
+    pads = (
+        lax.padtype_to_pads(size, window, strides, padding) if isinstance(padding, str) else padding
+    )
+    for p, n, w, s, (low, high) in zip(positions, size, window, strides, pads, strict=True):
+        if (n + low + high - w) // s + 1 != p:
+            raise InputError(f"no input of size {size} is convolved to {positions} by {padding}")
+    return _adjoint(y, kernel, tuple(strides), tuple(pads), size)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _adjoint(y: Array, kernel: Array, strides: Any, pads: Any, size: Any) -> Array:
+    window, positions = kernel.shape[:-2], y.shape[1:-1]
+    axes = list(zip(positions, size, window, strides, pads, strict=True))
+
+    def library(y: Array, kernel: Array) -> Array:
+        flipped = jnp.swapaxes(lax.rev(kernel, range(len(window))), -1, -2)
+        edges = [(w - 1 - low, n - s * (p - 1) - 1 + low) for p, n, w, s, (low, _) in axes]
+        ones, layout = (1,) * len(window), channels_last(len(window))
+        return lax.conv_general_dilated(y, flipped, ones, edges, strides, ones, layout)
+
+    def matmul(y: Array, kernel: Array) -> Array:
+        given = y @ kernel.reshape(-1, kernel.shape[-1]).T  # by each position through each tap
+        given = given.reshape(*y.shape[:-1], *window, kernel.shape[-2])
+        starts = itertools.product(*map(range, strides))
+        views = [_view(given, list(zip(start, axes, strict=True))) for start in starts]
+        return _interleave(views, strides)[:, *map(slice, size)]
+
+    return lax.platform_dependent(y, kernel, cpu=matmul, default=library)
+
+
+def _adjoint_forward(y: Array, kernel: Array, *how: Any) -> tuple[Array, Any]:
+    return _adjoint(y, kernel, *how), (y, kernel)
+
+
+def _adjoint_backward(strides: Any, pads: Any, size: Any, operands: Any, g: Array):
+    y, kernel = operands
+    d_y, by_kernel = jax.vjp(lambda kernel: conv(g, kernel, strides, pads), kernel)
+    return d_y, *by_kernel(y)
+
+
+_adjoint.defvjp(_adjoint_forward, _adjoint_backward)
+
+
+def _view(given: Array, axes: Sequence[Any]) -> Array:
+    """The output's view `[start::stride]`, over ceil(size / stride) a side.
+
+    given [B, *positions, *window, C]: what each position adds to the output through each tap.
+    """
+    rank, hits = len(axes), []
+    for start, (p, n, w, s, (low, _)) in axes:
+        # through tap q, the output's s t + start hears from position t + shift
+        shifts = [(q, (start + low - q) // s) for q in range(w) if (start + low - q) % s == 0]
+        hits.append([(q, (-shift, shift + -(-n // s) - p, 0)) for q, shift in shifts])
+    shape = [len(given), *(-(-n // s) for _, (_, n, _, s, _) in axes), given.shape[-1]]
+    total, zero = jnp.zeros(shape, given.dtype), jnp.zeros((), given.dtype)
+    for hit in itertools.product(*hits):
+        taps, edges = zip(*hit, strict=True)
+        part = given[(slice(None),) * (rank + 1) + taps]
+        total += lax.pad(part, zero, [(0, 0, 0), *edges, (0, 0, 0)])
+    return total
+
+
+def _interleave(views: Sequence[Array], strides: Sequence[int]) -> Array:
+    """The array whose strided views, in row-major order of their starts, are `views`."""
+    for axis, s in reversed(list(enumerate(strides, 1))):
+        groups = [views[i : i + s] for i in range(0, len(views), s)]
+        stacks = [jnp.stack(group, axis + 1) for group in groups]
+        views = [v.reshape(*v.shape[:axis], -1, *v.shape[axis + 2 :]) for v in stacks]
+    return views[0]

@@ -1,0 +1,212 @@
+"""Finite Markov decision processes with known arrays: gridworlds and random ones (S45).
+
+The same arrays are solved exactly (`dljax.learn.dynamic_programming`), played as an `Environment`,
+and played as a gymnax environment.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from dljax.envs.environment import Environment, Step
+from dljax.errors import InputError
+from dljax.typing import Array, Key
+
+MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
+LAYOUTS = {
+    "russell_norvig": ("...G", ".#.X", "S..."),
+    "rooms": (
+        "....#....",
+        ".........",
+        "....#..X.",
+        "#.###....",
+        "....##.##",
+        ".X..#....",
+        ".........",
+        "....#...G",
+    ),
+}
+
+
+class MDP(NamedTuple):
+    """What is known of a finite MDP. A terminal state leads to itself and earns nothing."""
+
+    transition: Array  # P[s, a, s'], each row a distribution
+    reward: Array  # R[s, a], expected
+    terminal: Array  # [S] bool: to enter one ends the episode
+    start: Array  # [S], the distribution of first states
+
+
+class Position(NamedTuple):
+    at: Array  # the state's number, int32
+    time: Array  # steps of the episode so far, int32
+
+
+def mdp(
+    transition: Array, reward: Array, terminal: Array | None = None, start: Array | None = None
+) -> MDP:
+    """An MDP whose terminal states, none by default, absorb; it starts in any other by default.
+
+    Raises InputError where shapes do not fit, or where known rows of `transition` do not sum to 1.
+    """
+    states = transition.shape[0]
+    terminal = jnp.zeros(states, bool) if terminal is None else terminal
+    start = (~terminal).astype(jnp.float32) if start is None else start
+    shapes = [x.shape for x in (transition, reward, terminal, start)]
+    if shapes != [(*reward.shape, states), (states, *reward.shape[1:]), (states,), (states,)]:
+        raise InputError(f"an MDP has arrays [S, A, S], [S, A], [S] and [S]; got {shapes}")
+    if not isinstance(transition, Tracer):
+        sums = np.asarray(transition, float).sum(-1)
+        if np.any(np.asarray(transition) < 0) or not np.allclose(sums, 1, atol=1e-5):
+            raise InputError(f"rows of transition must be distributions; sums are {sums.ravel()}")
+    ends = terminal[:, None]
+    transition = jnp.where(ends[..., None], jnp.eye(states)[:, None], transition)
+    return MDP(transition, jnp.where(ends, 0.0, reward), terminal, start / start.sum())
+
+
+def cells(layout: Sequence[str]) -> np.ndarray:
+    """Row and column of each state of a gridworld, [S, 2]: the cells that are no wall."""
+    return np.argwhere(np.array([list(row) for row in layout]) != "#")
+
+
+def gridworld(
+    layout: Sequence[str] = LAYOUTS["rooms"],
+    *,
+    slip: float = 0.0,
+    living: float = 0.0,
+    goal: float = 1.0,
+    pit: float = -1.0,
+) -> MDP:
+    """Walk up, right, down or left; with chance `slip`, to one of the two sides instead.
+
+    In the layout `#` is a wall, `S` a start (any cell, where there is none), and `G` and `X` end
+    the episode with `goal` and `pit`. Every move earns `living`; one into a wall or over the edge
+    stays. Russell and Norvig 2010, section 17.1. Raises InputError for a bad layout or slip.
+    """
+    if len({len(row) for row in layout}) != 1 or not set("".join(layout)) <= set("#.SGX"):
+        raise InputError(f"a layout is rows of one length of the letters # . S G X; got {layout}")
+    if not 0 <= slip <= 1:
+        raise InputError(f"slip must be in [0, 1]; got {slip}")
+    at = cells(layout)
+    number = {(int(r), int(c)): s for s, (r, c) in enumerate(at)}
+    marks = np.array([layout[r][c] for r, c in at])
+    transition = np.zeros((len(at), 4, len(at)), np.float32)
+    for s, (r, c) in enumerate(at):
+        ends = [number.get((int(r + dr), int(c + dc)), s) for dr, dc in MOVES.values()]
+        for a in range(4):
+            for turn, chance in ((0, 1 - slip), (1, slip / 2), (3, slip / 2)):
+                transition[s, a, ends[(a + turn) % 4]] += chance
+    prize = np.select([marks == "G", marks == "X"], [goal, pit]).astype(np.float32)
+    terminal = (marks == "G") | (marks == "X")
+    start = marks == "S" if "S" in marks else ~terminal
+    arrays = (transition, living + transition @ prize, terminal, start.astype(np.float32))
+    return mdp(*map(jnp.asarray, arrays))
+
+
+def random_mdp(key: Key, states: int, actions: int, *, branching: int = 3, ends: int = 0) -> MDP:
+    """A Garnet: each action leads to `branching` random states, and earns N(0, 1).
+
+    The chances are uniform over their simplex; the last `ends` states are terminal. Pure in the
+    key. Archibald et al. 1995. Raises InputError if branching is not from 1 to `states`.
+    """
+    if not 1 <= branching <= states:
+        raise InputError(f"branching must be from 1 to the {states} states; got {branching}")
+    k_next, k_chance, k_reward = jax.random.split(key, 3)
+    order = jax.random.uniform(k_next, (states, actions, states))
+    follows = jax.nn.one_hot(jax.lax.top_k(order, branching)[1], states).sum(-2)
+    if branching > 1:  # else x / x, which XLA does not always make 1
+        follows *= jax.random.exponential(k_chance, order.shape)
+    reward = jax.random.normal(k_reward, (states, actions))
+    terminal = jnp.arange(states) >= states - ends
+    return mdp(follows / follows.sum(-1, keepdims=True), reward, terminal)
+
+
+def summed(chance: Array) -> Array:
+    """Cumulative sums over the last axis, in order: jnp.cumsum associates them otherwise, and then
+    rounding gives states of chance 0 a chance.
+    """
+
+    def add(total: Array, one: Array) -> tuple[Array, Array]:
+        return total + one, total + one
+
+    sums = jax.lax.scan(add, jnp.zeros(chance.shape[:-1]), jnp.moveaxis(chance, -1, 0))[1]
+    return jnp.moveaxis(sums, 0, -1)
+
+
+def environment(mdp: MDP, *, limit: int = 100, name: str = "tabular") -> Environment:
+    """Plays the MDP: one-hot observations [S], rewards R[s, a], truncated after `limit` steps."""
+    states, actions = mdp.reward.shape
+    following, first = summed(mdp.transition), summed(mdp.start)
+
+    def drawn(key: Key, cumulative: Array) -> Array:
+        return (jax.random.uniform(key) * cumulative[-1] >= cumulative).sum(dtype=jnp.int32)
+
+    def observed(at: Array) -> Array:
+        return jax.nn.one_hot(at, states)
+
+    def reset(key: Key) -> tuple[Position, Array]:
+        at = drawn(key, first)
+        return Position(at, jnp.int32(0)), observed(at)
+
+    def step(key: Key, state: Position, action: Array) -> tuple[Position, Step]:
+        at, time = drawn(key, following[state.at, action]), state.time + 1
+        after = Step(observed(at), mdp.reward[state.at, action], mdp.terminal[at], time >= limit)
+        return Position(at, time), after
+
+    return Environment(name, reset, step, (states,), actions, limit)
+
+
+def gymnax_environment(mdp: MDP, *, limit: int = 100, name: str = "tabular") -> tuple[Any, Any]:
+    """The same as a gymnax environment with its parameters, as `gymnax.make` gives them."""
+    from flax import struct
+    from gymnax.environments import environment as gymnax  # here: it starts a JAX backend
+    from gymnax.environments import spaces
+
+    ours = environment(mdp, limit=limit, name=name)
+    states, actions = mdp.reward.shape
+
+    @struct.dataclass
+    class State(gymnax.EnvState):
+        at: Array
+
+    @struct.dataclass
+    class Params(gymnax.EnvParams):
+        max_steps_in_episode: int = limit
+
+    class Tabular(gymnax.Environment):
+        @property
+        def default_params(self) -> Params:
+            return Params()
+
+        @property
+        def name(self) -> str:
+            return name
+
+        @property
+        def num_actions(self) -> int:
+            return actions
+
+        def action_space(self, params: Any = None) -> spaces.Discrete:
+            return spaces.Discrete(actions)
+
+        def observation_space(self, params: Any) -> spaces.Box:
+            return spaces.Box(0.0, 1.0, (states,))
+
+        def reset_env(self, key: Key, params: Any) -> tuple[Array, State]:
+            state, observation = ours.reset(key)
+            return observation, State(time=state.time, at=state.at)
+
+        def step_env(self, key: Key, state: Any, action: Any, params: Any):
+            state, after = ours.step(key, Position(state.at, state.time), action)
+            gone = State(time=state.time, at=state.at)
+            info = {"discount": jnp.where(after.terminated, 0.0, 1.0)}
+            return after.observation, gone, after.reward, after.terminated, info
+
+        def is_terminated(self, state: Any, params: Any) -> Array:
+            return mdp.terminal[state.at]
+
+    return Tabular(), Params()

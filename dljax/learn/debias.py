@@ -1,0 +1,180 @@
+"""Debiasing by latent structure (S40): a classifier that sees its unusual examples more often.
+
+A variational autoencoder shares the classifier's encoder, and of each class the examples whose
+latent code is rare are drawn more often, though nobody has said which they are. Amini et al. 2019,
+"Uncovering and Mitigating Algorithmic Bias through Learned Latent Structure" (DB-VAE).
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from dljax.data.groups import Grouped
+from dljax.data.stream import unit_scale
+from dljax.errors import InputError
+from dljax.learn import vae
+from dljax.learn.autoencode import check_pixels
+from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.nets.coders import Gaussian
+from dljax.ops.scores import group_accuracy
+from dljax.typing import Array, Batch, Key, Metrics, PyTree
+
+
+@dataclass(frozen=True)
+class Nets:
+    """An encoder x [B, ...] -> [B, classes + 2 latents], a decoder [B, latents] -> logits of x."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+    classes: int
+    latents: int
+
+    def encode(self, params: PyTree, x: Array) -> tuple[Array, Gaussian]:
+        """Logits [B, classes], and the posterior of the code [B, latents]."""
+        outputs: Any = self.encoder.apply({"params": params["encoder"]}, x)
+        logits, *posterior = jnp.split(outputs, (self.classes, self.classes + self.latents), -1)
+        return logits, Gaussian(*posterior)
+
+    def decode(self, params: PyTree, z: Array) -> Any:
+        return self.decoder.apply({"params": params["decoder"]}, z)
+
+
+class State(NamedTuple):
+    """What descent carries, the last known latent mean of each example, and the steps done."""
+
+    fit: Fit
+    latents: Array  # [n, latents]
+    step: Array
+
+
+def objective(nets: Nets, weight: float | Array) -> Objective:
+    """Mean of `CE(y, logits) - weight ELBO(x)`, in nats, with Bernoulli pixels x in [0, 1].
+
+    y [B] are labels; `bound` is the mean of the negative ELBO. Amini et al. 2019, section 3.
+    """
+
+    def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
+        logits, posterior = nets.encode(params, batch.x)
+        pixels = nets.decode(params, vae.draw(key, posterior))
+        bound = vae.kl(posterior).sum(-1) - vae.BERNOULLI.log_prob(pixels, batch.x)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.y)
+        metrics = {"cross_entropy": losses.mean(), "bound": bound.mean()}
+        return jnp.mean(losses + weight * bound), (extra, metrics)
+
+    return mean
+
+
+def chances(
+    latents: Array,
+    y: Array,
+    classes: int,
+    alpha: float | Array,
+    known: Array | float = 0.0,
+    bins: int = 10,
+) -> Array:
+    """How probably each example is drawn: each class as often as it is there, rare codes more.
+
+    latents [n, Z], y [n] -> [n], of sum 1. Within a class in proportion to `exp(known) w(z)`, where
+    `known` are log weights [n] that are given. Infinite `alpha` leaves those alone.
+    """
+
+    def of_class(inside: Array) -> Array:
+        log_weights = known + log_rarity(latents, inside, alpha, bins)
+        within = jax.nn.softmax(jnp.where(inside, log_weights, -jnp.inf))
+        return jnp.where(inside, within * inside.mean(), 0)  # a class may have no example
+
+    return jax.vmap(of_class, 1)(jax.nn.one_hot(y, classes, dtype=bool)).sum(0)
+
+
+def log_rarity(latents: Array, inside: Array, alpha: float | Array, bins: int) -> Array:
+    """`log w(z) = -sum_j log(1 + Q_j(z_j) / alpha)`, thus `w(z) ~ prod_j 1 / (Q_j(z_j) + alpha)`.
+
+    Q_j is the share of the examples `inside` [n] that fall into the bin of z_j, of those of equal
+    width from the least to the greatest z_j inside. latents [n, Z] -> [n]. Amini et al. 2019,
+    section 3.
+    """
+    mine = inside[:, None]
+    low = jnp.min(latents, 0, where=mine, initial=jnp.inf)[None]
+    high = jnp.max(latents, 0, where=mine, initial=-jnp.inf)[None]
+    position = (latents - low) / jnp.where(high > low, high - low, 1)
+    place = jnp.clip(position * bins, 0, bins - 1).astype(jnp.int32)
+    counts = jnp.sum(jax.nn.one_hot(place, bins, dtype=bool) & mine[..., None], 0)
+    share = jnp.take_along_axis(counts / inside.sum(), place.T, 1)  # [Z, n]
+    return -jnp.log1p(share / alpha).sum(0)
+
+
+def make(
+    nets: Nets,
+    tx: optax.GradientTransformation,
+    data: Batch,
+    rows: Array,
+    *,
+    batch: int,
+    alpha: float | Array,
+    weight: float | Array,
+    known: Array | float = 0.0,
+) -> Learner:
+    """A classifier of the examples `rows` [n] of `data`, drawn with replacement by `chances`.
+
+    data: x [N, ...] in [0, 1] or uint8, y [N]. Each step encodes the next `batch` examples afresh,
+    so that every latent is known anew once an epoch; until the first has passed, only the `known`
+    log weights [n] count. The least alpha debiases the most; an infinite one not at all. The metric
+    `effective` is `1 / (n sum_i p_i^2)`, the share of the examples that equal chances would need.
+    Raises InputError if `batch` exceeds n, alpha is not positive, or weight is negative, and for
+    pixels outside [0, 1].
+    """
+    n = len(rows)
+    if not 1 <= batch <= n:
+        raise InputError(f"batch must be from 1 to the {n} training examples; got {batch}")
+    if isinstance(alpha, float | int) and not alpha > 0:
+        raise InputError(f"alpha must be positive; got {alpha}")
+    if isinstance(weight, float | int) and not 0 <= weight < float("inf"):
+        raise InputError(f"weight must be zero or positive; got {weight}")
+    check_pixels(data.x)
+    x, y = jnp.asarray(data.x), jnp.asarray(data.y)
+    one_step = gradient_step(objective(nets, weight), tx)
+
+    def init(key: Key) -> State:
+        k_encoder, k_decoder = jax.random.split(key)
+        params = {
+            "encoder": nets.encoder.init(k_encoder, unit_scale(x[:1]))["params"],
+            "decoder": nets.decoder.init(k_decoder, jnp.zeros((1, nets.latents)))["params"],
+        }
+        return State(Fit(params, {}, tx.init(params)), jnp.zeros((n, nets.latents)), jnp.int32(0))
+
+    def step(key: Key, state: State) -> tuple[State, Metrics]:
+        k_drawn, k_objective = jax.random.split(key)
+        due = (state.step * batch + jnp.arange(batch)) % n
+        _, posterior = nets.encode(state.fit.params, unit_scale(x[rows[due]]))
+        latents = state.latents.at[due].set(posterior.mean)
+        sharpness = jnp.where(state.step * batch < n, jnp.inf, alpha)
+        p = chances(latents, y[rows], nets.classes, sharpness, known)
+        drawn = rows[jax.random.choice(k_drawn, n, (batch,), p=p)]
+        fit, metrics = one_step(k_objective, state.fit, Batch(unit_scale(x[drawn]), y[drawn]))
+        metrics["effective"] = 1 / (n * jnp.sum(p**2))
+        return State(fit, latents, state.step + 1), metrics
+
+    return Learner(init, step)
+
+
+def predict(nets: Nets, params: PyTree, x: Array, chunk: int = 500) -> tuple[Array, Array]:
+    """Logits [n, classes] and latent means [n, latents], `chunk` examples in memory at a time."""
+
+    def one(x: Array) -> tuple[Array, Array]:
+        logits, posterior = nets.encode(params, unit_scale(x)[None])
+        return logits[0], posterior.mean[0]
+
+    return jax.lax.map(one, jnp.asarray(x), batch_size=chunk)
+
+
+def evaluate(nets: Nets, params: PyTree, data: Grouped, split: str = "validation") -> Metrics:
+    """The accuracy over all of `data`, and that of the group where it is least."""
+    logits, _ = predict(nets, params, jnp.asarray(data.x))
+    correct = logits.argmax(-1) == jnp.asarray(data.y)
+    groups = int(data.group.max()) + 1
+    worst = group_accuracy(correct, jnp.asarray(data.group), groups).min()
+    return {f"{split}/accuracy": correct.mean(), f"{split}/worst_group": worst}

@@ -1,0 +1,259 @@
+"""Generative adversarial networks (S42, S43): `min_G max_D E log D(x) + E log(1 - D(G(z)))`.
+
+D = sigmoid(logit) is the chance that a sample is real. Goodfellow et al. 2014.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from dljax.data.stream import Stream
+from dljax.errors import InputError
+from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.typing import Array, Batch, Key, Metrics, PyTree
+
+Penalty = Callable[[Callable[[Array], Array], Array, Array, Key], Array]
+"""`(logit, real [B, ...], fake [B, ...], key) -> penalties [B]`, with `logit` x [B, ...] -> [B]."""
+
+
+@dataclass(frozen=True)
+class GAN:
+    """Two networks: `generator` z [B, latent] -> x [B, ...] and `discriminator` x -> logits [B]."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    latent: int
+
+    def __post_init__(self):
+        if self.latent < 1:
+            raise InputError(f"a latent needs at least 1 dimension; got {self.latent}")
+
+
+class State(NamedTuple):
+    """Both networks in training; `generator.extra` holds the average of its parameters, if any."""
+
+    generator: Fit
+    discriminator: Fit
+    stream: PyTree
+
+
+class Pair(NamedTuple):
+    """The parameters of both networks, for one descent on the sum of their objectives."""
+
+    generator: PyTree
+    discriminator: PyTree
+
+
+def non_saturating(logits: Array) -> Array:
+    """`-log D(G(z))` for each logit of a sample: steep where D is sure that it is a fake."""
+    return optax.sigmoid_binary_cross_entropy(logits, jnp.ones_like(logits))
+
+
+def minimax(logits: Array) -> Array:
+    """`log(1 - D(G(z)))`, the game itself, whose slope `-D(G(z))` vanishes where D is sure."""
+    return -optax.sigmoid_binary_cross_entropy(logits, jnp.zeros_like(logits))
+
+
+def value(real: Array, fake: Array) -> Array:
+    """`V = mean log D(x) + mean log(1 - D(G(z)))` of logits: -log 4 where D knows nothing.
+
+    At the best D for densities p and q, which is `p / (p + q)`, it is `-log 4 + 2 JS(p, q)`, with
+    JS in nats; so it is -log 4 if and only if q = p. Goodfellow et al. 2014, theorem 1.
+    """
+    return minimax(fake).mean() - non_saturating(real).mean()
+
+
+def none(logit: Callable[[Array], Array], real: Array, fake: Array, key: Key) -> Array:
+    return jnp.zeros(len(real))
+
+
+def r1(weight: float | Array) -> Penalty:
+    """`weight / 2 ||d logit / dx||^2` at real x, where the best is flat. Mescheder et al. 2018."""
+
+    def penalty(logit, real, fake, key):
+        return weight / 2 * squared_slope(logit, real)
+
+    return penalty
+
+
+def gradient_penalty(weight: float | Array, target: float = 1.0) -> Penalty:
+    """`weight (||d logit / dx|| - target)^2` between real and fake x. Gulrajani et al. 2017."""
+
+    def penalty(logit, real, fake, key):
+        mix = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1))
+        square = squared_slope(logit, mix * real + (1 - mix) * fake)
+        return weight * (jnp.sqrt(square + 1e-12) - target) ** 2  # the root has no slope at 0
+
+    return penalty
+
+
+def squared_slope(logit: Callable[[Array], Array], x: Array) -> Array:
+    """`||d logit_i / dx_i||^2`, [B], for a network that treats each example alone."""
+    logits, pull = jax.vjp(logit, x)
+    (slope,) = pull(jnp.ones_like(logits))
+    return jnp.sum(slope.reshape(len(x), -1) ** 2, 1)
+
+
+def discriminate(net: nn.Module, penalty: Penalty = none) -> Objective:
+    """`-V + mean penalty`, over the discriminator's parameters; the batch is (real x, fake y)."""
+
+    def objective(params: PyTree, extra: PyTree, batch: Batch, key: Key):
+        real, fake = batch
+
+        def apply(x: Array):
+            return net.apply({"params": params, **extra}, x, train=True, mutable=list(extra))
+
+        # not as one batch: the logits of the real are then the penalty's too, computed once
+        on_real, learnt = apply(real)
+        on_fake, _ = apply(fake)
+        found = value(on_real, on_fake)
+        cost = penalty(lambda x: apply(x)[0], real, fake, key).mean()
+        metrics = {
+            "value": found,
+            "real": jax.nn.sigmoid(on_real).mean(),
+            "fake": jax.nn.sigmoid(on_fake).mean(),
+        }
+        return cost - found, (learnt, metrics)
+
+    return objective
+
+
+def make(
+    gan: GAN,
+    generator_tx: optax.GradientTransformation,
+    discriminator_tx: optax.GradientTransformation,
+    stream: Stream,
+    *,
+    goal: Callable[[Array], Array] = non_saturating,
+    penalty: Penalty = none,
+    rounds: int = 1,
+    average: float | Array | None = None,
+) -> Learner:
+    """`rounds` steps of the discriminator, each on a batch of `stream`, then one of the generator.
+
+    Goodfellow et al. 2014, algorithm 1, but that the generator learns from the samples of the last
+    round, judged anew. `goal` is its loss of their logits; `average`, if any, the decay of a mean
+    of its parameters, for `best`. Raises InputError if `rounds` is below 1.
+    """
+    if rounds < 1:
+        raise InputError(f"rounds must be at least 1; got {rounds}")
+    judge = gradient_step(discriminate(gan.discriminator, penalty), discriminator_tx)
+
+    def init(key: Key) -> State:
+        k_generator, k_discriminator, k_stream = jax.random.split(key, 3)
+        position = stream.init(k_stream)
+        _, drawn = stream.next(position)
+        params = gan.generator.init(k_generator, jnp.zeros((1, gan.latent)))["params"]
+        extra = dict(gan.discriminator.init(k_discriminator, drawn.x[:1]))
+        own = extra.pop("params")
+        return State(
+            Fit(params, {} if average is None else {"average": params}, generator_tx.init(params)),
+            Fit(own, extra, discriminator_tx.init(own)),
+            position,
+        )
+
+    def step(key: Key, state: State) -> tuple[State, Metrics]:
+        k_latent, k_penalty = jax.random.split(key)
+        fit = state.generator
+        position, drawn = jax.lax.scan(
+            lambda at, _: stream.next(at), state.stream, None, length=rounds
+        )
+        z = jax.random.normal(k_latent, (*drawn.x.shape[:2], gan.latent))
+        # one pass of the generator serves its own step and the discriminator's last
+        last, pull = jax.vjp(lambda params: generate(gan, params, z[-1]), fit.params)
+        fakes = last[None]
+        if rounds > 1:
+            earlier = generate(gan, fit.params, z[:-1].reshape(-1, gan.latent))
+            fakes = jnp.concatenate([earlier.reshape(rounds - 1, *last.shape), fakes])
+        discriminator, metrics = jax.lax.scan(
+            lambda fit, each: judge(each[0], fit, Batch(*each[1:])),
+            state.discriminator,
+            (jax.random.split(k_penalty, rounds), drawn.x, fakes),
+        )
+        loss, slope = jax.value_and_grad(lambda x: goal(logits(gan, discriminator, x)).mean())(last)
+        updates, opt = generator_tx.update(pull(slope)[0], fit.opt, fit.params)
+        params = optax.apply_updates(fit.params, updates)
+        extra = fit.extra
+        if average is not None:
+            extra = {"average": optax.incremental_update(params, extra["average"], 1 - average)}
+        metrics = {name: each[-1] for name, each in metrics.items()} | {"generator_loss": loss}
+        return State(Fit(params, extra, opt), discriminator, position), metrics
+
+    return Learner(init, step)
+
+
+def summed(
+    gan: GAN, goal: Callable[[Array], Array] = non_saturating, penalty: Penalty = none
+) -> Objective:
+    """Both objectives as one sum over the parameters of a `Pair`, each blind to the other's.
+
+    `J(t, p) = -V(stop t, p) + penalty + mean goal(D_{stop p}(G_t(z)))`: its gradient is the
+    generator's and the discriminator's side by side. `extra` is the discriminator's; the batch is
+    (real x, latents y).
+    """
+    judge = discriminate(gan.discriminator, penalty)
+
+    def objective(params: Pair, extra: PyTree, batch: Batch, key: Key):
+        fake = generate(gan, params.generator, batch.y)
+        fixed = jax.lax.stop_gradient(Fit(params.discriminator, extra, ()))
+        loss, found = judge(
+            params.discriminator, extra, Batch(batch.x, jax.lax.stop_gradient(fake)), key
+        )
+        return loss + goal(logits(gan, fixed, fake)).mean(), found
+
+    return objective
+
+
+def best(generator: Fit) -> PyTree:
+    """The parameters to sample with: the running average where there is one."""
+    return generator.extra.get("average", generator.params)
+
+
+def generate(gan: GAN, params: PyTree, z: Array) -> Array:
+    """Samples G(z) [n, ...] of latents z [n, latent]."""
+    return gan.generator.apply({"params": params}, z)  # pyright: ignore
+
+
+def logits(gan: GAN, discriminator: Fit, x: Array) -> Array:
+    """The logits [n] of x [n, ...] being real, which a trained discriminator gives."""
+    variables = {"params": discriminator.params, **discriminator.extra}
+    return gan.discriminator.apply(variables, x)  # pyright: ignore
+
+
+def sample(gan: GAN, params: PyTree, key: Key, n: int) -> Array:
+    """n samples [n, ...] from standard normal latents."""
+    return generate(gan, params, jax.random.normal(key, (n, gan.latent)))
+
+
+def outlier_score(gan: GAN, discriminator: Fit, x: Array) -> Array:
+    """`-logit` for each of x [n, ...]: the higher, the less like the data."""
+    return -logits(gan, discriminator, x)
+
+
+def between(z: Array, w: Array, steps: int) -> Array:
+    """The great arc from latents z [n, d] to w [n, d] in `steps` points, [n, steps, d].
+
+    `(sin((1-t) a) z + sin(t a) w) / sin a` at an angle a: a straight line would pass near 0, where
+    no latent of many dimensions lies. White 2016.
+    """
+    cosine = jnp.sum(z * w, 1) / jnp.linalg.norm(z, axis=1) / jnp.linalg.norm(w, axis=1)
+    angle = jnp.arccos(jnp.clip(cosine, -1, 1))[:, None, None]
+    t = jnp.linspace(0, 1, steps)[None, :, None]
+    flat = jnp.sin(angle) < 1e-4
+    arc = jnp.where(flat, 1.0, jnp.sin(angle))
+    first = jnp.where(flat, 1 - t, jnp.sin((1 - t) * angle) / arc)
+    second = jnp.where(flat, t, jnp.sin(t * angle) / arc)
+    return first * z[:, None] + second * w[:, None]
+
+
+def covered(counts: Array, n: int) -> Array:
+    """How many of K groups hold at least a quarter of their fair share n / K: counts [..., K].
+
+    Fewer than K of them, though the data have all, is mode collapse.
+    """
+    return jnp.sum(counts >= n / (4 * counts.shape[-1]), -1)

@@ -1,0 +1,110 @@
+"""A ring of the newest transitions, written and read in place inside the compiled loop (S47).
+
+Lin 1992. Each transition is one row of packed numbers, so that storing is one write and a batch one
+gather. On 2 CPU cores, a scan of adding 10 transitions of CartPole and drawing 500 takes 9 us
+(16 seeds under vmap: 110 us, or 7 a seed); flashbax 0.1.3's item buffer takes 21 us (16: 400 us).
+Neither time grows from 5,000 to 500,000 places: XLA writes in place.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dljax.errors import InputError
+from dljax.typing import Array, Key, PyTree
+
+
+class Replay(NamedTuple):
+    rows: dict[str, Array]  # by type, [capacity, W]: place i holds transition i mod capacity
+    written: Array  # transitions so far, int32
+
+
+class Ring(NamedTuple):
+    """`add(replay, items [n, ...])` for any n that divides the capacity; `take(replay, places)`."""
+
+    init: Callable[[], Replay]
+    add: Callable[[Replay, PyTree], Replay]
+    take: Callable[[Replay, Array], PyTree]  # places [...] -> items [..., *item]
+
+
+class Draws(NamedTuple):
+    """The randomness of batches of B, drawn before the loop that learns."""
+
+    jitter: Array  # uniform in [0, 1), [..., B]
+    turn: Array  # uint32, [...]
+
+
+def ring(like: PyTree, capacity: int) -> Ring:
+    """A ring of items like `like`, a pytree of arrays or of their shapes.
+
+    Booleans and bytes are kept as they are, other numbers as float32: integers up to 2^24.
+    """
+    if capacity < 1:
+        raise InputError(f"a replay needs at least 1 place; got {capacity}")
+    leaves, treedef = jax.tree.flatten(like)
+    kinds = [leaf.dtype if leaf.dtype.itemsize == 1 else jnp.dtype("float32") for leaf in leaves]
+    widths = [math.prod(leaf.shape) for leaf in leaves]
+
+    def init() -> Replay:
+        total = dict.fromkeys(kinds, 0)
+        for kind, width in zip(kinds, widths, strict=True):
+            total[kind] += width
+        rows = {kind.name: jnp.zeros((capacity, width), kind) for kind, width in total.items()}
+        return Replay(rows, jnp.int32(0))
+
+    def add(replay: Replay, items: PyTree) -> Replay:
+        count = len(jax.tree.leaves(items)[0])
+        if capacity % count:
+            raise InputError(f"a replay of {capacity} is no multiple of {count} added at once")
+        flat = [leaf.reshape(count, -1) for leaf in jax.tree.leaves(items)]
+        start = replay.written % capacity
+        rows = {}
+        for name, old in replay.rows.items():
+            parts = [x.astype(k) for x, k in zip(flat, kinds, strict=True) if k.name == name]
+            # never clamped: a block that divides the ring never reaches over its end
+            new = jnp.concatenate(parts, 1)
+            rows[name] = jax.lax.dynamic_update_slice_in_dim(old, new, start, 0)
+        return Replay(rows, replay.written + count)
+
+    def take(replay: Replay, places: Array) -> PyTree:
+        found = {name: rows[places] for name, rows in replay.rows.items()}
+        at = dict.fromkeys(found, 0)
+        items = []
+        for leaf, kind, width in zip(leaves, kinds, widths, strict=True):
+            start = at[kind.name]
+            at[kind.name] += width
+            part = found[kind.name][..., start : start + width]
+            items.append(part.reshape(*places.shape, *leaf.shape).astype(leaf.dtype))
+        return treedef.unflatten(items)
+
+    return Ring(init, add, take)
+
+
+def draws(key: Key, shape: tuple[int, ...], batch: int) -> Draws:
+    """What `shape` batches of `batch` places need."""
+    k_jitter, k_turn = jax.random.split(key)
+    jitter = jax.random.uniform(k_jitter, (*shape, batch))
+    return Draws(jitter, jax.random.bits(k_turn, shape, jnp.uint32))
+
+
+def places(written: Array, capacity: int, recent: int | Array, drawn: Draws) -> Array:
+    """Places [..., B] of a batch among the newest `recent` of the transitions, or all there are.
+
+    One from each of B equal stretches of their circle, turned by chance: each transition is as
+    likely as any other, none comes twice, and the newest B are B transitions once each. They lie in
+    order, which spares the cache.
+    """
+    size = jnp.minimum(jnp.minimum(written, capacity), recent)
+    batch = drawn.jitter.shape[-1]
+    bounds = jnp.arange(batch + 1)
+    bounds = bounds * (size // batch) + bounds * (size % batch) // batch
+    length = (bounds[1:] - bounds[:-1]).astype(jnp.float32)
+    lead = (1,) * drawn.turn.ndim
+    within = (drawn.jitter * length.reshape(*lead, -1)).astype(jnp.int32)
+    turn = (drawn.turn % size.astype(jnp.uint32)).astype(jnp.int32)
+    place = bounds[:-1].reshape(*lead, -1) + within + turn[..., None]
+    place = jnp.where(place >= size, place - size, place)
+    return (written - size + place) % capacity

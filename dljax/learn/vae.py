@@ -1,0 +1,244 @@
+"""Variational autoencoders (S33, S36-S39): a lower bound on log p(x), learnt and measured.
+
+In nats per image throughout. The bound (ELBO) is raised; what is lowered, and so is a loss, is its
+negative `distortion + rate`, where the distortion is `-log p(x | z)` and the rate the divergence
+of q(z | x) from the prior N(0, I). Kingma and Welling 2014; Rezende et al. 2014.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.scipy.special import logsumexp
+from jax.scipy.stats import norm
+
+from dljax.data.stream import epochs, unit_scale
+from dljax.errors import InputError
+from dljax.learn.autoencode import check_pixels, chunked
+from dljax.learn.risk import State
+from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.nets.coders import Gaussian, Variational
+from dljax.typing import Array, Batch, Key, Metrics, PyTree
+
+ACTIVE = 0.01  # the least variance of an active unit's mean: Burda et al. 2016, section 5.2
+
+
+class Likelihood(NamedTuple):
+    """p(x | z) as three functions of the decoder's outputs [B, ...]."""
+
+    log_prob: Callable[[Array, Array], Array]  # (outputs, x) -> [B], summed over pixels
+    mean: Callable[[Array], Array]
+    sample: Callable[[Key, Array], Array]
+
+
+def total(values: Array) -> Array:
+    """[B, ...] -> [B]."""
+    return values.reshape(len(values), -1).sum(-1)
+
+
+BERNOULLI = Likelihood(
+    # grey levels x give the cross-entropy, which is no log-probability of them
+    lambda logits, x: total(x * logits - jax.nn.softplus(logits)),
+    jax.nn.sigmoid,
+    lambda key, logits: jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(logits.dtype),
+)
+
+
+def gaussian(scale: float | Array) -> Likelihood:
+    """`N(outputs, scale^2)` for every pixel."""
+    return Likelihood(
+        lambda mean, x: total(norm.logpdf(x, mean, scale)),
+        lambda mean: mean,
+        lambda key, mean: mean + scale * jax.random.normal(key, mean.shape),
+    )
+
+
+def kl(q: Gaussian) -> Array:
+    """`KL(q || N(0, 1)) = (s^2 + m^2 - 1 - log s^2) / 2` of each unit, [..., L]; 0 iff q = N(0, 1).
+
+    Kingma and Welling 2014, appendix B.
+    """
+    return (jnp.exp(q.log_var) + q.mean**2 - 1 - q.log_var) / 2
+
+
+def draw(key: Key, q: Gaussian) -> Array:
+    """`z = m + s e`, `e ~ N(0, 1)`, so that z has a derivative in m and s."""
+    return q.mean + jnp.exp(q.log_var / 2) * jax.random.normal(key, q.mean.shape)
+
+
+class Bound(NamedTuple):
+    """The parts of `-ELBO = distortion + sum(rate)`, from one sample of z."""
+
+    distortion: Array  # [B]
+    rate: Array  # [B, L]
+    posterior: Gaussian  # [B, L]
+
+
+def bound(net: Variational, params: PyTree, likelihood: Likelihood, key: Key, x: Array) -> Bound:
+    """The bound on log p(x) of each of x [B, ...]."""
+    q: Any = net.apply({"params": params}, x, method="encode")
+    outputs: Any = net.apply({"params": params}, draw(key, q), method="decode")
+    return Bound(-likelihood.log_prob(outputs, x), kl(q), q)
+
+
+def objective(
+    net: Variational, likelihood: Likelihood, beta: float | Array = 1.0, free_bits: float = 0.0
+) -> Objective:
+    """`J = distortion + beta w sum_j max(free_bits, rate_j)`, means over the batch (x, w).
+
+    `beta` 1 and no free bits make it the negative ELBO; beta: Higgins et al. 2017. Units below
+    `free_bits` nats are not pressed further: Kingma et al. 2016, appendix C.8. w is the warm-up's.
+    """
+
+    def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
+        found = bound(net, params, likelihood, key, batch.x)
+        distortion, rate = found.distortion.mean(), found.rate.mean(0)
+        loss = distortion + beta * batch.y * jnp.maximum(rate, free_bits).sum()
+        return loss, (extra, {"distortion": distortion, "rate": rate.sum()})
+
+    return mean
+
+
+def make(
+    net: Variational,
+    tx: optax.GradientTransformation,
+    x: Array,
+    *,
+    batch: int,
+    likelihood: Likelihood = BERNOULLI,
+    beta: float | Array = 1.0,
+    free_bits: float = 0.0,
+    warmup: int = 0,
+    augment: Callable[[Key, Array], Array] | None = None,
+) -> Learner:
+    """A learner of the density of x [n, ...], in epochs of batches; uint8 is scaled to [0, 1].
+
+    `warmup` steps raise the rate's weight from 0 to `beta` (Bowman et al. 2016; Sonderby et al.
+    2016). `augment(key, x)` changes each batch, as `binarise` does. Raises InputError if `batch`
+    exceeds n, for a negative `beta`, and for pixels outside [0, 1] where the likelihood is of bits.
+    """
+    for name, value in (("beta", beta), ("free_bits", free_bits), ("warmup", warmup)):
+        if isinstance(value, int | float) and not 0 <= value < float("inf"):
+            raise InputError(f"{name} must be zero or positive; got {value}")
+    if likelihood is BERNOULLI:
+        check_pixels(x)
+    stream = epochs(x, batch)
+    one_step = gradient_step(objective(net, likelihood, beta, free_bits), tx)
+
+    def init(key: Key) -> State:
+        k_net, k_stream = jax.random.split(key)
+        params = net.init(k_net, unit_scale(jnp.asarray(x[:1])))["params"]
+        return State(Fit(params, {}, tx.init(params)), stream.init(k_stream))
+
+    def step(key: Key, state: State) -> tuple[State, Metrics]:
+        k_augment, k_objective = jax.random.split(key)
+        position, drawn = stream.next(state.stream)
+        if augment is not None:
+            drawn = augment(k_augment, drawn)
+        weight = jnp.minimum(position.drawn / max(warmup, 1), 1.0)
+        fit, metrics = one_step(k_objective, state.fit, Batch(drawn, weight))
+        return State(fit, position), metrics
+
+    return Learner(init, step)
+
+
+def binarise(key: Key, x: Array) -> Array:
+    """1 with probability x, else 0. Salakhutdinov and Murray 2008."""
+    return jax.random.bernoulli(key, x).astype(x.dtype)
+
+
+def evaluate(
+    net: Variational,
+    params: PyTree,
+    likelihood: Likelihood,
+    key: Key,
+    x: Array,
+    split: str = "validation",
+    chunk: int = 500,
+) -> Metrics:
+    """Means over x [n, ...], named `split/...`: the negative ELBO and its parts; active units.
+
+    Too few active units are a posterior's collapse: the others say nothing of x.
+    """
+    parts = bounds(net, params, likelihood, key, x, chunk)
+    distortion, rate = parts.distortion.mean(), parts.rate.sum(-1).mean()
+    found = {
+        "negative_elbo": distortion + rate,
+        "distortion": distortion,
+        "rate": rate,
+        "active_units": active(parts.posterior.mean).sum().astype(jnp.float32),
+    }
+    return {f"{split}/{name}": value for name, value in found.items()}
+
+
+def bounds(
+    net: Variational, params: PyTree, likelihood: Likelihood, key: Key, x: Array, chunk: int = 500
+) -> Bound:
+    """The bound of each of x [n, ...], at most `chunk` examples in memory at a time."""
+
+    def one(pair: tuple[Array, Key]) -> Bound:
+        x, key = pair
+        found = bound(net, params, likelihood, key, unit_scale(x)[None])
+        return jax.tree.map(lambda leaf: leaf[0], found)
+
+    return jax.lax.map(one, (jnp.asarray(x), jax.random.split(key, len(x))), batch_size=chunk)
+
+
+def active(means: Array) -> Array:
+    """Whether each unit's posterior mean, [n, L], varies over the examples by `ACTIVE`: [L]."""
+    return means.var(0) > ACTIVE
+
+
+def log_likelihood(
+    net: Variational,
+    params: PyTree,
+    likelihood: Likelihood,
+    key: Key,
+    x: Array,
+    samples: int,
+    chunk: int = 1000,
+) -> Array:
+    """`log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x)`, `z_k ~ q(z | x)`, of each of x [n, ...]: [n].
+
+    In expectation at most log p(x), and the nearer the larger K is. At most `chunk` samples, of
+    several images, are in memory at a time. Burda et al. 2016, eq. 8.
+    """
+    size = next(d for d in range(min(samples, max(1, chunk)), 0, -1) if samples % d == 0)
+
+    def one(pair: tuple[Array, Key]) -> Array:
+        x, key = pair
+        x = unit_scale(x)[None]
+        q: Any = net.apply({"params": params}, x, method="encode")
+
+        def more(so_far: Array, key: Key) -> tuple[Array, None]:
+            e = jax.random.normal(key, (size, q.mean.shape[-1]))
+            z = q.mean + jnp.exp(q.log_var / 2) * e
+            outputs: Any = net.apply({"params": params}, z, method="decode")
+            # log p(z) - log q(z), whose constants cancel
+            prior = ((e**2 - z**2 + q.log_var) / 2).sum(-1)
+            return jnp.logaddexp(so_far, logsumexp(likelihood.log_prob(outputs, x) + prior)), None
+
+        keys = jax.random.split(key, samples // size)
+        return jax.lax.scan(more, jnp.float32(-jnp.inf), keys)[0] - jnp.log(samples)
+
+    keys = jax.random.split(key, len(x))
+    return jax.lax.map(one, (jnp.asarray(x), keys), batch_size=max(1, chunk // size))
+
+
+def sample(net: Variational, params: PyTree, key: Key, count: int, latent: int) -> Array:
+    """The decoder's outputs [count, ...] of codes from the prior N(0, I)."""
+    z = jax.random.normal(key, (count, latent))
+    return chunked(lambda z: net.apply({"params": params}, z, method="decode"), z, 500)
+
+
+def interpolate(start: Array, end: Array, count: int) -> Array:
+    """`count` codes evenly along the straight line between two codes [L]: [count, L]."""
+    share = jnp.linspace(0, 1, count)[:, None]
+    return (1 - share) * start[None] + share * end[None]
+
+
+def traverse(z: Array, unit: int, values: Array) -> Array:
+    """The code z [L] with one unit set to each of `values` [V]: [V, L]."""
+    return jnp.tile(z, (len(values), 1)).at[:, unit].set(values)

@@ -1,0 +1,90 @@
+"""The two networks of a GAN (S42): a generator of samples and a discriminator of them."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+
+from dljax.ops.conv import conv, conv_transpose
+from dljax.typing import Array
+
+
+def leaky_relu(x: Array) -> Array:
+    """Slope 0.2 below 0, so that no unit of a discriminator goes dead. Radford et al. 2016."""
+    return jax.nn.leaky_relu(x, 0.2)
+
+
+class Generator(nn.Module):
+    """From latents z [B, d] to samples [B, *shape], through dense layers of the widths `hidden`.
+
+    With `channels`, shape is [h, w, c], and maps of `channels[0]` features at `1 / 2^k` of its size
+    are doubled k = len(channels) times, back to it. `squash` bounds the samples: the sigmoid for
+    pixels.
+    """
+
+    shape: Sequence[int]
+    hidden: Sequence[int] = ()
+    channels: Sequence[int] = ()
+    squash: Callable[[Array], Array] = lambda x: x
+
+    @nn.compact
+    def __call__(self, z: Array, *, train: bool = False) -> Array:
+        x = z
+        for width in self.hidden:
+            x = jax.nn.relu(nn.Dense(width)(x))
+        if not self.channels:
+            x = nn.Dense(math.prod(self.shape))(x)
+            return self.squash(x.reshape(-1, *self.shape))
+        h, w, c = self.shape
+        rows, columns = (-(-side >> len(self.channels)) for side in (h, w))
+        x = nn.Dense(rows * columns * self.channels[0])(x)
+        x = x.reshape(-1, rows, columns, self.channels[0])
+        for features in (*self.channels[1:], c):
+            x = Doubled(features)(jax.nn.relu(x))
+        return self.squash(x[:, :h, :w])
+
+
+class Doubled(nn.Module):
+    """A transposed 4x4 convolution of stride 2: x [B, h, w, c] -> [B, 2h, 2w, features].
+
+    The stride divides the window, so that every pixel hears from as many taps, and no chequers show
+    (Odena et al. 2016).
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        # a pixel hears from 4 of the 16 taps
+        start = nn.initializers.variance_scaling(4.0, "fan_in", "truncated_normal", -1, -2)
+        kernel = self.param("kernel", start, (4, 4, self.features, x.shape[-1]))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        return conv_transpose(x, kernel, (2, 2)) + bias[None, None, None]
+
+
+class Discriminator(nn.Module):
+    """From samples x [B, ...] to logits [B], through the layers of the widths `hidden`.
+
+    With `channels`, x is [B, h, w, c], first halved by a 4x4 convolution of stride 2 for each of
+    them. With `spectral`, every kernel is divided by its greatest singular value as a matrix, known
+    by one step of power iteration from the last (collection `batch_stats`), and so the logit is 1-
+    Lipschitz in a dense network. Miyato et al. 2018.
+    """
+
+    hidden: Sequence[int] = ()
+    channels: Sequence[int] = ()
+    spectral: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        def normal(layer: nn.Module, x: Array) -> Array:
+            return nn.SpectralNorm(layer)(x, update_stats=train) if self.spectral else layer(x)
+
+        for features in self.channels:
+            layer = nn.Conv(features, (4, 4), 2, conv_general_dilated=conv)
+            x = leaky_relu(normal(layer, x))
+        x = x.reshape(x.shape[0], -1)
+        for width in self.hidden:
+            x = leaky_relu(normal(nn.Dense(width), x))
+        return normal(nn.Dense(1), x)[:, 0]

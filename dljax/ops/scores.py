@@ -1,0 +1,144 @@
+"""How good pictures, latent codes and samples are (S34, S35, S38, S39, S43).
+
+For the area under a ROC curve use scikit-learn's `roc_auc_score` on the host.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dljax.errors import InputError
+from dljax.ops.divergences import entropy, information_gain
+from dljax.typing import Array
+
+
+def psnr(x: Array, y: Array, top: float = 1.0) -> Array:
+    """`10 log10(top^2 / mean (x - y)^2)` decibels of images [..., h, w, c] in [0, top]."""
+    return 10 * jnp.log10(top**2 / jnp.mean((x - y) ** 2, (-3, -2, -1)))
+
+
+def ssim(x: Array, y: Array, top: float = 1.0, window: int = 11, sigma: float = 1.5) -> Array:
+    """Structural similarity of images [..., h, w, c] in [0, top], at most 1, and 1 iff they agree.
+
+    `(2 m_x m_y + a)(2 s_xy + b) / ((m_x^2 + m_y^2 + a)(s_x^2 + s_y^2 + b))` with a = (top / 100)^2,
+    b = (3 top / 100)^2, and means and (co)variances under a Gaussian window; then the mean over
+    channels and over the windows that lie inside. Raises InputError if `window` does not fit into
+    the image. Wang et al. 2004, eqs. 13 to 17.
+    """
+    h, w = x.shape[-3:-1]
+    if not 1 <= window <= min(h, w):
+        raise InputError(f"the window of {window} pixels must fit into the image of {h} x {w}")
+    rows, columns = gaussian_windows(h, window, sigma), gaussian_windows(w, window, sigma)
+
+    def mean(image: Array) -> Array:
+        return jnp.einsum("ih,jw,...hwc->...ijc", rows, columns, image)
+
+    m_x, m_y = mean(x), mean(y)
+    var_x, var_y, cov = mean(x * x) - m_x**2, mean(y * y) - m_y**2, mean(x * y) - m_x * m_y
+    a, b = (0.01 * top) ** 2, (0.03 * top) ** 2
+    alike = (2 * m_x * m_y + a) * (2 * cov + b) / ((m_x**2 + m_y**2 + a) * (var_x + var_y + b))
+    return alike.mean((-3, -2, -1))
+
+
+def gaussian_windows(n: int, window: int, sigma: float) -> np.ndarray:
+    """Each row the normalised Gaussian window at one of its places in 0..n - 1."""
+    taps = np.exp(-0.5 * ((np.arange(window) - (window - 1) / 2) / sigma) ** 2)
+    rows = np.zeros((n - window + 1, n), np.float32)
+    for place, row in enumerate(rows):
+        row[place : place + window] = taps / taps.sum()
+    return rows
+
+
+def bins(codes: Array, n: int = 20) -> Array:
+    """Codes [..., K] over the first axis into `n` bins of equal width from least to greatest."""
+    low, high = codes.min(0), codes.max(0)
+    share = (codes - low[None]) / jnp.where(high > low, high - low, 1)[None]
+    return jnp.clip((share * n).astype(jnp.int32), 0, n - 1)
+
+
+def code_information(codes: Array, factors: Array, sizes: Sequence[int], n: int = 20) -> Array:
+    """`I(z_j; v_k)` in nats, [K, F], of binned codes [n, K] and factors [n, F] in 0..sizes[k] - 1.
+
+    From counts, hence too large by about `(bins - 1)(sizes[k] - 1) / 2n` (Miller 1955).
+    """
+    inside = jax.nn.one_hot(bins(codes, n), n)
+
+    def one(factor: Array, size: int) -> Array:
+        joint = jnp.einsum("nkb,nv->kbv", inside, jax.nn.one_hot(factor, size))
+        return information_gain(joint / len(codes))
+
+    return jnp.stack([one(factors[:, k], size) for k, size in enumerate(sizes)], 1)
+
+
+def mig(codes: Array, factors: Array, sizes: Sequence[int], n: int = 20) -> Array:
+    """Mutual information gap: `mean_k (I(z_(1); v_k) - I(z_(2); v_k)) / H(v_k)`, in [0, 1].
+
+    z_(1) and z_(2) are the two codes that tell most of the factor v_k: 1 where each factor is told
+    wholly, by one code alone. codes [n, K], K > 1; factors [n, F]. Draw the codes from the
+    posterior: the mean of a unit that is all noise may still tell much. Raises InputError if K is
+    1. Chen et al. 2018, eq. 6; 20 bins as in Locatello et al. 2019.
+    """
+    if codes.shape[-1] < 2:
+        raise InputError("the mutual information gap needs at least 2 codes")
+    information = jnp.sort(code_information(codes, factors, sizes, n), 0)
+    shares = [jax.nn.one_hot(factors[:, k], size).mean(0) for k, size in enumerate(sizes)]
+    return jnp.mean((information[-1] - information[-2]) / jnp.stack([*map(entropy, shares)]))
+
+
+def beta_metric(train: ArrayLike, factor: ArrayLike, test: ArrayLike, answer: ArrayLike) -> float:
+    """The beta-VAE metric: how often a linear classifier tells which factor pairs have in common.
+
+    train [V, K] and test [W, K] are mean absolute differences `mean_l |z(x_l) - z(x'_l)|` over
+    pairs that agree in one factor, whose number is the label, factor [V] and answer [W]. On the
+    host: the classifier is scikit-learn's, on standardised differences. Higgins et al. 2017,
+    section 3.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    return float(model.fit(np.asarray(train), np.asarray(factor)).score(test, answer))
+
+
+def group_accuracy(correct: Array, group: Array, groups: int) -> Array:
+    """The share of `correct` [n] within each group, [groups]; the worst group's is the least.
+
+    group [n] in 0..groups - 1; NaN for a group with no member. Sagawa et al. 2020.
+    """
+    member = jax.nn.one_hot(group, groups)
+    return correct.astype(jnp.float32) @ member / member.sum(0)
+
+
+def frechet(mean_p: Array, cov_p: Array, mean_q: Array, cov_q: Array) -> Array:
+    """`|m_p - m_q|^2 + tr(C_p + C_q - 2 (C_p^1/2 C_q C_p^1/2)^1/2)`: 0 iff the Gaussians agree.
+
+    means [d], covariances [d, d]. Dowson and Landau 1982; on features of a network, Heusel et al.
+    2017.
+    """
+    # the trace is the nuclear norm of the roots' product, which takes no root of a rounding error
+    shared = jnp.linalg.svd(matrix_root(cov_p) @ matrix_root(cov_q), compute_uv=False).sum()
+    return jnp.sum((mean_p - mean_q) ** 2) + jnp.trace(cov_p) + jnp.trace(cov_q) - 2 * shared
+
+
+def matrix_root(matrix: Array) -> Array:
+    """The symmetric positive root R of a symmetric positive matrix, `R R = matrix`."""
+    values, vectors = jnp.linalg.eigh(matrix)
+    return (vectors * jnp.sqrt(jnp.maximum(values, 0))[None]) @ vectors.T
+
+
+def principal_angles(a: Array, b: Array) -> Array:
+    """The angles between the spans of a's and b's columns, the least first, radians in 0..pi/2.
+
+    a [n, p] and b [n, q] of full rank -> [min(p, q)]. From sines and cosines both, as an arc cosine
+    alone tells no float32 angle below 3e-4. Björck and Golub 1973.
+    """
+    if a.shape[-1] < b.shape[-1]:
+        a, b = b, a
+    q_a, q_b = jnp.linalg.qr(a)[0], jnp.linalg.qr(b)[0]
+    cosines = jnp.linalg.svd(q_a.T @ q_b, compute_uv=False)
+    sines = jnp.linalg.svd(q_b - q_a @ (q_a.T @ q_b), compute_uv=False)[::-1]
+    return jnp.arctan2(sines, cosines)

@@ -1,0 +1,99 @@
+"""An episode as a strip of frames, drawn from its observations."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle, Rectangle
+
+from dljax.host import figures
+from dljax.host.figures import COLORS, INK
+
+FRAMES = 12
+
+
+def strip(path: Path, env: str, observations: np.ndarray, rewards: np.ndarray) -> Path | None:
+    """Up to 12 moments of an episode, evenly spaced; None where the environment cannot be drawn.
+
+    observations [T, ...] as the environment gives them, rewards [T].
+    """
+    if env not in DRAWN:
+        return None
+    moments = np.unique(np.linspace(0, len(rewards) - 1, FRAMES).round().astype(int))
+    columns = min(6, len(moments))
+    figure, axes = figures.panels(columns, -(-len(moments) // columns), size=(1.6, 1.5))
+    for ax in axes:
+        ax.axis("off")
+        ax.set_aspect("equal")
+    for ax, step in zip(axes, moments, strict=False):
+        DRAWN[env](ax, observations[step])
+        ax.set_title(f"step {step}", fontsize=8, color=INK)
+    figure.suptitle(
+        f"{env}: one test episode of the first seed, return {rewards.sum():.4g} "
+        f"in {len(rewards)} steps of the agent",
+        fontsize=10,
+    )
+    return figures.save(figure, path)
+
+
+def cart_pole(ax: Axes, seen: np.ndarray) -> None:
+    """The cart on its track of +-2.4, and the pole, which falls at 12 degrees."""
+    x, _, angle, _ = seen
+    ax.plot([-2.4, 2.4], [0, 0], color=INK, lw=0.8)
+    ax.add_patch(Rectangle((x - 0.35, -0.2), 0.7, 0.4, color=COLORS[0], lw=0))
+    ax.plot([x, x + 1.6 * np.sin(angle)], [0.2, 0.2 + 1.6 * np.cos(angle)], color=COLORS[1], lw=3)
+    ax.set(xlim=(-2.6, 2.6), ylim=(-0.6, 2.1))
+
+
+def pendulum(ax: Axes, seen: np.ndarray) -> None:
+    """Angle 0 is upright, and grows to the left."""
+    cosine, sine, _ = seen
+    ax.plot([0, -sine], [0, cosine], color=COLORS[1], lw=4, solid_capstyle="round")
+    ax.add_patch(Circle((0, 0), 0.07, color=INK))
+    ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2))
+
+
+def acrobot(ax: Axes, seen: np.ndarray) -> None:
+    """Two links that hang from the origin, and the height that the tip must pass."""
+    first, second = np.arctan2(seen[1], seen[0]), np.arctan2(seen[3], seen[2])
+    joint = np.array([np.sin(first), -np.cos(first)])
+    tip = joint + np.array([np.sin(first + second), -np.cos(first + second)])
+    ax.axhline(1, color=INK, lw=0.8, ls=":")
+    for (x, y), (to_x, to_y), color in (((0, 0), joint, COLORS[0]), (joint, tip, COLORS[1])):
+        ax.plot([x, to_x], [y, to_y], color=color, lw=3.5, solid_capstyle="round")
+    ax.add_patch(Circle((0, 0), 0.09, color=INK))
+    ax.set(xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
+
+
+def mountain_car(ax: Axes, seen: np.ndarray) -> None:
+    """The hill `sin(3 x)`, the car, and the flag on the right."""
+
+    x = np.append(np.linspace(-1.2, 0.6, 100), [0.5, seen[0]])
+    height = 0.45 * np.sin(3 * x) + 0.55
+    ax.plot(x[:100], height[:100], color=INK, lw=0.8)
+    ax.plot([0.5, 0.5], [height[100], height[100] + 0.25], color=COLORS[2], lw=2)
+    ax.plot(x[101:], height[101:] + 0.05, "o", color=COLORS[1], ms=6)
+    ax.set(xlim=(-1.25, 0.65), ylim=(0, 1.4))
+
+
+def breakout(ax: Axes, seen: np.ndarray) -> None:
+    """Paddle, ball, where the ball was, and bricks."""
+    paddle, ball, trail, bricks = np.moveaxis(seen, -1, 0)
+    picture = np.ones((10, 10, 3))
+    for layer, color in ((bricks, COLORS[4]), (trail, "#c8d4e3"), (ball, COLORS[1]),
+                         (paddle, COLORS[0])):  # fmt: skip
+        rgb = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        picture = np.where(layer[..., None] > 0, rgb, picture)
+    ax.imshow(picture)
+    ax.add_patch(Rectangle((-0.5, -0.5), 10, 10, fill=False, color=INK, lw=0.8))
+
+
+DRAWN: dict[str, Callable[[Axes, np.ndarray], None]] = {
+    "CartPole-v1": cart_pole,
+    "Pendulum-v1": pendulum,
+    "Acrobot-v1": acrobot,
+    "MountainCar-v0": mountain_car,
+    "MountainCarContinuous-v0": mountain_car,
+    "Breakout-MinAtar": breakout,
+}

@@ -1,0 +1,125 @@
+"""DQN plays any gymnax environment of discrete actions, ten seeds at once, beside known policies.
+
+System S47 of the syllabus: Mnih et al. 2015; double: van Hasselt et al. 2016; dueling: Wang et al.
+2016. Random play before learning counts as steps.
+
+    python -m experiments.control.dqn
+    python -m experiments.control.dqn --env Acrobot-v1
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dljax.envs.environment import Environment, make
+from dljax.errors import InputError, unknown
+from dljax.host import experiment
+from dljax.host.experiment import Result, require
+from dljax.learn import dqn
+from dljax.learner import Learner
+from dljax.nets.q_network import QNetwork
+from dljax.typing import Array, Key, PyTree
+from experiments.control import common
+from experiments.control.common import Agent
+from experiments.control.settings import DQN, DQN_FOR, settle
+
+NAME = "control.dqn"
+ACTIVATIONS = {"tanh": jax.nn.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish}
+LOSSES = {"squared": optax.squared_error, "huber": optax.huber_loss}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(common.Config):
+    """Learn the values of actions by DQN, and test the greedy policy."""
+
+
+PRESETS = {"quick": Config(), "standard": Config(), "full": Config()}
+
+
+def agent(env: Environment, chosen: DQN) -> Agent:
+    net = network(env, chosen)
+
+    def act(kept: PyTree, key: Key, observation: Array) -> Array:
+        return dqn.greedy(net, kept)(key, observation)
+
+    return Agent(learner(env, net, chosen), per_step(chosen), lambda state: state.fit.params, act)
+
+
+def per_step(chosen: DQN) -> int:
+    return chosen.actors * chosen.iterations * chosen.repeat
+
+
+def network(env: Environment, chosen: DQN) -> QNetwork:
+    if chosen.activation not in ACTIVATIONS:
+        raise unknown("activation", chosen.activation, ACTIVATIONS)
+    activation = ACTIVATIONS[chosen.activation]
+    actions = dqn.discrete(env)
+    return QNetwork(actions, chosen.hidden, chosen.channels, activation, chosen.dueling)
+
+
+def learner(
+    env: Environment,
+    net: QNetwork,
+    chosen: DQN,
+    *,
+    tau: float | Array | None = None,
+    recent: int | Array | None = None,
+) -> Learner:
+    """The learner of the settings, or with another tau or from the newest `recent` transitions."""
+    if chosen.loss not in LOSSES:
+        raise unknown("loss", chosen.loss, LOSSES)
+    return dqn.make(
+        env,
+        net,
+        optimizer(chosen),
+        actors=chosen.actors,
+        iterations=chosen.iterations,
+        capacity=chosen.capacity,
+        warmup=chosen.warmup,
+        batch=chosen.batch,
+        epsilon=optax.linear_schedule(1.0, chosen.epsilon, int(chosen.explore * chosen.steps)),
+        updates=chosen.updates,
+        period=chosen.period,
+        tau=chosen.tau if tau is None else tau,
+        gamma=chosen.gamma,
+        n=chosen.n,
+        double=chosen.double,
+        loss=LOSSES[chosen.loss],
+        recent=recent,
+        store=bool if chosen.bits else jnp.float32,
+    )
+
+
+def optimizer(chosen: DQN) -> optax.GradientTransformation:
+    """Adam of a clipped gradient, at a rate that ends at 0 with the last update if annealed."""
+    updates = learning(chosen).steps // (chosen.actors * chosen.repeat) * chosen.updates
+    rate = optax.linear_schedule(chosen.rate, 0.0, updates) if chosen.anneal else chosen.rate
+    return optax.chain(optax.clip_by_global_norm(chosen.norm), optax.adam(rate))
+
+
+def learning(chosen: DQN) -> DQN:
+    """The settings with the steps that the warm-up leaves."""
+    before = chosen.warmup * chosen.repeat
+    if chosen.steps - before < per_step(chosen):
+        raise InputError(
+            f"--steps must be at least {before} of the warm-up and {per_step(chosen)} of learning; "
+            f"got {chosen.steps}"
+        )
+    return dataclasses.replace(chosen, steps=chosen.steps - before)
+
+
+def main(config: Config) -> Result:
+    common.check(config)
+    if config.sampled:
+        raise InputError("--sampled: DQN has a greedy policy only")
+    chosen = settle(DQN(), DQN_FOR, config)
+    require("rate", chosen.rate, at_least=1e-9)
+    env = make(config.env, repeat=chosen.repeat)
+    return common.train(NAME, ["S47"], config, learning(chosen), env, agent(env, chosen))
+
+
+if __name__ == "__main__":
+    experiment.command_line(f"experiments.{NAME}", main, PRESETS, __doc__ or "")

@@ -1,0 +1,104 @@
+"""PPO plays any gymnax environment, ten seeds at once, beside a random and a known policy.
+
+System S48 of the syllabus: Schulman et al. 2017.
+
+    python -m experiments.control.ppo
+    python -m experiments.control.ppo --env Pendulum-v1
+"""
+
+from dataclasses import dataclass
+
+import jax
+import optax
+
+from dljax.envs.environment import Box, Environment, make
+from dljax.errors import unknown
+from dljax.host import experiment
+from dljax.host.experiment import Result, require
+from dljax.learn import ppo
+from dljax.nets.actor_critic import ActorCritic
+from dljax.typing import Array, Key
+from experiments.control import common
+from experiments.control.common import Agent
+from experiments.control.settings import PPO, PPO_FOR, REINFORCE, settle
+
+NAME = "control.ppo"
+ACTIVATIONS = {"tanh": jax.nn.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(common.Config):
+    """Train a policy by PPO, and test it."""
+
+
+PRESETS = {"quick": Config(), "standard": Config(), "full": Config()}
+
+
+def agent(env: Environment, config: Config, chosen: PPO) -> Agent:
+    per_step = chosen.actors * chosen.horizon * chosen.repeat
+    steps, _ = common.budget(chosen.steps, per_step)
+    policy = ppo.policy_for(env)
+    net = network(env, chosen)
+    learner = ppo.make(
+        env,
+        net,
+        policy,
+        optimizer(chosen, steps),
+        actors=chosen.actors,
+        horizon=chosen.horizon,
+        epochs=chosen.epochs,
+        minibatches=chosen.minibatches,
+        gamma=chosen.gamma,
+        lam=chosen.lam,
+        clip=chosen.clip,
+        value_clip=chosen.value_clip,
+        value_weight=chosen.value_weight,
+        entropy=chosen.entropy,
+        normalize_observations=chosen.normalize_observations,
+        normalize_rewards=chosen.normalize_rewards,
+    )
+
+    def act(kept, key: Key, observation: Array) -> Array:
+        params, seen = kept
+        outputs = ppo.apply(net, params, ppo.see(seen, observation), "policy")
+        if not config.sampled:
+            return policy.mode(outputs)
+        return policy.sample(policy.noise(key, observation.shape[:1]), outputs)
+
+    return Agent(learner, per_step, lambda state: (state.fit.params, state.observed), act)
+
+
+def network(env: Environment, chosen: PPO | REINFORCE) -> ActorCritic:
+    if chosen.activation not in ACTIVATIONS:
+        raise unknown("activation", chosen.activation, ACTIVATIONS)
+    policy = ppo.policy_for(env)
+    return ActorCritic(
+        policy.outputs,
+        policy.outputs // 2 if isinstance(env.actions, Box) else 0,
+        chosen.hidden,
+        chosen.channels,
+        ACTIVATIONS[chosen.activation],
+        len(env.observation_shape),
+        chosen.shared,
+    )
+
+
+def optimizer(chosen: PPO, steps: int) -> optax.GradientTransformation:
+    """Adam of a clipped gradient, at a rate that ends at 0 after `steps` rollouts if annealed."""
+    updates = steps * chosen.epochs * chosen.minibatches
+    rate = optax.linear_schedule(chosen.rate, 0.0, updates) if chosen.anneal else chosen.rate
+    return optax.chain(
+        optax.clip_by_global_norm(chosen.norm), optax.adam(rate, eps=chosen.adam_eps)
+    )
+
+
+def main(config: Config) -> Result:
+    common.check(config)
+    chosen = settle(PPO(), PPO_FOR, config)
+    require("rate", chosen.rate, at_least=1e-9)
+    env = make(config.env, repeat=chosen.repeat)
+    return common.train(NAME, ["S48"], config, chosen, env, agent(env, config, chosen))
+
+
+if __name__ == "__main__":
+    experiment.command_line(f"experiments.{NAME}", main, PRESETS, __doc__ or "")

@@ -1,0 +1,232 @@
+"""What is normal and what is strange, plain scores of it, and what all scores are worth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dljax.data import ImageData
+from dljax.data.stream import unit_scale
+from dljax.errors import InputError
+from dljax.host import figures
+from dljax.host.experiment import Result, summary
+from dljax.host.figures import COLORS, INK
+from dljax.typing import Array
+
+PLAIN = ("components' error", "Gaussian density", "nearest neighbour")
+
+
+class Design(NamedTuple):
+    """Rows of all images: normal to train on, and normal and strange ones of the test sets."""
+
+    name: str
+    train: np.ndarray
+    inside: np.ndarray
+    outside: np.ndarray
+
+
+class Sorts(NamedTuple):
+    """Scores [seeds, n] of normal and of strange images."""
+
+    inside: np.ndarray
+    outside: np.ndarray
+
+    def auroc(self) -> np.ndarray:
+        """The chance that a strange image scores above a normal one, [seeds]."""
+        from sklearn.metrics import roc_auc_score
+
+        strange = np.repeat([0, 1], [self.inside.shape[1], self.outside.shape[1]])
+        rows = np.concatenate([self.inside, self.outside], 1)
+        return np.array([roc_auc_score(strange, row) for row in rows])
+
+
+class Plain(NamedTuple):
+    """The deviation of a pixel about the components, and the plain scores."""
+
+    scale: float
+    scores: dict[str, Sorts]
+
+
+def designs(
+    data: ImageData, other: ImageData | None, held_out: Sequence[int], examples: int, tested: int
+) -> tuple[np.ndarray, list[Design]]:
+    """All images [N, h, w, c], and a design for each label held out, and two for `other`.
+
+    Raises InputError if a design has too few images to train on.
+    """
+    sets = [data] if other is None else [data, other]
+    splits = [part for each in sets for part in (each.train, each.test)]
+    x = np.concatenate([part.x for part in splits])
+    starts = np.cumsum([0, *(len(part.y) for part in splits)])
+    rng = np.random.RandomState(0)  # NumPy keeps its numbers for ever
+
+    def rows(part: int, keep: np.ndarray, n: int) -> np.ndarray:
+        return np.sort(starts[part] + rng.permutation(np.flatnonzero(keep))[:n])
+
+    everything = [np.full(len(part.y), True) for part in splits]
+    found = []
+    if other is not None:
+        for first, second, name in (
+            (0, 2, f"{other.name} among {data.name}"),
+            (2, 0, f"{data.name} among {other.name}"),
+        ):
+            kept = (everything[each] for each in (first, first + 1, second + 1))
+            places = ((first, examples), (first + 1, tested), (second + 1, tested))
+            chosen = (rows(p, keep, n) for (p, n), keep in zip(places, kept, strict=True))
+            found.append(Design(name, *chosen))
+    for label in held_out:
+        normal = rows(0, data.train.y != label, examples)
+        inside = rows(1, data.test.y != label, tested)
+        outside = rows(1, data.test.y == label, tested)
+        found.append(Design(data.classes[label], normal, inside, outside))
+    for design in found:
+        if len(design.train) < examples:
+            raise InputError(
+                f"--examples must be at most {len(design.train)}, the normal images of "
+                f"{design.name}; got {examples}"
+            )
+    return x, found
+
+
+def plain(x: np.ndarray, design: Design, components: int) -> Plain:
+    """Scores by scikit-learn: principal components, and the nearest image of the training set.
+
+    The deviation is probabilistic PCA's: the mean variance of what the components leave.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.neighbors import NearestNeighbors
+
+    def flat(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(unit_scale(x[rows]), np.float64).reshape(len(rows), -1)
+
+    train = flat(design.train)
+    pca = PCA(components, random_state=0).fit(train)
+    neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
+
+    def score(rows: np.ndarray) -> dict[str, np.ndarray]:
+        own = flat(rows)
+        error = ((own - pca.inverse_transform(pca.transform(own))) ** 2).sum(1)
+        return dict(
+            zip(
+                PLAIN,
+                (error, -pca.score_samples(own), neighbours.kneighbors(own)[0][:, 0]),
+                strict=True,
+            )
+        )
+
+    inside, outside = score(design.inside), score(design.outside)
+    both = {name: Sorts(inside[name][None], outside[name][None]) for name in PLAIN}
+    return Plain(float(np.sqrt(pca.noise_variance_)), both)
+
+
+def joined(inside: dict[str, Array], outside: dict[str, Array]) -> dict[str, Sorts]:
+    return {name: Sorts(np.asarray(inside[name]), np.asarray(outside[name])) for name in inside}
+
+
+def report(
+    result: Result,
+    designs: Sequence[Design],
+    learnt: Sequence[dict[str, Sorts]],
+    plain: Sequence[Plain],
+) -> dict[str, np.ndarray]:
+    """AUROC of every score in every design, and of the mean design; gives [designs, seeds]."""
+    found = {}
+    for name in (*learnt[0], *PLAIN):
+        by_design = [scores | own.scores for scores, own in zip(learnt, plain, strict=True)]
+        values = found[name] = np.array([scores[name].auroc() for scores in by_design])
+        for title, row in (
+            *zip((d.name for d in designs), values, strict=True),
+            ("mean", values.mean(0)),
+        ):
+            if name in PLAIN:
+                baseline = {"metric": "AUROC", "mean": float(row[0])}
+                result.baselines[f"{name}, {title}"] = baseline
+            else:
+                result.metrics[f"AUROC of {name}, {title}"] = summary(row, "higher")
+    best = np.max([found[name].mean(1) for name in PLAIN], 0)
+    for name in learnt[0]:
+        means = found[name].mean(1)
+        below = [design.name for design, mean in zip(designs, means, strict=True) if mean < 0.5]
+        if below:
+            print(f"failure: the {name} is below chance on {', '.join(below)}")
+        result.metrics[f"below chance, {name}"] = summary((found[name] < 0.5).mean(0), "lower")
+        gain = (found[name] - best[:, None]).mean(0)
+        result.metrics[f"gain of {name} over the best plain"] = summary(gain, "higher")
+    return found
+
+
+def draw(
+    folder: Path,
+    x: np.ndarray,
+    designs: Sequence[Design],
+    learnt: Sequence[dict[str, Sorts]],
+    plain: Sequence[Plain],
+    found: dict[str, np.ndarray],
+) -> None:
+    """All scores; and where the bound is best and worst, how it spreads and what it mistakes."""
+    table(folder / "auroc.png", designs, found)
+    order = found["bound"].mean(1).argsort()
+    picked = {"best": int(order[-1]), "worst": int(order[0])}
+    figure, axes = figures.panels(2, size=(4.6, 3.2))
+    for ax, (said, i) in zip(axes, picked.items(), strict=True):
+        sorts = learnt[i]["bound"]
+        inside, outside = sorts.inside[0], sorts.outside[0]
+        edges = np.linspace(*np.percentile(np.concatenate([inside, outside]), (0, 99)), 40)
+        for values, name, color in ((inside, "normal", COLORS[0]), (outside, "strange", COLORS[1])):
+            weights = np.full(len(values), 1 / len(values))
+            ax.hist(values, edges, weights=weights, alpha=0.6, color=color, label=name)
+        ax.set(xlabel="negative bound, nats", ylabel="share")
+        ax.set_title(
+            f"{said}: {designs[i].name} is strange, AUROC {found['bound'][i, 0]:.2f}", fontsize=10
+        )
+        ax.legend(frameon=False, fontsize=8)
+    figure.suptitle("the bound of the first seed", fontsize=10)
+    figures.save(figure, folder / "bound.png")
+    for said, i in picked.items():
+        mistakes(folder / f"{said}.png", x, designs[i], learnt[i] | plain[i].scores)
+
+
+def table(path: Path, designs: Sequence[Design], found: dict[str, np.ndarray]) -> Path:
+    """AUROC, the mean over seeds, by score (rows) and design (columns); the last is their mean."""
+    values = np.array([rows.mean(1) for rows in found.values()])
+    values = np.concatenate([values, values.mean(1, keepdims=True)], 1)
+    names = [*(design.name.replace(" among ", "\namong ") for design in designs), "mean"]
+    figure, (ax,) = figures.panels(1, size=(0.75 * len(names) + 2.6, 3.4))
+    ax.imshow(values, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(*values.shape):
+        pale = abs(values[row, column] - 0.5) < 0.3
+        text = f"{values[row, column]:.2f}"
+        ax.text(column, row, text, ha="center", va="center", fontsize=8, color=INK if pale else "w")
+    turned = {"rotation": 30, "ha": "right"} if max(map(len, names)) > 12 else {}
+    ax.set_xticks(range(len(names)), names, **turned)
+    ax.set_yticks(range(len(found)), list(found))
+    ax.axhline(len(found) - len(PLAIN) - 0.5, color=INK, lw=1.4)
+    ax.axvline(len(names) - 1.5, color=INK, lw=1.4)
+    ax.tick_params(length=0)
+    ax.set_xlabel("what is strange")
+    ax.set_title("AUROC; 0.5 is chance; plain scores below the line", fontsize=10)
+    return figures.save(figure, path)
+
+
+def mistakes(
+    path: Path, x: np.ndarray, design: Design, scores: dict[str, Sorts], count: int = 10
+) -> Path:
+    """By each score of the first seed, the least strange outliers, and the strangest normal."""
+    figure, axes = figures.panels(2 * count + 1, len(scores), size=(0.62, 0.8))
+    for ax in axes:
+        ax.axis("off")
+    for i, (name, sorts) in enumerate(scores.items()):
+        row = axes[i * (2 * count + 1) : (i + 1) * (2 * count + 1)]
+        least = design.outside[sorts.outside[0].argsort()[:count]]
+        most = design.inside[sorts.inside[0].argsort()[::-1][:count]]
+        for ax, image in zip(row[:count], x[least], strict=False):
+            figures.picture(ax, image)
+        for ax, image in zip(row[count + 1 :], x[most], strict=False):
+            figures.picture(ax, image)
+        row[0].set_title(name, fontsize=8, loc="left")
+    figure.suptitle(
+        f"{design.name} is strange. Left: outliers of the least score; right: normal of the greatest",
+        fontsize=10,
+    )
+    return figures.save(figure, path)

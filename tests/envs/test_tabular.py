@@ -1,0 +1,179 @@
+"""Known MDPs: their arrays, and that our environment and gymnax's play what the arrays say."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax import InputError
+from dljax.envs import tabular
+from dljax.envs.environment import adapt
+from dljax.learn import play
+
+LAYOUT = ("..G", "S#X", "...")
+A_STEP_RIGHT = 1
+
+
+@pytest.fixture(scope="module")
+def slippery():
+    return tabular.gridworld(LAYOUT, slip=0.2, living=-0.04)
+
+
+def walked(layout, start, action):
+    """Where one move leads, by hand."""
+    row, column = start
+    dr, dc = [(-1, 0), (0, 1), (1, 0), (0, -1)][action]
+    to = row + dr, column + dc
+    inside = 0 <= to[0] < len(layout) and 0 <= to[1] < len(layout[0])
+    return to if inside and layout[to[0]][to[1]] != "#" else start
+
+
+@pytest.mark.parametrize("slip", [0.0, 0.2, 1.0])
+def test_a_gridworld_moves_as_its_layout_says(slip):
+    mdp = tabular.gridworld(LAYOUT, slip=slip, living=-0.1, goal=2.0, pit=-3.0)
+    cells = [tuple(map(int, cell)) for cell in tabular.cells(LAYOUT)]
+    prize = {"G": 2.0, "X": -3.0}
+    assert len(cells) == 8
+    for s, cell in enumerate(cells):
+        for a in range(4):
+            chance, earned = np.zeros(8), -0.1
+            for turned, p in ((a, 1 - slip), ((a + 1) % 4, slip / 2), ((a - 1) % 4, slip / 2)):
+                to = walked(LAYOUT, cell, turned)
+                chance[cells.index(to)] += p
+                earned += p * prize.get(LAYOUT[to[0]][to[1]], 0)
+            if LAYOUT[cell[0]][cell[1]] in prize:
+                chance, earned = np.eye(8)[s], 0
+            np.testing.assert_allclose(mdp.transition[s, a], chance, atol=1e-6)
+            np.testing.assert_allclose(mdp.reward[s, a], earned, atol=1e-6)
+    assert [cells[s] for s in np.flatnonzero(mdp.terminal)] == [(0, 2), (1, 2)]
+    assert mdp.start.tolist() == [float(cell == (1, 0)) for cell in cells]
+
+
+def test_without_a_start_every_cell_that_does_not_end_is_one():
+    mdp = tabular.gridworld(("..G",))
+    np.testing.assert_allclose(mdp.start, [0.5, 0.5, 0])
+
+
+def test_a_random_mdp_is_one_and_has_the_branches_and_ends_asked_for():
+    keys = jax.random.split(jax.random.key(0), 20)
+
+    @jax.jit
+    def drawn(key):
+        return tabular.random_mdp(key, 7, 3, branching=4, ends=2)
+
+    mdps = jax.vmap(drawn)(keys)
+    chance = np.asarray(mdps.transition)
+    np.testing.assert_allclose(chance.sum(-1), 1, atol=1e-6)
+    assert (chance >= 0).all()
+    assert ((chance[:, :5] > 0).sum(-1) == 4).all()
+    np.testing.assert_array_equal(
+        chance[:, 5:], np.broadcast_to(np.eye(7)[5:, None], (20, 2, 3, 7))
+    )
+    assert (np.asarray(mdps.reward)[:, 5:] == 0).all()
+    assert np.asarray(mdps.terminal).sum(-1).tolist() == [2] * 20
+    assert abs(np.asarray(mdps.reward)[:, :5].std() - 1) < 0.2
+    assert len(np.unique(chance[:, 0, 0], axis=0)) == 20
+    jax.tree.map(lambda all, one: np.testing.assert_array_equal(all[3], one), mdps, drawn(keys[3]))
+    known = tabular.random_mdp(keys[0], 7, 3, branching=1)
+    assert set(np.unique(known.transition)) == {0, 1}
+
+
+def test_what_is_played_is_what_the_arrays_say(slippery):
+    """Over 100 000 random steps each (s, a) leads to each s' as often as P says, earning R."""
+    env = tabular.environment(slippery, limit=9)
+    n, s, a = 100_000, *slippery.reward.shape
+    k_state, k_action, k_step = jax.random.split(jax.random.key(0), 3)
+    at = jax.random.randint(k_state, (n,), 0, s)
+    action = jax.random.randint(k_action, (n,), 0, a)
+    states = tabular.Position(at, jnp.zeros(n, jnp.int32))
+    after, seen = jax.vmap(env.step)(jax.random.split(k_step, n), states, action)
+    counts = np.zeros((s, a, s))
+    np.add.at(counts, (at, action, after.at), 1)
+    visits, chance = counts.sum(-1, keepdims=True), np.asarray(slippery.transition)
+    error = np.abs(counts / visits - chance) / np.sqrt((chance * (1 - chance) + 1e-9) / visits)
+    assert error.max() < 5  # standard deviations, of 256 cells
+    assert (counts[chance == 0] == 0).all()
+    np.testing.assert_array_equal(seen.reward, np.asarray(slippery.reward)[at, action])
+    np.testing.assert_array_equal(seen.terminated, np.asarray(slippery.terminal)[after.at])
+    np.testing.assert_array_equal(seen.observation, np.eye(s)[after.at])
+
+
+def test_episodes_begin_as_start_says():
+    mdp = tabular.random_mdp(jax.random.key(0), 5, 2)
+    mdp = mdp._replace(start=jnp.array([0.0, 0.5, 0.0, 0.3, 0.2]))
+    env = tabular.environment(mdp)
+    state, observation = jax.vmap(env.reset)(jax.random.split(jax.random.key(1), 20_000))
+    share = np.bincount(state.at, minlength=5) / 20_000
+    np.testing.assert_allclose(share, mdp.start, atol=0.015)
+    assert share[0] == share[2] == 0
+    np.testing.assert_array_equal(observation, np.eye(5)[state.at])
+
+
+def test_the_limit_truncates_and_the_end_terminates():
+    env = tabular.environment(tabular.gridworld(("S.G",)), limit=2)
+    state, _ = env.reset(jax.random.key(0))
+    for time, ended in ((1, False), (2, True)):
+        state, seen = env.step(jax.random.key(time), state, A_STEP_RIGHT)
+        assert (bool(seen.terminated), bool(seen.truncated)) == (ended, time == 2)
+    assert seen.reward == 1
+
+
+def test_gymnax_plays_the_same_and_resets_itself(slippery):
+    """Step by step with gymnax's own `step`: its final observation is our true next one."""
+    ours = tabular.environment(slippery, limit=5)
+    env, params = tabular.gymnax_environment(slippery, limit=5)
+    step = jax.jit(ours.step)
+    observation, state = env.reset(jax.random.key(0), params)
+    twin, first = ours.reset(jax.random.key(0))
+    np.testing.assert_array_equal(observation, first)
+    ends = {"terminated": 0, "truncated": 0}
+    for t in range(100):
+        key, action = jax.random.fold_in(jax.random.key(1), t), t * t % 4
+        k_step, k_reset = jax.random.split(key)  # as gymnax splits it
+        twin, seen = step(k_step, twin, action)
+        observation, state, reward, terminated, truncated, info = env.step(
+            key, state, action, params
+        )
+        found = info["final_observation"], reward, terminated, truncated
+        jax.tree.map(np.testing.assert_array_equal, found, tuple(seen))
+        ends["terminated"] += int(terminated)
+        ends["truncated"] += int(truncated)
+        if terminated or truncated:
+            twin, first = ours.reset(k_reset)
+            np.testing.assert_array_equal(observation, first)
+        assert env.observation_space(params).contains(observation)
+        assert (state.at, state.time) == (twin.at, twin.time)
+    assert min(ends.values()) > 2
+    assert env.num_actions == env.action_space(params).n == 4
+    assert not env.is_terminated(state, params) and env.name == "tabular"
+
+
+def test_gymnax_adapts_back_to_the_same(slippery):
+    ours = tabular.environment(slippery, limit=5)
+    again = adapt(*tabular.gymnax_environment(slippery, limit=5))
+    assert (again.observation_shape, again.actions, again.limit) == ((8,), 4, 5)
+    noise = jax.random.randint(jax.random.key(1), (50, 4), 0, 4)
+
+    def played(env):
+        actors = play.begin(env, jax.random.key(0), 4)
+        return play.rollout(
+            env, lambda action, _: (action, None), noise, jax.random.key(2), actors
+        )[1]
+
+    jax.tree.map(np.testing.assert_array_equal, played(ours), played(again))
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (lambda: tabular.gridworld(("..", "...")), "one length"),
+        (lambda: tabular.gridworld(("..?",)), r"# \. S G X"),
+        (lambda: tabular.gridworld(slip=1.5), "slip must be in .0, 1.; got 1.5"),
+        (lambda: tabular.random_mdp(jax.random.key(0), 3, 2, branching=4), "from 1 to the 3"),
+        (lambda: tabular.mdp(jnp.ones((2, 1, 2)), jnp.ones((2, 1))), "must be distributions"),
+        (lambda: tabular.mdp(jnp.ones((2, 1, 2)) / 2, jnp.ones((1, 2))), "got .*2, 1, 2"),
+    ],
+)
+def test_bad_mdps_are_named(bad, said):
+    with pytest.raises(InputError, match=said):
+        bad()

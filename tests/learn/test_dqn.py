@@ -1,0 +1,249 @@
+"""DQN: its targets, what it stores, its target network, and small problems with known values."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dljax import InputError, advance, grid, start, sweep
+from dljax.envs import tabular
+from dljax.envs.environment import Environment, Step, make
+from dljax.host.experiment import fingerprint
+from dljax.host.fit import Diverged, fit
+from dljax.learn import dqn, play
+from dljax.learn.dynamic_programming import value_iteration
+from dljax.nets.q_network import QNetwork
+from dljax.ops.returns import n_step_return
+
+SIZES = {"actors": 4, "iterations": 10, "capacity": 64, "warmup": 32, "batch": 16, "epsilon": 0.5}
+
+
+def endless(limit: int = 5) -> Environment:
+    """One state, reward 1 for ever; only ever truncated, so Q is 1 / (1 - gamma)."""
+
+    def reset(key):
+        return jax.random.randint(key, (), 0, limit), jnp.ones(1)
+
+    def step(key, state, action):
+        return state + 1, Step(jnp.ones(1), jnp.float32(1), jnp.bool(False), state + 1 >= limit)
+
+    return Environment("endless", reset, step, (1,), 2, limit)
+
+
+def counter(limit: int = 7) -> Environment:
+    """Observes its clock and its episode's number; the reward is the action."""
+
+    def reset(key):
+        state = jnp.stack([jnp.float32(0), jax.random.uniform(key)])
+        return state, state
+
+    def step(key, state, action):
+        state = state + jnp.array([1.0, 0.0])
+        truncated = state[0] >= limit
+        return state, Step(state, action.astype(jnp.float32), jnp.bool(False), truncated)
+
+    return Environment("counter", reset, step, (2,), 3, limit)
+
+
+def stored(learner_state: dqn.State, width: int) -> dqn.Experience:
+    """All that the replay holds, oldest first, [written, ...]."""
+    capacity = len(learner_state.replay.rows["float32"])
+    written = int(learner_state.replay.written)
+    number, seen = jnp.zeros(()), jnp.zeros(width)
+    memory = dqn.ring(dqn.Experience(seen, jnp.int32(0), number, number, seen), capacity)
+    order = jnp.arange(max(0, written - capacity), written) % capacity
+    return memory.take(learner_state.replay, order)
+
+
+def test_targets_bootstrap_unless_the_process_ended():
+    reward, gamma = jnp.array([1.0, 2.0, 3.0]), 0.9
+    value = jnp.array([[1.0, 4.0], [1.0, 4.0], [5.0, 2.0]])
+    terminated = jnp.array([False, True, False])  # the first may be truncated: that changes nothing
+    goal = dqn.targets(reward, gamma * (1 - terminated), value)
+    np.testing.assert_allclose(goal, [1 + 0.9 * 4, 2, 3 + 0.9 * 5], rtol=1e-6)
+    chooser = jnp.array([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    double = dqn.targets(reward, gamma * (1 - terminated), value, chooser)
+    np.testing.assert_allclose(double, [1 + 0.9 * 1, 2, 3 + 0.9 * 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_experience_of_n_steps_has_the_n_step_return_as_its_target(n):
+    rng = np.random.default_rng(n)
+    steps, actors = 12, 3
+    at = jnp.asarray(rng.permutation(2 * steps * actors).reshape(2, steps, actors))
+    values = jnp.asarray(rng.normal(size=2 * steps * actors), jnp.float32)
+    ends = jnp.asarray(rng.random((2, steps, actors)) < 0.2)  # both at once, too
+    reward = jnp.asarray(rng.normal(size=(steps, actors)), jnp.float32)
+    action = jnp.zeros((steps, actors), jnp.int32)
+    played = play.Transition(at[0], action, reward, *ends, at[1], None)
+    found = dqn.ahead(played, 0.9, n)
+    expected = jax.vmap(n_step_return, (1, 1, 1, 1, None, None), 1)(
+        reward, *ends, values[at[1]], 0.9, n
+    )
+    got = found.reward + found.discount * values[found.after]
+    np.testing.assert_allclose(got, expected[: steps - n + 1], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(found.observation, at[0, : steps - n + 1])
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_endless_task_cut_by_time_limits_is_worth_its_whole_future(n):
+    """Q = 1 / (1 - gamma): a target that took truncation for the end would give at most the limit.
+
+    The discount is traced, as in a sweep; half of the members are double.
+    """
+    gammas, net = jnp.array([0.5, 0.8]), QNetwork(2, ())
+    values = jax.vmap(lambda params: net.apply({"params": params}, jnp.ones((1, 1)))[0])
+    for double in (False, True):
+        learner = sweep(
+            lambda gamma, double=double: dqn.make(
+                endless(), net, optax.sgd(0.3), gamma=gamma, n=n, double=double,
+                period=2, **SIZES,
+            ),
+            gammas,
+            jnp.arange(2),
+        )  # fmt: skip
+        run, _ = advance(learner, start(learner, jax.random.key(0)), 40)
+        q = values(run.state.run.state.fit.params)
+        np.testing.assert_allclose(q, np.tile(1 / (1 - gammas)[:, None], 2), rtol=1e-2)
+
+
+def test_a_table_agrees_with_value_iteration():
+    mdp = tabular.gridworld(("..G", ".#X", "..."), living=-0.1)
+    exact = value_iteration(mdp, 0.9).q
+    states = len(exact)
+    net = QNetwork(4, ())
+    learner = dqn.make(
+        tabular.environment(mdp, limit=20), net, optax.sgd(1.0), gamma=0.9, epsilon=1.0,
+        actors=8, iterations=100, capacity=800, warmup=400, batch=64, period=10,
+    )  # fmt: skip
+    run, _ = advance(learner, start(learner, jax.random.key(0)), 40)
+    table = net.apply({"params": run.state.fit.params}, jnp.eye(states))
+    alive = ~np.asarray(mdp.terminal)
+    np.testing.assert_allclose(table[alive], exact[alive], atol=1e-2)
+
+
+def test_what_is_stored_follows_each_actor_through_its_episodes():
+    """In time order, E rows a step; after a truncation the true observation, then a new episode."""
+    learner = dqn.make(counter(), QNetwork(3, ()), optax.sgd(0.0), **SIZES)
+    run, _ = advance(learner, start(learner, jax.random.key(0)), 2)
+    state = run.state
+    assert state.replay.written == 32 + 2 * 10 * 4 == state.taken
+    rows = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, 4, *leaf.shape[1:]),
+                        stored(state, 2))  # fmt: skip
+    clock, episode = rows.observation[..., 0], rows.observation[..., 1]
+    np.testing.assert_array_equal(rows.after, rows.observation + np.array([1, 0]))
+    np.testing.assert_array_equal(rows.reward, rows.action)
+    np.testing.assert_allclose(rows.discount, 0.99)  # never terminated
+    same = episode[1:] == episode[:-1]
+    np.testing.assert_array_equal(clock[1:], np.where(same, clock[:-1] + 1, 0))
+    np.testing.assert_array_equal(same, clock[:-1] < 6)
+
+
+def test_actions_are_random_in_the_warmup_and_then_as_the_schedule_says():
+    """The schedule counts environment steps, those of the warm-up too, and of held actions."""
+    env = counter()._replace(repeat=3)
+
+    def schedule(taken):
+        return jnp.where(taken < 3 * 600, 1.0, 0.0)
+
+    net = QNetwork(3, ())
+    learner = dqn.make(env, net, optax.sgd(0.0), actors=4, iterations=20, capacity=800,
+                       warmup=400, batch=4, epsilon=schedule)  # fmt: skip
+    run, _ = advance(learner, start(learner, jax.random.key(0)), 5)
+    assert run.state.taken == 3 * 800
+    rows = stored(run.state, 2)
+    best = net.apply({"params": run.state.fit.params}, rows.observation).argmax(1)
+    np.testing.assert_array_equal(rows.action[600:], best[600:])
+    for part in (rows.action[:400], rows.action[400:600]):
+        share = np.bincount(part, minlength=3) / len(part)
+        assert np.abs(share - 1 / 3).max() < 4 * np.sqrt(2 / 9 / len(part))
+
+
+def values_after(steps: int, **changes) -> tuple[jax.Array, dqn.State, dqn.State]:
+    """Q of the endless task's state after `steps`, from the state before."""
+    net = QNetwork(2, ())
+    learner = dqn.make(endless(), net, optax.sgd(0.2), gamma=0.5, **(SIZES | changes))
+    first = start(learner, jax.random.key(3))
+    last, _ = advance(learner, first, steps)
+    q = net.apply({"params": last.state.fit.params}, jnp.ones((1, 1)))[0]
+    return q, first.state, last.state
+
+
+def test_the_target_network_stands_still_between_its_updates():
+    """With tau 0 it never moves, and Q goes to 1 + gamma max of the first network's."""
+    q, first, last = values_after(10, tau=0.0)
+    assert fingerprint(last.fit.extra) == fingerprint(first.fit.params)
+    before = QNetwork(2, ()).apply({"params": first.fit.params}, jnp.ones((1, 1)))[0]
+    np.testing.assert_allclose(q, np.full(2, 1 + 0.5 * before.max()), rtol=1e-3)
+
+
+def test_the_target_network_is_copied_after_each_period_or_follows_by_tau():
+    _, _, copied = values_after(1, period=5)
+    assert fingerprint(copied.fit.extra) == fingerprint(copied.fit.params)
+    _, first, moved = values_after(1, iterations=3, period=3, tau=0.25)
+    expected = jax.tree.map(
+        lambda new, old: 0.25 * new + 0.75 * old, moved.fit.params, first.fit.params
+    )
+    chex.assert_trees_all_close(moved.fit.extra, expected, rtol=1e-6)
+
+
+def test_the_newest_alone_may_be_learnt_from():
+    """`recent` may be traced; as large as the replay it changes nothing."""
+    net, tx = QNetwork(3, ()), optax.sgd(0.1)
+    hparams = grid(recent=jnp.array([16, 64, 640]), seed=jnp.arange(1))
+    learner = sweep(lambda h: dqn.make(counter(), net, tx, recent=h["recent"], **SIZES), hparams,
+                    hparams["seed"])  # fmt: skip
+    run, _ = advance(learner, start(learner, jax.random.key(0)), 3)
+    newest, all_of_it, more = run.state.run.state.fit.params["MLP_0"]["Dense_0"]["kernel"]
+    np.testing.assert_array_equal(all_of_it, more)
+    assert not np.allclose(newest, all_of_it)
+
+
+def test_images_of_bits_are_stored_as_bits_and_learnt_from_alike():
+    env = make("Breakout-MinAtar")
+    runs = []
+    for store in (jnp.float32, bool):
+        learner = dqn.make(env, QNetwork(3, (4,), (2,)), optax.adam(1e-3), actors=2, iterations=4,
+                           capacity=16, warmup=8, batch=4, epsilon=0.5, store=store)  # fmt: skip
+        runs.append(advance(learner, start(learner, jax.random.key(0)), 2)[0].state)
+    assert fingerprint(runs[0].fit) == fingerprint(runs[1].fit)
+    assert runs[1].replay.rows["bool"].nbytes * 4 < runs[0].replay.rows["float32"].nbytes
+
+
+def test_a_reward_that_is_no_number_stops_the_run_at_its_step():
+    def step(key, state, action):
+        seen = Step(jnp.ones(1), jnp.where(state == 100, jnp.nan, 1.0), *jnp.zeros(2, bool))
+        return state + 1, seen
+
+    env = endless()._replace(step=step, reset=lambda key: (jnp.int32(0), jnp.ones(1)))
+    learner = dqn.make(env, QNetwork(2, ()), optax.sgd(0.1), **(SIZES | {"warmup": 16}))
+    # 4 actors: 4 iterations in the warm-up, then 10 a step
+    with pytest.raises(Diverged, match="is nan at step 10"):
+        fit(learner, jax.random.key(0), 20, chunk=20)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"capacity": 8, "warmup": 8}, "batch <= warmup <= capacity.* got 16, 8, 8"),
+        ({"warmup": 100}, "batch <= warmup <= capacity"),
+        ({"capacity": 66}, "multiple of actors.* 66 and 4"),
+        ({"recent": 3}, "recent must be at least the batch of 16; got 3"),
+        ({"period": 3}, "period must divide the 10 iterations of a step; got 3"),
+        ({"gamma": 1.1}, "gamma must be from 0 to 1; got 1.1"),
+        ({"tau": -1}, "tau must be from 0 to 1; got -1"),
+        ({"epsilon": 2.0}, "epsilon must be from 0 to 1; got 2.0"),
+        ({"n": 0}, "n must be at least 1; got 0"),
+        ({"updates": 0}, "updates must be at least 1; got 0"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(changes, said):
+    with pytest.raises(InputError, match=said):
+        dqn.make(endless(), QNetwork(2, ()), optax.sgd(0.1), **(SIZES | changes))
+
+
+def test_continuous_actions_are_refused():
+    with pytest.raises(InputError, match="Pendulum-v1 has continuous actions; DQN needs discrete"):
+        dqn.make(make("Pendulum-v1"), QNetwork(2, ()), optax.sgd(0.1), **SIZES)

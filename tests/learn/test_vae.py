@@ -1,0 +1,231 @@
+"""The variational autoencoder against numpyro, and where log p(x) is known in closed form."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pytest
+from scipy.stats import multivariate_normal
+
+from dljax import Batch, InputError, advance, start, sweep
+from dljax.data import load
+from dljax.learn import vae
+from dljax.learn.optimizers import optimizer
+from dljax.nets.coders import Gaussian, dense
+
+KEY = jax.random.key(0)
+SCALE = 0.5  # of the noise on x
+PIXELS, LATENT = 6, 2
+
+
+@pytest.fixture(scope="module")
+def q():
+    k_mean, k_var = jax.random.split(KEY)
+    return Gaussian(jax.random.normal(k_mean, (7, 3)), jax.random.normal(k_var, (7, 3)))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def test_kl_is_numpyros(q):
+    theirs = dist.kl_divergence(dist.Normal(q.mean, jnp.exp(q.log_var / 2)), dist.Normal(0, 1))
+    np.testing.assert_allclose(vae.kl(q), theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_kl_is_positive_but_at_the_prior():
+    assert float(vae.kl(Gaussian(jnp.zeros(()), jnp.zeros(())))) == 0
+    grid = jnp.linspace(-3, 3, 60)  # which leaves 0 out
+    assert (vae.kl(Gaussian(grid, jnp.zeros(60))) > 0).all()
+    assert (vae.kl(Gaussian(jnp.zeros(60), grid)) > 0).all()
+
+
+def test_likelihoods_are_numpyros():
+    outputs = 3 * jax.random.normal(KEY, (5, 2, 2, 1))
+    x = jax.random.bernoulli(jax.random.key(1), 0.5, outputs.shape).astype(jnp.float32)
+    pairs = [
+        (vae.BERNOULLI, dist.Bernoulli(logits=outputs)),
+        (vae.gaussian(0.3), dist.Normal(outputs, 0.3)),
+    ]
+    for ours, theirs in pairs:
+        expected = theirs.log_prob(x).sum((1, 2, 3))
+        np.testing.assert_allclose(ours.log_prob(outputs, x), expected, rtol=1e-5)
+        np.testing.assert_allclose(ours.mean(outputs), theirs.mean, atol=1e-6)
+        drawn = jax.vmap(lambda key, ours=ours: ours.sample(key, outputs))(
+            jax.random.split(KEY, 4000)
+        )
+        np.testing.assert_allclose(drawn.mean(0), theirs.mean, atol=0.04)
+        np.testing.assert_allclose(drawn.var(0), theirs.variance, atol=0.02)
+
+
+def test_draws_have_the_moments_and_their_derivatives(q):
+    keys = jax.random.split(KEY, 20_000)
+
+    @jax.jit
+    def second_moment(q):
+        return (jax.vmap(lambda key: vae.draw(key, q))(keys) ** 2).mean(0).sum()
+
+    # E z^2 = m^2 + s^2
+    expected = q.mean**2 + jnp.exp(q.log_var)
+    np.testing.assert_allclose(second_moment(q), expected.sum(), rtol=0.02)
+    slope = jax.grad(second_moment)(q)
+    np.testing.assert_allclose(slope.mean, 2 * q.mean, atol=0.15)
+    np.testing.assert_allclose(slope.log_var, jnp.exp(q.log_var), rtol=0.1, atol=0.15)
+
+
+@pytest.fixture(scope="module")
+def linear():
+    """`x = W z + b + N(0, SCALE^2)` with W's columns at right angles, so that p(z | x) is diagonal.
+
+    A linear network with that posterior, parameters where it is wrong, data, and log p(x).
+    """
+    rng = np.random.default_rng(0)
+    w = np.linalg.qr(rng.normal(size=(PIXELS, LATENT)))[0] * [2.0, 0.7]
+    b = rng.normal(size=PIXELS)
+    x = rng.normal(size=(8, LATENT)) @ w.T + b + SCALE * rng.normal(size=(8, PIXELS))
+    known = multivariate_normal(b, w @ w.T + SCALE**2 * np.eye(PIXELS)).logpdf(x)
+    precision = 1 + (w**2).sum(0) / SCALE**2
+    up = w / SCALE**2 / precision
+    kernel = np.concatenate([up, np.zeros_like(up)], 1)
+    exact = np.concatenate([-b @ up, -np.log(precision)])
+    wrong = exact + np.array([0.3, -0.2, 0.4, -0.3])
+
+    def params(bias):
+        encoder = {"Dense_0": {"kernel": kernel, "bias": bias}}
+        decoder = {"mlp": {"Dense_0": {"kernel": w.T, "bias": b}}}
+        tree = {"encoder": encoder, "decoder": decoder}
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), tree)
+
+    net = dense((PIXELS,), LATENT, (), variational=True)
+    # KL(q || p(z | x)) of the wrong one, the same for every x
+    s = np.exp([0.4, -0.3])
+    gap = 0.5 * (s + np.array([0.3, -0.2]) ** 2 * precision - 1 - np.log(s)).sum()
+    return net, params(exact), params(wrong), x.astype(np.float32), known, gap
+
+
+def test_with_the_true_posterior_every_estimate_is_log_p_of_x(linear):
+    net, exact, _, x, known, _ = linear
+    for samples, chunk in ((1, 1), (6, 4), (6, 100)):
+        found = vae.log_likelihood(net, exact, vae.gaussian(SCALE), KEY, x, samples, chunk)
+        np.testing.assert_allclose(found, known, atol=2e-4)
+
+
+def test_with_another_the_bound_is_below_by_its_divergence_and_more_samples_close_it(linear):
+    net, _, wrong, x, known, gap = linear
+    likelihood, keys = vae.gaussian(SCALE), jax.random.split(KEY, 4000)
+    estimate = functools.partial(vae.log_likelihood, net, wrong, likelihood)
+    many = jax.jit(jax.vmap(lambda key: vae.bounds(net, wrong, likelihood, key, x)))(keys)
+    elbo = -(many.distortion + many.rate.sum(-1)).mean(0)
+    np.testing.assert_allclose(elbo, known - gap, atol=0.06)
+    few = jax.jit(jax.vmap(lambda key: estimate(key, x, 5)))(keys[:1000]).mean(0)
+    assert (elbo + 0.02 < few).all() and (few < known - 0.001).all()
+    np.testing.assert_allclose(estimate(KEY, x, 20_000), known, atol=0.03)
+
+
+def test_evaluation_is_the_mean_of_the_bounds_in_any_chunks(linear):
+    net, _, wrong, x, *_ = linear
+    parts = vae.bounds(net, wrong, vae.gaussian(SCALE), KEY, x)
+    found = vae.evaluate(net, wrong, vae.gaussian(SCALE), KEY, x, "test", chunk=3)
+    expected = parts.distortion.mean() + parts.rate.sum(-1).mean()
+    np.testing.assert_allclose(found["test/negative_elbo"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found["test/rate"], parts.rate.sum(-1).mean(), rtol=1e-5)
+    assert found["test/active_units"] == 2
+
+
+def test_the_objective_weighs_the_rate_by_beta_and_spares_the_free_bits(linear):
+    net, _, wrong, x, *_ = linear
+    batch, likelihood = Batch(x, jnp.float32(0.5)), vae.gaussian(SCALE)
+    parts = vae.bound(net, wrong, likelihood, KEY, jnp.asarray(x))
+    distortion, rate = parts.distortion.mean(), np.asarray(parts.rate.mean(0))
+    least = float(rate.mean())  # between the two units' rates
+    for beta, free, charged in ((1, 0, rate), (3, 0, rate), (3, least, rate.clip(least))):
+        goal = vae.objective(net, likelihood, beta, free)
+        (loss, (_, metrics)), slope = jax.value_and_grad(goal, has_aux=True)(wrong, {}, batch, KEY)
+        np.testing.assert_allclose(loss, distortion + beta * 0.5 * charged.sum(), rtol=1e-5)
+        np.testing.assert_allclose(metrics["rate"], rate.sum(), rtol=1e-5)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
+
+
+def learner(digits, beta=1.0, *, latent=3, **options):
+    net = dense((8, 8, 1), latent, (24,), variational=True)
+    tx, augment = optimizer("adam", 5e-3), vae.binarise
+    return net, vae.make(net, tx, digits.train.x, batch=64, beta=beta, augment=augment, **options)
+
+
+def test_the_warm_up_raises_the_rates_weight_by_the_step(digits):
+    _, warm = learner(digits, 4.0, warmup=5)
+    _, metrics = advance(warm, start(warm, KEY), 8)
+    weight = (metrics["loss"] - metrics["distortion"]) / metrics["rate"]
+    np.testing.assert_allclose(weight, 4 * np.minimum(np.arange(1, 9) / 5, 1), rtol=1e-3)
+
+
+def test_beta_may_differ_among_the_members_of_a_sweep(digits):
+    """A heavy rate makes every unit silent; a light one lets all speak."""
+    net, _ = learner(digits)
+    betas = jnp.array([0.2, 50.0])
+    both = sweep(lambda beta: learner(digits, beta)[1], betas, jnp.zeros(2, int))
+    run, _ = advance(both, start(both, KEY), 400)
+    params = run.state.run.state.fit.params
+    x = vae.binarise(KEY, digits.validation.x)
+    found = jax.vmap(lambda p: vae.evaluate(net, p, vae.BERNOULLI, KEY, x))(params)
+    assert found["validation/active_units"].tolist() == [3, 0]
+    assert found["validation/rate"][1] < 0.1 < found["validation/rate"][0]
+
+
+def test_it_learns_digits_beyond_independent_pixels(digits):
+    net, plain = learner(digits, latent=8)
+    run, metrics = advance(plain, start(plain, KEY), 600)
+    x = vae.binarise(jax.random.key(1), digits.validation.x)
+    params = run.state.fit.params
+    found = vae.evaluate(net, params, vae.BERNOULLI, KEY, x)
+    p = digits.train.x.mean(0).clip(1e-3, 1 - 1e-3)
+    independent = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum((1, 2, 3)).mean()
+    assert found["validation/negative_elbo"] < independent - 3
+    closer = vae.log_likelihood(net, params, vae.BERNOULLI, KEY, x, 50)
+    assert -closer.mean() < found["validation/negative_elbo"] - 0.2
+    images = jax.nn.sigmoid(vae.sample(net, params, KEY, 200, 8))
+    assert images.shape == (200, 8, 8, 1)
+    assert abs(float(images.mean()) - digits.train.x.mean()) < 0.03
+    assert float(jnp.abs(images.mean(0) - digits.train.x.mean(0)).max()) < 0.2
+
+
+def test_active_units_are_those_whose_mean_moves():
+    means = np.random.default_rng(0).normal(size=(5000, 3)) * [1, 0.2, 0.05] + [0, 0, 9]
+    assert vae.active(jnp.asarray(means)).tolist() == [True, True, False]
+
+
+def test_binarised_pixels_are_bits_with_the_pixels_mean():
+    x = jnp.array([0.0, 0.25, 1.0])
+    drawn = jax.vmap(lambda key: vae.binarise(key, x))(jax.random.split(KEY, 4000))
+    assert set(np.unique(drawn)) == {0, 1}
+    np.testing.assert_allclose(drawn.mean(0), x, atol=0.03)
+
+
+def test_paths_in_the_latent_space():
+    a, b = jnp.array([0.0, 2.0, -1.0]), jnp.array([4.0, 2.0, 1.0])
+    line = vae.interpolate(a, b, 5)
+    np.testing.assert_allclose(line[[0, -1]], jnp.stack([a, b]))
+    np.testing.assert_allclose(jnp.diff(line, axis=0), jnp.tile((b - a) / 4, (4, 1)), atol=1e-6)
+    moved = vae.traverse(a, 1, jnp.array([-3.0, 0.0, 3.0]))
+    assert moved[:, 1].tolist() == [-3, 0, 3]
+    assert (moved[:, [0, 2]] == a[jnp.array([0, 2])][None]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"beta": -1.0}, "beta must be zero or positive; got -1.0"),
+        ({"free_bits": -0.1}, "free_bits"),
+        ({"warmup": -1}, "warmup"),
+        ({"x": np.full((70, 8, 8, 1), 2, np.float32)}, r"pixels must be in \[0, 1\]; got 2 to 2"),
+        ({"x": np.zeros((7, 8, 8, 1), np.float32)}, "batch must be from 1 to the 7"),
+    ],
+)
+def test_what_cannot_be_learnt_is_said_in_one_line(options, said):
+    net = dense((8, 8, 1), 2, variational=True)
+    x = options.pop("x", np.zeros((70, 8, 8, 1), np.float32))
+    with pytest.raises(InputError, match=said):
+        vae.make(net, optimizer("adam", 1e-3), x, batch=64, **options)
