@@ -60,9 +60,13 @@ def mdp(
     if shapes != [(*reward.shape, states), (states, *reward.shape[1:]), (states,), (states,)]:
         raise InputError(f"an MDP has arrays [S, A, S], [S, A], [S] and [S]; got {shapes}")
     if not isinstance(transition, Tracer):
-        sums = np.asarray(transition, float).sum(-1)
-        if np.any(np.asarray(transition) < 0) or not np.allclose(sums, 1, atol=1e-5):
-            raise InputError(f"rows of transition must be distributions; sums are {sums.ravel()}")
+        chance = np.asarray(transition, float)
+        away = np.abs(chance.sum(-1) - 1).max()
+        if away > 1e-5 or chance.min() < 0:
+            raise InputError(
+                "rows of transition must be distributions; "
+                f"the least chance is {chance.min():g}, and a sum is {away:g} from 1"
+            )
     ends = terminal[:, None]
     transition = jnp.where(ends[..., None], jnp.eye(states)[:, None], transition)
     return MDP(transition, jnp.where(ends, 0.0, reward), terminal, start / start.sum())
@@ -87,8 +91,11 @@ def gridworld(
     the episode with `goal` and `pit`. Every move earns `living`; one into a wall or over the edge
     stays. Russell and Norvig 2010, section 17.1. Raises InputError for a bad layout or slip.
     """
-    if len({len(row) for row in layout}) != 1 or not set("".join(layout)) <= set("#.SGX"):
+    letters = set("".join(layout))
+    if len({len(row) for row in layout}) != 1 or not letters <= set("#.SGX"):
         raise InputError(f"a layout is rows of one length of the letters # . S G X; got {layout}")
+    if not letters & set(".S"):
+        raise InputError(f"a layout needs a cell to start from, S or '.'; got {layout}")
     if not 0 <= slip <= 1:
         raise InputError(f"slip must be in [0, 1]; got {slip}")
     at = cells(layout)

@@ -18,7 +18,7 @@ from jax.typing import ArrayLike, DTypeLike
 from dljax.envs.environment import Environment
 from dljax.errors import InputError
 from dljax.learn import play
-from dljax.learn.replay import Draws, Replay, draws, places, ring
+from dljax.learn.replay import Replay, places, ring
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Key, Metrics, PyTree
 
@@ -47,7 +47,7 @@ class Drawn(NamedTuple):
     forced: Array  # an action to explore, or -1 for the greedy one; [E]
     keys: Array
     fresh: PyTree
-    batches: Draws
+    shares: Array  # where in the replay each batch is from
 
 
 def targets(reward: Array, discount: Array, value: Array, chooser: Array | None = None) -> Array:
@@ -166,8 +166,8 @@ def make(
         rows = ahead(played, gamma, n)
         return jax.lax.scan(lambda old, row: (memory.add(old, row), None), replay, rows)[0]
 
-    def recall(replay: Replay, drawn: Draws) -> Experience:
-        found = memory.take(replay, places(replay.written, capacity, newest, drawn))
+    def recall(replay: Replay, shares: Array) -> Experience:
+        found = memory.take(replay, places(shares, replay.written, capacity, newest))
         seen, after = (x.astype(jnp.float32) for x in (found.observation, found.after))
         return found._replace(observation=seen, after=after)
 
@@ -184,15 +184,15 @@ def make(
         return State(fit, playing, window, replay, jnp.int32(length * per_iteration))
 
     def draw(key: Key, taken: Array) -> Drawn:
-        k_coin, k_action, k_step, k_reset, k_batch = jax.random.split(key, 5)
+        k_act, k_step, k_reset, k_batch = jax.random.split(key, 4)
         shape = (iterations, actors)
+        coin, pick = jax.random.uniform(k_act, (2, *shape))
         odds = jnp.asarray(chance(taken + per_iteration * jnp.arange(iterations)))
-        explore = jax.random.uniform(k_coin, shape) < odds[:, None]
         return Drawn(
-            jnp.where(explore, jax.random.randint(k_action, shape, 0, choices), -1),
+            jnp.where(coin < odds[:, None], (choices * pick).astype(jnp.int32), -1),
             jax.random.split(k_step, shape),
             jax.vmap(jax.vmap(env.reset))(jax.random.split(k_reset, shape)),
-            draws(k_batch, (iterations, updates), batch),
+            jax.random.uniform(k_batch, (iterations, updates, batch + 1)),
         )
 
     def iterate(state: State, drawn: Drawn) -> tuple[State, tuple[Metrics, Array]]:
@@ -204,7 +204,7 @@ def make(
             window = jax.tree.map(lambda *parts: jnp.concatenate(parts), state.window, window)
         replay = remember(state.replay, window)
         window = jax.tree.map(lambda leaf: leaf[1:], window) if n > 1 else None
-        batches = recall(replay, drawn.batches)
+        batches = recall(replay, drawn.shares)
         learn = functools.partial(descend, drawn.keys[0])  # the objective draws nothing
         fit, metrics = jax.lax.scan(learn, state.fit, batches)
         taken = state.taken + per_iteration

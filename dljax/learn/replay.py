@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from dljax.errors import InputError
-from dljax.typing import Array, Key, PyTree
+from dljax.typing import Array, PyTree
 
 
 class Replay(NamedTuple):
@@ -28,13 +28,6 @@ class Ring(NamedTuple):
     init: Callable[[], Replay]
     add: Callable[[Replay, PyTree], Replay]
     take: Callable[[Replay, Array], PyTree]  # places [...] -> items [..., *item]
-
-
-class Draws(NamedTuple):
-    """The randomness of batches of B, drawn before the loop that learns."""
-
-    jitter: Array  # uniform in [0, 1), [..., B]
-    turn: Array  # uint32, [...]
 
 
 def ring(like: PyTree, capacity: int) -> Ring:
@@ -83,28 +76,23 @@ def ring(like: PyTree, capacity: int) -> Ring:
     return Ring(init, add, take)
 
 
-def draws(key: Key, shape: tuple[int, ...], batch: int) -> Draws:
-    """What `shape` batches of `batch` places need."""
-    k_jitter, k_turn = jax.random.split(key)
-    jitter = jax.random.uniform(k_jitter, (*shape, batch))
-    return Draws(jitter, jax.random.bits(k_turn, shape, jnp.uint32))
-
-
-def places(written: Array, capacity: int, recent: int | Array, drawn: Draws) -> Array:
+def places(noise: Array, written: Array, capacity: int, recent: int | Array) -> Array:
     """Places [..., B] of a batch among the newest `recent` of the transitions, or all there are.
 
     One from each of B equal stretches of their circle, turned by chance: each transition is as
     likely as any other, none comes twice, and the newest B are B transitions once each. They lie in
-    order, which spares the cache.
+    order, which spares the cache. noise: uniform in [0, 1), [..., B + 1], drawn before the loop.
     """
     size = jnp.minimum(jnp.minimum(written, capacity), recent)
-    batch = drawn.jitter.shape[-1]
+    batch = noise.shape[-1] - 1
     bounds = jnp.arange(batch + 1)
     bounds = bounds * (size // batch) + bounds * (size % batch) // batch
-    length = (bounds[1:] - bounds[:-1]).astype(jnp.float32)
-    lead = (1,) * drawn.turn.ndim
-    within = (drawn.jitter * length.reshape(*lead, -1)).astype(jnp.int32)
-    turn = (drawn.turn % size.astype(jnp.uint32)).astype(jnp.int32)
-    place = bounds[:-1].reshape(*lead, -1) + within + turn[..., None]
+    starts = jnp.broadcast_to(bounds[:-1], (*noise.shape[:-1], batch))
+    lengths = jnp.broadcast_to(jnp.diff(bounds), starts.shape)
+    place = starts + floor(noise[..., 1:], lengths) + floor(noise[..., :1], size)
     place = jnp.where(place >= size, place - size, place)
     return (written - size + place) % capacity
+
+
+def floor(share: Array, whole: Array) -> Array:
+    return (share * whole.astype(jnp.float32)).astype(jnp.int32)

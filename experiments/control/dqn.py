@@ -8,6 +8,7 @@ System S47 of the syllabus: Mnih et al. 2015; double: van Hasselt et al. 2016; d
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import jax
@@ -28,7 +29,7 @@ from experiments.control.settings import DQN, DQN_FOR, settle
 
 NAME = "control.dqn"
 ACTIVATIONS = {"tanh": jax.nn.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish}
-LOSSES = {"squared": optax.squared_error, "huber": optax.huber_loss}
+LOSSES = {"squared": optax.l2_loss, "huber": optax.huber_loss}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,13 @@ def agent(env: Environment, chosen: DQN) -> Agent:
     def act(kept: PyTree, key: Key, observation: Array) -> Array:
         return dqn.greedy(net, kept)(key, observation)
 
-    return Agent(learner(env, net, chosen), per_step(chosen), lambda state: state.fit.params, act)
+    return Agent(
+        learner(env, net, chosen),
+        per_step(chosen),
+        keep=lambda state: state.fit.params,
+        act=act,
+        spent=lambda state: state.taken,
+    )
 
 
 def per_step(chosen: DQN) -> int:
@@ -97,7 +104,8 @@ def optimizer(chosen: DQN) -> optax.GradientTransformation:
     """Adam of a clipped gradient, at a rate that ends at 0 with the last update if annealed."""
     updates = learning(chosen).steps // (chosen.actors * chosen.repeat) * chosen.updates
     rate = optax.linear_schedule(chosen.rate, 0.0, updates) if chosen.anneal else chosen.rate
-    return optax.chain(optax.clip_by_global_norm(chosen.norm), optax.adam(rate))
+    clip = optax.clip_by_global_norm(chosen.norm) if chosen.norm < math.inf else optax.identity()
+    return optax.chain(clip, optax.adam(rate))
 
 
 def learning(chosen: DQN) -> DQN:

@@ -100,7 +100,7 @@ def resampling(path: Path, x: np.ndarray, times: np.ndarray, rare: np.ndarray, l
     x [n, h, w, c]; times [n] as often as uniformly; rare [n] tells the members of the rare group.
     """
     figure = Figure(figsize=(10.8, 6.4), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(5, 2))
+    above, below = np.asarray(figure.subfigures(2, 1, height_ratios=(5, 2)))
     order = np.argsort(times)
     above.suptitle(f"drawn least, in two rows, and most, in two rows; {label} in red", fontsize=10)
     for ax, row in zip(above.subplots(4, 12).flat, (*order[:24], *order[:-25:-1]), strict=False):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from dljax.data import ImageData
@@ -51,18 +52,19 @@ class Plain(NamedTuple):
 def designs(
     data: ImageData, other: ImageData | None, held_out: Sequence[int], examples: int, tested: int
 ) -> tuple[np.ndarray, list[Design]]:
-    """All images [N, h, w, c], and a design for each label held out, and two for `other`.
+    """The images [N, h, w, c] in use; a design for each label held out, and two for `other`.
 
-    Raises InputError if a design has too few images to train on.
+    Raises InputError if a design has too few images to train on, or if there is none.
     """
     sets = [data] if other is None else [data, other]
     splits = [part for each in sets for part in (each.train, each.test)]
-    x = np.concatenate([part.x for part in splits])
     starts = np.cumsum([0, *(len(part.y) for part in splits)])
-    rng = np.random.RandomState(0)  # NumPy keeps its numbers for ever
+    # NumPy keeps these numbers for ever; designs share most of their images
+    orders = [np.random.RandomState(0).permutation(len(part.y)) for part in splits]
 
     def rows(part: int, keep: np.ndarray, n: int) -> np.ndarray:
-        return np.sort(starts[part] + rng.permutation(np.flatnonzero(keep))[:n])
+        order = orders[part]
+        return np.sort(starts[part] + order[keep[order]][:n])
 
     everything = [np.full(len(part.y), True) for part in splits]
     found = []
@@ -86,7 +88,14 @@ def designs(
                 f"--examples must be at most {len(design.train)}, the normal images of "
                 f"{design.name}; got {examples}"
             )
-    return x, found
+    if not found:
+        raise InputError("--held-out names no label, and --other no data set: nothing is strange")
+    used = np.unique(np.concatenate([rows for design in found for rows in design[1:]]))
+    x = np.concatenate([part.x for part in splits])[used]  # few, since all go to the device
+    return x, [
+        Design(design.name, *(np.searchsorted(used, rows) for rows in design[1:]))
+        for design in found
+    ]
 
 
 def plain(x: np.ndarray, design: Design, components: int) -> Plain:
@@ -98,7 +107,7 @@ def plain(x: np.ndarray, design: Design, components: int) -> Plain:
     from sklearn.neighbors import NearestNeighbors
 
     def flat(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(unit_scale(x[rows]), np.float64).reshape(len(rows), -1)
+        return np.asarray(unit_scale(jnp.asarray(x[rows])), np.float64).reshape(len(rows), -1)
 
     train = flat(design.train)
     pca = PCA(components, random_state=0).fit(train)
@@ -172,7 +181,8 @@ def draw(
     for ax, (said, i) in zip(axes, picked.items(), strict=True):
         sorts = learnt[i]["bound"]
         inside, outside = sorts.inside[0], sorts.outside[0]
-        edges = np.linspace(*np.percentile(np.concatenate([inside, outside]), (0, 99)), 40)
+        both = np.concatenate([inside, outside])
+        edges = np.linspace(both.min(), np.percentile(both, 99), 40)
         for values, name, color in ((inside, "normal", COLORS[0]), (outside, "strange", COLORS[1])):
             weights = np.full(len(values), 1 / len(values))
             ax.hist(values, edges, weights=weights, alpha=0.6, color=color, label=name)
@@ -226,7 +236,7 @@ def mistakes(
             figures.picture(ax, image)
         row[0].set_title(name, fontsize=8, loc="left")
     figure.suptitle(
-        f"{design.name} is strange. Left: outliers of the least score; right: normal of the greatest",
+        f"{design.name} is strange. Left: outliers of least score; right: normal of greatest",
         fontsize=10,
     )
     return figures.save(figure, path)

@@ -67,7 +67,7 @@ def learner(
 
     short = optax.chain(optax.scale_by_adam(0.5, 0.9), optax.scale(-rate))
     likelihood = vae.gaussian(normal.scale)
-    three = Trained(
+    three = (
         descend(nets.autoencoder, autoencode.objective(nets.autoencoder, optax.squared_error)),
         descend(nets.variational, vae.objective(nets.variational, likelihood)),
         gan.make(

@@ -65,7 +65,7 @@ class Config(Common):
     batch: int = 64
     """Examples in a step."""
     rate: float = 1e-3
-    """The learning rate of Adam at its highest."""
+    """The learning rate of Adam: of the GAN throughout, of the others at its highest."""
     penalty: float = 1.0
     """The weight of R1, which smooths the discriminator."""
 
@@ -85,7 +85,7 @@ PRESETS = {
 
 
 def prepare(config: Config) -> tuple[np.ndarray, list[Design]]:
-    """The images that the designs' rows are of; raises InputError for flags that are wrong."""
+    """The images in use, and the designs, in rows of them; raises InputError for wrong flags."""
     experiment.check_common(config)
     for flag in ("examples", "tested", "hidden", "latents", "batch"):
         require(f"--{flag}", getattr(config, flag), at_least=1)
@@ -102,10 +102,7 @@ def prepare(config: Config) -> tuple[np.ndarray, list[Design]]:
     if not labels >= set(config.held_out) or len(set(config.held_out)) < len(config.held_out):
         raise InputError(f"--held-out must be labels 0 to {max(labels)}; got {config.held_out}")
     require("--latents", config.latents, below=min(config.examples, data.train.x[0].size))
-    x, found = _strange.designs(data, other, config.held_out, config.examples, config.tested)
-    if not found:
-        raise InputError("--held-out names no label, and --other no data set: nothing is strange")
-    return x, found
+    return _strange.designs(data, other, config.held_out, config.examples, config.tested)
 
 
 def networks(config: Config, shape: tuple[int, ...]) -> Nets:

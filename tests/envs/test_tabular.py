@@ -168,9 +168,10 @@ def test_gymnax_adapts_back_to_the_same(slippery):
     [
         (lambda: tabular.gridworld(("..", "...")), "one length"),
         (lambda: tabular.gridworld(("..?",)), r"# \. S G X"),
+        (lambda: tabular.gridworld(("#G",)), "a cell to start from"),
         (lambda: tabular.gridworld(slip=1.5), "slip must be in .0, 1.; got 1.5"),
         (lambda: tabular.random_mdp(jax.random.key(0), 3, 2, branching=4), "from 1 to the 3"),
-        (lambda: tabular.mdp(jnp.ones((2, 1, 2)), jnp.ones((2, 1))), "must be distributions"),
+        (lambda: tabular.mdp(jnp.ones((2, 1, 2)), jnp.ones((2, 1))), "a sum is 1 from 1"),
         (lambda: tabular.mdp(jnp.ones((2, 1, 2)) / 2, jnp.ones((1, 2))), "got .*2, 1, 2"),
     ],
 )

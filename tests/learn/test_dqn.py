@@ -87,26 +87,24 @@ def test_experience_of_n_steps_has_the_n_step_return_as_its_target(n):
     np.testing.assert_array_equal(found.observation, at[0, : steps - n + 1])
 
 
-@pytest.mark.parametrize("n", [1, 3])
-def test_an_endless_task_cut_by_time_limits_is_worth_its_whole_future(n):
+@pytest.mark.parametrize("n, double", [(1, False), (3, True)])
+def test_an_endless_task_cut_by_time_limits_is_worth_its_whole_future(n, double):
     """Q = 1 / (1 - gamma): a target that took truncation for the end would give at most the limit.
 
-    The discount is traced, as in a sweep; half of the members are double.
+    The discount is traced, as in a sweep.
     """
     gammas, net = jnp.array([0.5, 0.8]), QNetwork(2, ())
+
+    def learner(gamma):
+        return dqn.make(
+            endless(), net, optax.sgd(0.3), gamma=gamma, n=n, double=double, period=2, **SIZES
+        )
+
+    swept = sweep(learner, gammas, jnp.arange(2))
+    run, _ = advance(swept, start(swept, jax.random.key(0)), 40)
     values = jax.vmap(lambda params: net.apply({"params": params}, jnp.ones((1, 1)))[0])
-    for double in (False, True):
-        learner = sweep(
-            lambda gamma, double=double: dqn.make(
-                endless(), net, optax.sgd(0.3), gamma=gamma, n=n, double=double,
-                period=2, **SIZES,
-            ),
-            gammas,
-            jnp.arange(2),
-        )  # fmt: skip
-        run, _ = advance(learner, start(learner, jax.random.key(0)), 40)
-        q = values(run.state.run.state.fit.params)
-        np.testing.assert_allclose(q, np.tile(1 / (1 - gammas)[:, None], 2), rtol=1e-2)
+    q = values(run.state.run.state.fit.params)
+    np.testing.assert_allclose(q, np.tile(1 / (1 - gammas)[:, None], 2), rtol=1e-2)
 
 
 def test_a_table_agrees_with_value_iteration():
@@ -202,13 +200,22 @@ def test_the_newest_alone_may_be_learnt_from():
 
 
 def test_images_of_bits_are_stored_as_bits_and_learnt_from_alike():
-    env = make("Breakout-MinAtar")
+    def step(key, state, action):
+        image = jax.random.bernoulli(key, 0.5, (4, 4, 2)).astype(jnp.float32)
+        return state + 1, Step(image, image.sum(), image[0, 0, 0] == 1, state > 3)
+
+    env = endless()._replace(
+        reset=lambda key: (jnp.int32(0), jnp.zeros((4, 4, 2))),
+        step=step,
+        observation_shape=(4, 4, 2),
+    )
     runs = []
     for store in (jnp.float32, bool):
-        learner = dqn.make(env, QNetwork(3, (4,), (2,)), optax.adam(1e-3), actors=2, iterations=4,
-                           capacity=16, warmup=8, batch=4, epsilon=0.5, store=store)  # fmt: skip
+        learner = dqn.make(env, QNetwork(2, (4,), (2,)), optax.adam(1e-2), store=store,
+                           tau=0.5, **SIZES)  # fmt: skip
         runs.append(advance(learner, start(learner, jax.random.key(0)), 2)[0].state)
     assert fingerprint(runs[0].fit) == fingerprint(runs[1].fit)
+    assert fingerprint(runs[0].fit.params) != fingerprint(runs[0].fit.extra)
     assert runs[1].replay.rows["bool"].nbytes * 4 < runs[0].replay.rows["float32"].nbytes
 
 

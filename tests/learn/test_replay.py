@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from dljax import InputError
-from dljax.learn.replay import Draws, draws, places, ring
+from dljax.learn.replay import places, ring
 
 
 class Item(NamedTuple):
@@ -56,8 +56,8 @@ def test_blocks_must_divide_the_ring():
 def test_batches_are_fair_and_hold_nothing_twice(written, capacity, recent, batch):
     """Every one of the newest is drawn equally often, also where the batch does not divide them."""
     runs = 40_000
-    drawn = draws(jax.random.key(0), (runs,), batch)
-    found = np.asarray(places(jnp.int32(written), capacity, recent, drawn))
+    noise = jax.random.uniform(jax.random.key(0), (runs, batch + 1))
+    found = np.asarray(places(noise, jnp.int32(written), capacity, recent))
     assert found.shape == (runs, batch)
     assert all(len(set(row)) == batch for row in found[:500].tolist())
     size = min(written, capacity, recent)
@@ -71,23 +71,27 @@ def test_batches_are_fair_and_hold_nothing_twice(written, capacity, recent, batc
 def test_neighbours_fall_into_one_batch_less_often_than_by_chance():
     """Stretches keep a batch spread over the whole time: its mean age varies less."""
     runs, size, batch = 20_000, 60, 6
-    found = places(jnp.int32(size), size, size, draws(jax.random.key(1), (runs,), batch))
+    noise = jax.random.uniform(jax.random.key(1), (runs, batch + 1))
+    found = places(noise, jnp.int32(size), size, size)
     sums = np.exp(2j * np.pi * np.asarray(found) / size).mean(1)
     assert np.mean(np.abs(sums) ** 2) < 0.2 / batch  # 1 / batch for independent draws
 
 
 def test_the_newest_batch_is_taken_whole():
-    found = places(jnp.int32(23), 10, 4, draws(jax.random.key(2), (50,), 4))
+    noise = jax.random.uniform(jax.random.key(2), (50, 5))
+    found = places(noise, jnp.int32(23), 10, 4)
     assert (np.sort(found, 1) == np.sort(np.arange(19, 23) % 10)).all()
 
 
-def test_the_largest_jitter_stays_in_its_stretch():
-    """float32 rounds a product up, but never as far as the next stretch."""
+def test_the_largest_noise_stays_in_its_stretch():
+    """float32 rounds a product up, but never as far as the next stretch or beyond the end."""
     capacity = 1_000_000
-    most = Draws(jnp.full(32, 1 - 2.0**-23), jnp.uint32(0))
-    found = np.asarray(places(jnp.int32(capacity), capacity, capacity, most))
-    assert (found < (np.arange(32) + 1) * (capacity // 32)).all()
-    assert (found >= np.arange(32) * (capacity // 32)).all()
+    most = jnp.full(33, 1 - 2.0**-23)
+    found = places(most, jnp.int32(capacity), capacity, capacity)
+    assert len(set(found.tolist())) == 32
+    assert found.min() >= 0 and found.max() < capacity
+    unturned = places(most.at[0].set(0.0), jnp.int32(capacity), capacity, capacity)
+    np.testing.assert_array_equal(unturned, (np.arange(32) + 1) * (capacity // 32) - 1)
 
 
 def test_time_does_not_grow_with_the_capacity():
@@ -97,12 +101,12 @@ def test_time_does_not_grow_with_the_capacity():
         memory = ring(jnp.zeros(8), capacity)
 
         def one(replay, noise):
-            replay = memory.add(replay, noise.jitter[:, None] * jnp.ones((1, 8)))
-            taken = memory.take(replay, places(replay.written, capacity, capacity, noise))
+            replay = memory.add(replay, noise[:8, None] * jnp.ones((1, 8)))
+            taken = memory.take(replay, places(noise, replay.written, capacity, capacity))
             return replay, taken.sum()
 
         def run(replay, key):
-            return jax.lax.scan(one, replay, draws(key, (200,), 8))
+            return jax.lax.scan(one, replay, jax.random.uniform(key, (200, 9)))
 
         run = jax.jit(jax.vmap(run), donate_argnums=0)
         keys = jax.random.split(jax.random.key(0), 4)

@@ -1,0 +1,213 @@
+"""DQN and PPO on CartPole-v1 beside rejax, each at rejax's published settings.
+
+Environment steps of training, compilation and evaluation apart, for 1, 16 and 256 seeds; and the
+time until the mean return over seeds reaches a goal. The peers live in environments of their own,
+see README.md beside this file; the last release samples its replay slowly, the one before does not.
+"""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.measure import quartiles, row
+from dljax import sweep
+from dljax.envs import make
+from dljax.errors import InputError
+from dljax.host.fit import DONATED
+from dljax.learn import play
+from dljax.learner import Run, start
+from dljax.typing import Key
+from experiments.control import dqn, ppo
+from experiments.control.settings import DQN, PPO
+
+PEER = Path(__file__).with_name("rejax_control.py")
+REPEATS = 5
+EPISODES = 128
+PEERS = {
+    "rejax 0.1.3": Path(".venv-rejax/bin/python"),
+    "rejax 0.1.2": Path(".venv-rejax-0.1.2/bin/python"),
+}
+GOALS, GOAL_SEEDS = {"ppo": 400, "dqn": 475}, 4  # rejax's PPO never reaches 475 with 16 seeds
+# environment steps of a seed in a timed run, by the number of seeds
+STEPS = {
+    "ppo": {1: 100_000, 16: 20_000, 256: 2_500},
+    "dqn": {1: 20_000, 16: 5_000, 256: 500},
+}
+EVERY = {"ppo": 1_000, "dqn": 2_500}  # steps between two evaluations until the goal, as published
+MOST = 100_000
+
+# configs/gymnax/cartpole.yaml of rejax 0.1.3
+PUBLISHED_PPO = PPO(
+    actors=5, horizon=100, epochs=5, minibatches=5, rate=7.5e-4, anneal=False, norm=0.5,
+    entropy=0.01, value_clip=True,
+)  # fmt: skip
+PUBLISHED_DQN = DQN(
+    steps=MOST, actors=10, iterations=50, capacity=50_000, warmup=5_000, batch=100, updates=5,
+    period=1, tau=0.02, explore=0.5, double=True, dueling=True, rate=1e-3, norm=10.0,
+    hidden=(64, 64), activation="swish",
+)  # fmt: skip
+
+
+class Ours:
+    """`count` seeds of one algorithm in one program, as its experiment trains them."""
+
+    def __init__(self, name: str, count: int):
+        self.env = make("CartPole-v1")
+        if name == "dqn":
+            self.agent = dqn.agent(self.env, PUBLISHED_DQN)
+        else:
+            self.agent = ppo.agent(self.env, ppo.Config(sampled=True), PUBLISHED_PPO)
+        self.count = count
+        self.learner = sweep(lambda _: self.agent.learner, None, jnp.arange(count))
+        self.returns = jax.jit(jax.vmap(self.one))
+
+    def start(self, number: int) -> Run:
+        return jax.block_until_ready(start(self.learner, jax.random.key(number)))
+
+    def train(self, run: Run, steps: int) -> Run:
+        """At least `steps` environment steps of each seed; `run` is given up."""
+        pieces = -(-steps // self.agent.per_step)
+        return jax.block_until_ready(DONATED(self.learner, run, pieces)[0])
+
+    def one(self, member: Any, key: Key) -> jax.Array:
+        """The mean return of a seed's policy on fresh episodes."""
+        kept = self.agent.keep(member.run.state)
+
+        def act(key: Key, seen: jax.Array) -> jax.Array:
+            return self.agent.act(kept, key, seen)
+
+        return play.evaluate(self.env, act, key, EPISODES)["return"]
+
+    def mean_return(self, run: Run, number: int) -> float:
+        keys = jax.random.split(jax.random.key(number), self.count)
+        return float(self.returns(run.state, keys).mean())
+
+
+class Peer:
+    """rejax in a process of its own, which trains whenever it is asked to."""
+
+    def __init__(self, python: Path, name: str, count: int, *flags: Any):
+        words = [python, PEER, name, "--seeds", count, *flags, "--serve"]
+        self.process = subprocess.Popen(
+            [str(word) for word in words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            raise InputError(f"{PEER.name} ended early; run it by hand to see why: README.md")
+        return json.loads(line)
+
+    def seconds(self) -> float:
+        """Those of one run, by its own clock."""
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        found = self.answer()["seconds"]
+        if found is None:
+            raise InputError(f"rejax did not reach its goal within {MOST} steps")
+        return found
+
+    def close(self) -> dict[str, Any]:
+        assert self.process.stdin
+        self.process.stdin.close()
+        found = self.answer()
+        self.process.wait()
+        return found
+
+
+def peers(name: str, count: int, *flags: Any) -> dict[str, Peer]:
+    """Those of PEERS that are installed. Raises InputError if none is."""
+    there = {who: python for who, python in PEERS.items() if python.exists()}
+    if not there:
+        raise InputError(
+            f"no {PEERS['rejax 0.1.3']}: make rejax's environment (benchmarks/README.md)"
+        )
+    return {who: Peer(python, name, count, *flags) for who, python in there.items()}
+
+
+def main(peak: float) -> list[dict[str, Any]]:
+    del peak  # tiny networks: what counts is how many operations a step takes
+    rows = []
+    for name in STEPS:
+        rows += [throughput(name, count) for count in STEPS[name]]
+        rows.append(until(name))
+    return rows
+
+
+def turns(ours: Callable[[int], float], others: dict[str, Peer]) -> dict[str, Any]:
+    """Times of all over rounds that call each once; the first round does not count."""
+    seconds: dict[str, list[float]] = {"dljax": [], **{who: [] for who in others}}
+    for number in range(1 + REPEATS):
+        seconds["dljax"].append(ours(number))
+        for who, peer in others.items():
+            seconds[who].append(peer.seconds())
+    return {who: quartiles(each[1:]) for who, each in seconds.items()}
+
+
+def throughput(name: str, count: int) -> dict[str, Any]:
+    """Training alone. DQN is timed after its replay is filled, on both sides."""
+    steps, mine = STEPS[name][count], Ours(name, count)
+    begun = time.perf_counter()
+    held = [mine.train(mine.start(0), steps)]
+    compiling = time.perf_counter() - begun
+
+    def ours(_: int) -> float:
+        begun = time.perf_counter()
+        held[0] = mine.train(held[0], steps)
+        return time.perf_counter() - begun
+
+    after = ("--after", PUBLISHED_DQN.warmup + 10) if name == "dqn" else ()
+    others = peers(name, count, "--steps", steps, *after, "--episodes", 0)
+    times = turns(ours, others)
+    theirs = {who: peer.close()["compile_seconds"] for who, peer in others.items()}
+    rates = {who: round(1e3 * count * steps / each["median_ms"]) for who, each in times.items()}
+    return row(
+        f"{name.upper()}, {count} seeds, {steps} steps each",
+        times,
+        ours="dljax",
+        steps_per_second=rates,
+        compile_s={"dljax": round(compiling, 1), **theirs},
+    )
+
+
+def until(name: str) -> dict[str, Any]:
+    """Until the mean return over seeds reaches the goal: training and evaluating in turn."""
+    mine, every, goal = Ours(name, GOAL_SEEDS), EVERY[name], GOALS[name]
+    policy = "greedy" if name == "dqn" else "own"  # PPO's own is sampled, as ours is here
+    taken = []
+
+    def ours(number: int) -> float:
+        begun = time.perf_counter()
+        run = mine.start(number)
+        steps, found = PUBLISHED_DQN.warmup if name == "dqn" else 0, 0.0
+        while found < goal:
+            if steps >= MOST:
+                raise InputError(f"dljax did not reach {goal} within {MOST} steps")
+            run, steps = mine.train(run, every), steps + every
+            found = mine.mean_return(run, steps)
+        taken.append(steps)
+        return time.perf_counter() - begun
+
+    flags = ("--steps", MOST, "--until", goal, "--every", every, "--policy", policy)
+    others = peers(name, GOAL_SEEDS, *flags)
+    times = turns(ours, others)
+    theirs = {who: [e["steps"] for e in peer.close()["runs"]][1:] for who, peer in others.items()}
+    return row(
+        f"{name.upper()}, until {GOAL_SEEDS} seeds reach {goal}",
+        times,
+        ours="dljax",
+        steps={"dljax": taken[1:], **theirs},
+    )
