@@ -125,6 +125,8 @@ def main(config: Config) -> Result:
         raise InputError("--sampled: DQN has a greedy policy only")
     chosen = settle(DQN(), DQN_FOR, config)
     require("rate", chosen.rate, at_least=1e-9)
+    require("epsilon", chosen.epsilon, at_least=0, below=1)
+    require("explore", chosen.explore, at_least=0)
     env = make(config.env, repeat=chosen.repeat)
     return common.train(NAME, ["S47"], config, learning(chosen), env, agent(env, chosen))
 

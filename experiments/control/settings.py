@@ -145,9 +145,13 @@ class DQN(Settings):
     """tanh, relu or swish."""
 
 
-DQN_FOR: dict[str, DQN] = {}
+DQN_FOR: dict[str, DQN] = {
+    # a constant rate reaches the same return, and loses it again in some seeds
+    "CartPole-v1": DQN(anneal=True),
+    "Acrobot-v1": DQN(anneal=True),
+}
 
-REINFORCE_FOR: dict[str, REINFORCE] = {}
+REINFORCE_FOR: dict[str, REINFORCE] = {}  # its defaults are for CartPole-v1
 
 PPO_FOR: dict[str, PPO] = {
     "CartPole-v1": PPO(
@@ -166,6 +170,11 @@ PPO_FOR: dict[str, PPO] = {
     "MountainCar-v0": PPO(
         repeat=4, actors=16, horizon=64, epochs=8, minibatches=8, rate=1e-3, entropy=0.01,
         normalize_observations=True, normalize_rewards=True,
+    ),
+    # purejaxrl's settings for MinAtar, with MinAtar's own convolution
+    "Breakout-MinAtar": PPO(
+        steps=10_000_000, actors=64, epochs=4, minibatches=8, rate=5e-3, entropy=0.01,
+        hidden=(128,), channels=(16,), activation="relu", shared=True,
     ),
     "MountainCarContinuous-v0": PPO(
         repeat=8, actors=16, horizon=64, epochs=10, minibatches=8, rate=1e-3,

@@ -2,14 +2,12 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 
 from dljax import InputError
-from dljax.host.experiment import RECORD, parse
+from dljax.host import fit
 from experiments.control import dqn
-from experiments.control.settings import DQN
 
 TINY = (
     "actors=4", "iterations=25", "capacity=800", "warmup=400", "batch=16", "period=25", "n=3",
@@ -26,3 +24,63 @@ def config(out, **changes):
 def whole(tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
     return dqn.main(config(out)), out
+
+
+def test_it_tests_every_seed_and_counts_the_random_steps(whole):
+    result, out = whole
+    assert result.systems == ["S47"]
+    assert len(result.metrics["test return"]["values"]) == 2
+    assert "random policy" in result.baselines
+    assert (out / "figures" / "return.png").stat().st_size > 10_000
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    # 400 and 2 x 4 for three-step returns before learning, then 100 a step
+    assert lines[0]["validation/steps"] == [508, 508]
+    assert lines[-1]["validation/steps"] == [2408, 2408]
+    assert all(np.isfinite(line["train/value"]).all() for line in lines)
+
+
+def test_a_run_cut_in_the_middle_of_episodes_goes_on_to_the_same_bits(whole, tmp_path):
+    result, _ = whole
+    out = tmp_path / "cut"
+    learner, steps = fit.DONATED, []
+
+    def stopping(*args):
+        if len(steps) == 11:
+            raise KeyboardInterrupt
+        steps.append(args)
+        return learner(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dljax.host.fit.DONATED", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            dqn.main(config(out, checkpoint_every=100))
+    assert not (out / "result.json").exists()
+    again = dqn.main(config(out, checkpoint_every=100, resume=True))
+    assert again.fingerprint == result.fingerprint
+    assert again.metrics["test return"] == result.metrics["test return"]
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"env": "Pendulum-v1"}, "Pendulum-v1 has continuous actions"),
+        ({"env": "CartPole-v2"}, "unknown environment 'CartPole-v2'; did you mean CartPole-v1"),
+        (
+            {"steps": 450},
+            "--steps must be at least 400 of the warm-up and 100 of learning; got 450",
+        ),
+        ({"sampled": True}, "--sampled: DQN has a greedy policy only"),
+        ({"set": (*TINY, "loss=cubic")}, "unknown loss 'cubic'"),
+        ({"set": (*TINY, "activation=step")}, "unknown activation 'step'"),
+        ({"set": (*TINY, "batch=900")}, "batch <= warmup <= capacity"),
+        ({"set": (*TINY, "rate=0")}, "rate must be at least"),
+        ({"set": (*TINY, "epsilon=2")}, "epsilon must be at least 0 and below 1; got 2.0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_a_folder_is_made(changes, said, tmp_path):
+    wrong = dict(changes)
+    chosen = wrong.pop("set", TINY)
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match=said):
+        dqn.main(dqn.Config(out=out, set=chosen, **({"seeds": 2, "steps": 2_400} | wrong)))
+    assert not out.exists()
