@@ -1,0 +1,110 @@
+"""Photographs for the uses of autoencoders, what spoils them, and the plain ways to mend them."""
+
+import io
+import zlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.ndimage
+from PIL import Image, UnidentifiedImageError
+from sklearn.datasets import load_sample_image
+
+from dljax.errors import InputError
+from dljax.typing import Array, Key
+
+BLOCK = 8  # pixels of a side of what is coded at once, as in JPEG
+
+
+def photo(name: str) -> np.ndarray:
+    """china or flower of scikit-learn, or an image file, at half its size: [h, w, 3] uint8.
+
+    The sides are cut to a multiple of `BLOCK`. Raises InputError if there is no such image.
+    """
+    if name in ("china", "flower"):
+        pixels = load_sample_image(f"{name}.jpg")
+    else:
+        try:
+            pixels = np.asarray(Image.open(Path(name)).convert("RGB"))
+        except (OSError, UnidentifiedImageError):
+            raise InputError(
+                f"no image {name!r}; china, flower or an image file is accepted"
+            ) from None
+    h, w = (side // (2 * BLOCK) * 2 * BLOCK for side in pixels.shape[:2])
+    if min(h, w) < 4 * BLOCK:
+        raise InputError(f"{name}: sides of at least {4 * BLOCK} pixels are needed")
+    quarters = pixels[:h, :w].reshape(h // 2, 2, w // 2, 2, 3).mean((1, 3))
+    return np.round(quarters).astype(np.uint8)
+
+
+def crops(image: np.ndarray, side: int, stride: int) -> np.ndarray:
+    """Every `stride`-th square of the image: [n, side, side, 3]."""
+    windows = np.lib.stride_tricks.sliding_window_view(image, (side, side), (0, 1))
+    return np.moveaxis(windows[::stride, ::stride], 2, -1).reshape(-1, side, side, 3)
+
+
+def noise(key: Key, x: Array) -> Array:
+    """Gaussian noise of standard deviation 0.1."""
+    return x + 0.1 * jax.random.normal(key, x.shape)
+
+
+def shrink(key: Key, x: Array) -> Array:
+    """A quarter of the pixels, and cubic interpolation back."""
+    del key
+    n, h, w, c = x.shape
+    small = x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
+    return jax.image.resize(small, x.shape, "cubic")
+
+
+def drain(key: Key, x: Array) -> Array:
+    """The luminance of ITU-R BT.601 in all three channels."""
+    del key
+    grey = x @ jnp.array([0.299, 0.587, 0.114])
+    return jnp.broadcast_to(grey[..., None], x.shape)
+
+
+SPOIL = {"denoise": noise, "enlarge": shrink, "colour": drain}
+
+
+def smooth(spoilt: np.ndarray, train: np.ndarray, spoilt_train: np.ndarray) -> np.ndarray:
+    """A Gaussian filter of the width that is best on the training photograph."""
+
+    def filtered(image: np.ndarray, width: float) -> np.ndarray:
+        return scipy.ndimage.gaussian_filter(image, (width, width, 0))
+
+    widths = np.linspace(0.2, 2, 19)
+    errors = [((filtered(spoilt_train, width) - train) ** 2).mean() for width in widths]
+    return filtered(spoilt, float(widths[int(np.argmin(errors))]))
+
+
+def tint(spoilt: np.ndarray, train: np.ndarray, spoilt_train: np.ndarray) -> np.ndarray:
+    """The mean colour of the training photograph over its grey, added to all pixels."""
+    return spoilt + (train - spoilt_train).mean((0, 1))
+
+
+def jpeg(image: np.ndarray, most: int) -> tuple[np.ndarray, int]:
+    """The image [h, w, 3] in [0, 1] through the best JPEG of at most `most` bytes, and its bytes.
+
+    Its headers count: they are part of the file.
+    """
+    pixels = Image.fromarray(np.round(255 * image).astype(np.uint8))
+    for quality in range(95, 0, -1):
+        file = io.BytesIO()
+        pixels.save(file, "JPEG", quality=quality, optimize=True)
+        if file.tell() <= most:
+            break
+    size = file.tell()
+    return np.asarray(Image.open(file), np.float32) / 255, size
+
+
+def packed(codes: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, int]:
+    """Codes [n, L] through 6 bits a number, and the bytes of their deflated table.
+
+    low, high [L]: the range of each number, known to both sides.
+    """
+    levels = 63
+    whole = np.clip(np.round((codes - low) / (high - low) * levels), 0, levels).astype(np.uint8)
+    # number by number, differences along the row of blocks: neighbours are alike
+    flat = np.diff(whole.T, axis=1, prepend=0).astype(np.uint8)
+    return whole / levels * (high - low) + low, len(zlib.compress(flat.tobytes(), 9))
