@@ -11,13 +11,29 @@ from dljax import Batch, Learner, sweep
 from dljax.data import shift
 from dljax.data.stream import epochs
 from dljax.envs import tabular
-from dljax.learn import by_hand, classify, debias, descent, dqn, gan, landscape, q_learning, risk
+from dljax.envs.environment import Box, Environment, Step
+from dljax.learn import (
+    autoencode,
+    by_hand,
+    classify,
+    debias,
+    descent,
+    dqn,
+    gan,
+    landscape,
+    ppo,
+    q_learning,
+    risk,
+    vae,
+)
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
+from dljax.nets.actor_critic import ActorCritic
 from dljax.nets.adversarial import Discriminator, Generator
-from dljax.nets.coders import DenseDecoder
+from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.q_network import QNetwork
 from dljax.ops.backprop import ACTIVATIONS
+from dljax.ops.policies import categorical
 
 
 def images() -> Batch:
@@ -97,7 +113,59 @@ def q_table(gamma: jax.typing.ArrayLike = 0.9) -> Learner:
     return q_learning.make(env, rate, gamma=gamma, epsilon=0.3, actors=3, length=4)
 
 
+def ppo_of_a_table() -> Learner:
+    env = tabular.environment(tabular.random_mdp(jax.random.key(0), 6, 3, ends=1), limit=9)
+    tx = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(1e-2))
+    return ppo.make(
+        env, ActorCritic(3, hidden=(8,)), categorical(3), tx, actors=2, horizon=6, epochs=2,
+        minibatches=3, entropy=0.01, value_clip=True,
+    )  # fmt: skip
+
+
+def drift() -> Environment:
+    """A point that is pushed about, and ends outside [-1, 1] or after 9 steps."""
+
+    def reset(key):
+        at = jax.random.uniform(key, (1,), minval=-0.5, maxval=0.5)
+        return (at, jnp.int32(0)), at
+
+    def step(key, state, action):
+        at, time = state[0] + 0.3 * action + 0.1 * jax.random.normal(key), state[1] + 1
+        return (at, time), Step(at, -(at[0] ** 2), jnp.abs(at[0]) > 1, time >= 9)
+
+    return Environment("drift", reset, step, (1,), Box(-jnp.ones(1), jnp.ones(1)), 9)
+
+
+def ppo_of_a_gaussian() -> Learner:
+    env = drift()
+    return ppo.make(
+        env, ActorCritic(2, deviations=1, hidden=(8,)), ppo.policy_for(env), optax.adam(1e-2),
+        actors=2, horizon=6, epochs=2, minibatches=3,
+        normalize_observations=True, normalize_rewards=True,
+    )  # fmt: skip
+
+
+def stacked() -> Learner:
+    net, tx = dense((6, 6, 1), 2, (5,)), optimizer("adam", 1e-2)
+    loss = optax.sigmoid_binary_cross_entropy
+    return autoencode.stacked(net, tx, images().x, loss, batch=8, pretrain=3)
+
+
+def denoising() -> Learner:
+    net, tx = convolutional((6, 6, 1), 2, (3, 4), (5,)), optimizer("adam", 1e-2)
+    corrupt = functools.partial(autoencode.mask, share=0.3)
+    return autoencode.make(net, tx, images().x, optax.squared_error, batch=8, corrupt=corrupt)
+
+
+def variational() -> Learner:
+    net, tx = dense((6, 6, 1), 2, (5,), variational=True), optimizer("adam", 1e-2)
+    x, options = images().x, {"beta": 2.0, "free_bits": 0.01, "warmup": 5}
+    return vae.make(net, tx, x, batch=8, augment=vae.binarise, **options)
+
+
 LEARNERS = {
+    "ppo_of_a_table": ppo_of_a_table,
+    "ppo_of_a_gaussian": ppo_of_a_gaussian,
     "q_table": q_table,
     "dqn": dqn_of_three_steps,
     "gan_dense": gan_dense,
@@ -110,4 +178,7 @@ LEARNERS = {
     "race": race,
     "sweep": sweep_of_rates,
     "debiased": debiased,
+    "stacked": stacked,
+    "denoising": denoising,
+    "variational": variational,
 }

@@ -13,8 +13,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from dljax import Learner
 from dljax.data import load
 from dljax.host.fit import Selection, fit
-from dljax.learn import gan, policy_gradient
+from dljax.learn import gan, policy_gradient, vae
 from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.coders import Gaussian
 from dljax.ops.policies import categorical, gaussian
 from dljax.ops.returns import discounted_return
 from experiments.foundations import random_labels
@@ -256,6 +257,65 @@ def test_s51_random_labels_leave_chance_on_test_not_0():
     assert min(found["true labels"]) > 0.95
     error = np.sqrt(0.1 * 0.9 / len(data.test.y) / 5)
     assert abs(np.mean(found["random labels"]) - 0.1) < 4 * error
+
+
+def log_normal(x, mean, variance):
+    return -0.5 * ((x - mean) ** 2 / variance + jnp.log(2 * jnp.pi * variance))
+
+
+def elbo(q, x, kl):
+    """Of `x = z + N(0, 1)` under the prior N(0, 1), in closed form."""
+    return log_normal(x, q.mean, 1) - jnp.exp(q.log_var) / 2 - kl(q)
+
+
+def test_s36_the_kl_as_printed_is_none():
+    """S36 prints `-1/2 (s + m^2 - 1 - log s)`: of the wrong sign, and with s where s^2 belongs.
+
+    At the true posterior N(x / 2, 1 / 2) the bound is log p(x) under the right divergence alone.
+    """
+    x = jnp.linspace(-3, 3, 7)
+    posterior = Gaussian(x / 2, jnp.full(7, jnp.log(0.5)))
+
+    def half(s, m):
+        return (s + m**2 - 1 - jnp.log(s)) / 2
+
+    def printed(q):
+        return -half(jnp.exp(q.log_var / 2), q.mean)
+
+    def with_its_sign_mended(q):
+        return half(jnp.exp(q.log_var / 2), q.mean)
+
+    def with_its_square_mended(q):
+        return -half(jnp.exp(q.log_var), q.mean)
+
+    known = log_normal(x, 0, 2)
+    np.testing.assert_allclose(elbo(posterior, x, vae.kl), known, rtol=1e-5)
+    for wrong in (printed, with_its_sign_mended, with_its_square_mended):
+        assert jnp.abs(elbo(posterior, x, wrong) - known).min() > 0.05
+    assert (printed(posterior) < 0).all()  # as no divergence can be
+    # lowered, it drives the mean away from the prior's for ever
+    assert jax.grad(lambda m: printed(Gaussian(m, jnp.zeros(()))))(10.0) == -10
+
+
+def test_s39_the_elbo_is_raised_and_so_is_no_loss():
+    """S39 calls the ELBO a loss: lowered, it has no end; its negative ends at -log p(x)."""
+    x = 1.0
+
+    def descended(loss):
+        tx = optax.adam(0.05)
+
+        def step(carry, _):
+            q, state = carry
+            updates, state = tx.update(jax.grad(loss)(q), state)
+            return (optax.apply_updates(q, updates), state), None
+
+        q = Gaussian(jnp.ones(()), jnp.zeros(()))
+        (q, _), _ = jax.lax.scan(step, (q, tx.init(q)), None, length=1000)
+        return elbo(q, x, vae.kl)
+
+    assert descended(lambda q: elbo(q, x, vae.kl)) < -1000
+    right = descended(lambda q: -elbo(q, x, vae.kl))
+    assert float(right) == pytest.approx(float(log_normal(x, 0, 2)), abs=1e-4)
 
 
 def test_s42_d_as_the_chance_of_real_or_of_fake_is_one_game():

@@ -43,7 +43,7 @@ def objective(net: nn.Module, loss: Loss, corrupt: Corrupt | None = None) -> Obj
 def make(
     net: nn.Module,
     tx: optax.GradientTransformation,
-    x: Array,
+    x: Array | np.ndarray,
     loss: Loss,
     *,
     batch: int,
@@ -61,7 +61,7 @@ def make(
 def stacked(
     net: Autoencoder,
     tx: optax.GradientTransformation,
-    x: Array,
+    x: Array | np.ndarray,
     loss: Loss,
     *,
     batch: int,
@@ -87,7 +87,7 @@ def layerwise(
     key: Key,
     net: Autoencoder,
     tx: optax.GradientTransformation,
-    x: Array,
+    x: Array | np.ndarray,
     loss: Loss,
     *,
     batch: int,
@@ -114,7 +114,7 @@ def layerwise(
     return params
 
 
-def encode(net: nn.Module, params: PyTree, x: Array, chunk: int = 500) -> Any:
+def encode(net: nn.Module, params: PyTree, x: Array | np.ndarray, chunk: int = 500) -> Any:
     """What the encoder makes of x [n, ...], at most `chunk` examples in memory at a time."""
     return chunked(lambda x: net.apply({"params": params}, x, method="encode"), x, chunk)
 
@@ -124,12 +124,12 @@ def decode(net: nn.Module, params: PyTree, z: Array, chunk: int = 500) -> Array:
     return chunked(lambda z: net.apply({"params": params}, z, method="decode"), z, chunk)
 
 
-def reconstruct(net: nn.Module, params: PyTree, x: Array, chunk: int = 500) -> Array:
+def reconstruct(net: nn.Module, params: PyTree, x: Array | np.ndarray, chunk: int = 500) -> Array:
     """The network's outputs for x [n, ...]; of a variational one, at the posterior's mean."""
     return chunked(lambda x: net.apply({"params": params}, x), x, chunk)
 
 
-def chunked(f: Callable[[Array], Any], x: Array, chunk: int) -> Any:
+def chunked(f: Callable[[Array], Any], x: Array | np.ndarray, chunk: int) -> Any:
     """`f` [B, ...] -> tree of [B, ...] over all of x [n, ...], `chunk` rows at a time."""
 
     def one(row: Array) -> Any:
@@ -139,7 +139,11 @@ def chunked(f: Callable[[Array], Any], x: Array, chunk: int) -> Any:
 
 
 def evaluate(
-    net: nn.Module, params: PyTree, x: Array, loss: Loss, split: str = "validation"
+    net: nn.Module,
+    params: PyTree,
+    x: Array | np.ndarray,
+    loss: Loss,
+    split: str = "validation",
 ) -> Metrics:
     """The mean loss over images and pixels, named `split/loss`."""
     return {f"{split}/loss": loss(reconstruct(net, params, x), unit_scale(jnp.asarray(x))).mean()}

@@ -158,30 +158,21 @@ def make(
         )
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
-        k_latent, k_penalty = jax.random.split(key)
-        fit = state.generator
-        position, drawn = jax.lax.scan(
-            lambda at, _: stream.next(at), state.stream, None, length=rounds
-        )
-        z = jax.random.normal(k_latent, (*drawn.x.shape[:2], gan.latent))
-        # one pass of the generator serves its own step and the discriminator's last
-        last, pull = jax.vjp(lambda params: generate(gan, params, z[-1]), fit.params)
-        fakes = last[None]
-        if rounds > 1:
-            earlier = generate(gan, fit.params, z[:-1].reshape(-1, gan.latent))
-            fakes = jnp.concatenate([earlier.reshape(rounds - 1, *last.shape), fakes])
-        discriminator, metrics = jax.lax.scan(
-            lambda fit, each: judge(each[0], fit, Batch(*each[1:])),
-            state.discriminator,
-            (jax.random.split(k_penalty, rounds), drawn.x, fakes),
-        )
+        fit, discriminator, position = state
+        for k_round in jax.random.split(key, rounds):
+            k_latent, k_penalty = jax.random.split(k_round)
+            position, drawn = stream.next(position)
+            z = jax.random.normal(k_latent, (len(drawn.x), gan.latent))
+            # the last round's pass of the generator serves its own step too
+            last, pull = jax.vjp(lambda params, z=z: generate(gan, params, z), fit.params)
+            discriminator, metrics = judge(k_penalty, discriminator, Batch(drawn.x, last))
         loss, slope = jax.value_and_grad(lambda x: goal(logits(gan, discriminator, x)).mean())(last)
         updates, opt = generator_tx.update(pull(slope)[0], fit.opt, fit.params)
         params = optax.apply_updates(fit.params, updates)
         extra = fit.extra
         if average is not None:
             extra = {"average": optax.incremental_update(params, extra["average"], 1 - average)}
-        metrics = {name: each[-1] for name, each in metrics.items()} | {"generator_loss": loss}
+        metrics |= {"generator_loss": loss}
         return State(Fit(params, extra, opt), discriminator, position), metrics
 
     return Learner(init, step)
@@ -231,7 +222,11 @@ def sample(gan: GAN, params: PyTree, key: Key, n: int) -> Array:
 
 
 def outlier_score(gan: GAN, discriminator: Fit, x: Array) -> Array:
-    """`-logit` for each of x [n, ...]: the higher, the less like the data."""
+    """`-logit` for each of x [n, ...]: the higher, the less like the data than like samples.
+
+    It knows outliers of the kind that the generator once made; at the end of the game it is flat on
+    the data, and what it says of points that neither player visited was taught by nothing.
+    """
     return -logits(gan, discriminator, x)
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.scipy.special import logsumexp
 from jax.scipy.stats import norm
@@ -104,7 +105,7 @@ def objective(
 def make(
     net: Variational,
     tx: optax.GradientTransformation,
-    x: Array,
+    x: Array | np.ndarray,
     *,
     batch: int,
     likelihood: Likelihood = BERNOULLI,
@@ -134,11 +135,10 @@ def make(
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         k_augment, k_objective = jax.random.split(key)
-        position, drawn = stream.next(state.stream)
-        if augment is not None:
-            drawn = augment(k_augment, drawn)
+        position, images = stream.next(state.stream)
+        seen: Any = images if augment is None else augment(k_augment, jnp.asarray(images))
         weight = jnp.minimum(position.drawn / max(warmup, 1), 1.0)
-        fit, metrics = one_step(k_objective, state.fit, Batch(drawn, weight))
+        fit, metrics = one_step(k_objective, state.fit, Batch(seen, weight))
         return State(fit, position), metrics
 
     return Learner(init, step)
@@ -154,7 +154,7 @@ def evaluate(
     params: PyTree,
     likelihood: Likelihood,
     key: Key,
-    x: Array,
+    x: Array | np.ndarray,
     split: str = "validation",
     chunk: int = 500,
 ) -> Metrics:
@@ -174,7 +174,12 @@ def evaluate(
 
 
 def bounds(
-    net: Variational, params: PyTree, likelihood: Likelihood, key: Key, x: Array, chunk: int = 500
+    net: Variational,
+    params: PyTree,
+    likelihood: Likelihood,
+    key: Key,
+    x: Array | np.ndarray,
+    chunk: int = 500,
 ) -> Bound:
     """The bound of each of x [n, ...], at most `chunk` examples in memory at a time."""
 
@@ -196,7 +201,7 @@ def log_likelihood(
     params: PyTree,
     likelihood: Likelihood,
     key: Key,
-    x: Array,
+    x: Array | np.ndarray,
     samples: int,
     chunk: int = 1000,
 ) -> Array:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -147,10 +147,11 @@ def dense(
     variational: bool = False,
     activation: Activation = jax.nn.relu,
     dtype: jnp.dtype = jnp.float32,
-) -> Autoencoder | Variational:
-    """Dense layers `shape -> hidden -> latent -> reversed(hidden) -> shape`.
+) -> Any:
+    """Dense layers `shape -> hidden -> latent -> reversed(hidden) -> shape`, an `Autoencoder`.
 
-    No hidden layer makes a linear autoencoder. Raises InputError for a latent below 1.
+    With `variational` it is a `Variational`. No hidden layer makes a linear autoencoder. Raises
+    InputError for a latent below 1.
     """
     outputs = code_size(latent, variational)
     encoder = MLP((*hidden, outputs), activation, dtype=dtype)
@@ -167,10 +168,11 @@ def convolutional(
     variational: bool = False,
     activation: Activation = jax.nn.relu,
     dtype: jnp.dtype = jnp.float32,
-) -> Autoencoder | Variational:
+) -> Any:
     """Images (h, w, c) halved once for each of `channels`, dense layers, and all of it backwards.
 
-    Raises InputError for a latent below 1, and where a side is too short to be halved so often.
+    An `Autoencoder`, or with `variational` a `Variational`. Raises InputError for a latent below 1,
+    and where a side is too short to be halved so often.
     """
     outputs = code_size(latent, variational)
     if len(shape) != 3:

@@ -14,13 +14,13 @@ FRAMES = 12
 
 
 def strip(path: Path, env: str, observations: np.ndarray, rewards: np.ndarray) -> Path | None:
-    """Up to 12 moments of an episode, evenly spaced; None where the environment cannot be drawn.
+    """Up to 12 moments of an episode, closer at first; None where the environment cannot be drawn.
 
     observations [T, ...] as the environment gives them, rewards [T].
     """
     if env not in DRAWN:
         return None
-    moments = np.unique(np.linspace(0, len(rewards) - 1, FRAMES).round().astype(int))
+    moments = np.unique((len(rewards) - 1) * np.linspace(0, 1, FRAMES) ** 1.5 // 1).astype(int)
     columns = min(6, len(moments))
     figure, axes = figures.panels(columns, -(-len(moments) // columns), size=(1.6, 1.5))
     for ax in axes:
@@ -87,6 +87,7 @@ def breakout(ax: Axes, seen: np.ndarray) -> None:
         picture = np.where(layer[..., None] > 0, rgb, picture)
     ax.imshow(picture)
     ax.add_patch(Rectangle((-0.5, -0.5), 10, 10, fill=False, color=INK, lw=0.8))
+    ax.set(xlim=(-0.7, 9.7), ylim=(9.7, -0.7))
 
 
 DRAWN: dict[str, Callable[[Axes, np.ndarray], None]] = {

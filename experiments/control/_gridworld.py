@@ -57,7 +57,7 @@ def grid(
 
 def grids(path: Path, layout: Sequence[str], tables: dict[str, np.ndarray], rows: int) -> Path:
     """Every Q [S, 4] on one scale, under its name; an error without arrows."""
-    figure, axes = panels(len(tables) // rows, rows, size=(3.6, 3.3))
+    figure, axes = panels(len(tables) // rows, rows, size=(3.2, 2.9))
     limit = max(np.abs(q).max() for q in tables.values())
     for ax, (name, q) in zip(axes, tables.items(), strict=True):
         drawn = grid(ax, layout, q, limit, arrows="error" not in name)
@@ -74,13 +74,17 @@ def errors(path: Path, known: list[Learnt], slippery: list[Learnt]) -> Path:
             spread(ax, each.steps, np.maximum(each.errors, 1e-8), each.label, color)
         ax.set(yscale="log", xlabel="environment steps of a seed")
         ax.legend(frameon=False, fontsize=8)
-    axes[0].axhline(1e-5, color=INK, lw=0.8, ls=":")
-    axes[0].axhline(1e-2, color=INK, lw=0.8, ls=":")
-    axes[0].set(ylabel="greatest error of Q", title="certain moves")
+    for name, goal in (("Q-learning", 1e-5), ("DQN", 1e-2)):
+        axes[0].axhline(goal, color=INK, lw=0.8, ls=":")
+        axes[0].text(1, goal, f"goal of {name} ", fontsize=7, ha="right", va="bottom",
+                     transform=axes[0].get_yaxis_transform())  # fmt: skip
+    axes[0].set_ylabel("greatest error of Q")
+    axes[0].set_title("certain moves", fontsize=10)
     steps = np.array(slippery[0].steps)
     root = 0.5 * slippery[-1].errors.mean(1)[-1] * np.sqrt(steps[-1] / steps)
     axes[1].plot(steps, root, color=INK, lw=0.8, ls="--", label="steps^(-1/2)")
-    axes[1].set(xscale="log", title="slippery moves")
+    axes[1].set_xscale("log")
+    axes[1].set_title("slippery moves", fontsize=10)
     axes[1].legend(frameon=False, fontsize=8)
     return save(figure, path)
 
@@ -98,12 +102,13 @@ def returns(
     left.plot(t, along["V*"], color=INK, lw=1, label="V*(s_t)")
     for (name, values), color in zip(list(along.items())[1:], COLORS, strict=False):
         left.plot(t, values, "o", ms=5, color=color, label=name)
-    left.set(xlabel="t", ylabel="return from step t", title="the discount starts anew at t")
+    left.set(xlabel="t", ylabel="return from step t")
+    left.set_title("along the best path to the goal", fontsize=10)
     left.legend(frameon=False, fontsize=8)
     for (name, values), color in zip(learnt.items(), COLORS, strict=False):
         right.plot(limits, closed[name], color=color, lw=1)
         right.plot(limits, values.mean(1), "o", ms=5, color=color, label=name)
     right.set(xscale="log", ylim=(0, None), xlabel="time limit", ylabel="learnt Q")
-    right.set_title("reward 1 for ever, seen through a time limit")
+    right.set_title("reward 1 for ever, seen through a time limit", fontsize=10)
     right.legend(frameon=False, fontsize=8)
     return save(figure, path)

@@ -19,7 +19,7 @@ TARGETS = "relative error of targets under a time limit"
 
 
 def measure(
-    mdp: MDP, q: np.ndarray, gamma: float, seeds: list[int], path: Path
+    mdp: MDP, q: np.ndarray, gamma: float, seeds: list[int], out: Path
 ) -> dict[str, np.ndarray]:
     """The errors of the printed discount and of a time limit taken for an end, each beside those
     of the right way, and their figure. q is the exact one of `mdp`, whose moves are certain.
@@ -34,7 +34,7 @@ def measure(
     for name, values in learnt.items():
         away = np.abs(values / closed["bootstrapped"][:, None] - 1).max(0)
         errors[f"relative error of Q-learning, time limit {name}"] = away
-    _gridworld.returns(path, along, LIMITS, learnt, closed)
+    _gridworld.returns(out / "figures" / "returns.png", along, LIMITS, learnt, closed)
     return errors
 
 

@@ -3,9 +3,10 @@
 Systems S45 and S46 of the syllabus. The exact Q of a gridworld comes from a linear solve in double
 precision. Where moves are certain, Q-learning (Watkins and Dayan 1992) reaches it to 1e-5, and DQN
 with one weight a state and action, its own table, to 1e-2. Where moves slip, Q-learning can only
-come nearer as its noise averages out, about as one over the root of the steps, if its rate falls as
-it should. Then two mistakes in numbers: the return discounted by gamma^i, absolute time, as the
-notes print it, in place of gamma^(i-t); and a time limit taken for an end.
+come nearer as its noise averages out: at best as one over the root of the steps, and at rate 1/n
+only as steps^-(1 - gamma). Then two mistakes in numbers: the return discounted by gamma^i, absolute
+time, as the notes print it, in place of gamma^(i-t); and a time limit taken for an end. The default
+takes a minute or two on 2 cores.
 
     python -m experiments.control.mdp
     python -m experiments.control.mdp --layout russell_norvig --gamma 0.99
@@ -41,6 +42,10 @@ NAME = "control.mdp"
 ACTORS, LENGTH = 16, 25
 PER_STEP = ACTORS * LENGTH  # environment steps in a step of each learner
 WARMUP = 2_000  # environment steps of DQN before it learns
+SOLVERS = {
+    "value iteration": jax.jit(dp.value_iteration),
+    "policy iteration": jax.jit(dp.policy_iteration),
+}
 Decay = tuple[float, float, float]  # first, power and speed of `q_learning.decay`
 CERTAIN = {"Q-learning, rate 1": (1.0, 0.0, 1.0), "Q-learning, rate 0.3": (0.3, 0.0, 1.0)}
 
@@ -59,7 +64,7 @@ class Config(Common):
     """First learning rate of Adam, for DQN; it falls to 0 in a straight line."""
 
 
-PRESETS = {"quick": Config(steps=400_000), "standard": Config(steps=8_000_000, seeds=10)}
+PRESETS = {"quick": Config(steps=400_000), "standard": Config(steps=4_000_000, seeds=10)}
 
 
 def rates(gamma: float) -> dict[str, Decay]:
@@ -109,7 +114,8 @@ def main(config: Config) -> Result:
 
 def exact(mdp: MDP, gamma: float) -> np.ndarray:
     """Q* [S, A] in double precision: policy iteration's policy, evaluated by a linear solve."""
-    policy = np.eye(mdp.reward.shape[1])[np.asarray(dp.policy_iteration(mdp, gamma).policy)]
+    found = SOLVERS["policy iteration"](mdp, gamma)
+    policy = np.eye(mdp.reward.shape[1])[np.asarray(found.policy)]
     chance = np.asarray(mdp.transition, float) * ~np.asarray(mdp.terminal)
     reward = np.asarray(mdp.reward, float)
     system = np.eye(len(reward)) - gamma * np.einsum("sa,sat->st", policy, chance)
@@ -119,16 +125,14 @@ def exact(mdp: MDP, gamma: float) -> np.ndarray:
 def solve(worlds: list[MDP], gamma: float, result: Result) -> None:
     """Errors of value and policy iteration, in single precision, on both worlds."""
     right = [exact(mdp, gamma) for mdp in worlds]
-    for method in (dp.value_iteration, dp.policy_iteration):
-        errors = [
-            np.abs(method(mdp, gamma).q - q).max() for mdp, q in zip(worlds, right, strict=True)
-        ]
-        name = f"error of {method.__name__.replace('_', ' ')}"
-        result.metrics[name] = experiment.summary([max(errors)], "lower")
-        aim(result, name, 1e-5)
+    for name, method in SOLVERS.items():
+        errors = [method(mdp, gamma).q - q for mdp, q in zip(worlds, right, strict=True)]
+        worst = max(np.abs(error).max() for error in errors)
+        result.metrics[f"error of {name}"] = experiment.summary([worst], "lower")
+        aim(result, f"error of {name}", 1e-5)
     for name, q in zip(("certain", "slippery"), right, strict=True):
-        about = {"metric": f"error, {name}", "mean": float(np.abs(q).max())}
-        result.baselines[f"Q = 0, {name}"] = about
+        largest = float(np.abs(q).max())
+        result.baselines[f"Q = 0, {name}"] = {"metric": f"error, {name}", "mean": largest}
 
 
 def aim(result: Result, name: str, most: float) -> None:
@@ -185,8 +189,7 @@ def learn(config: Config, name: str, mdp: MDP, entrants: Entrants, steps: int, o
         error = jnp.where(counted, jnp.abs(q - right), 0).max()
         return {"error": error, "optimal": (best & counted).sum() / counted.sum()}
 
-    count = steps // PER_STEP
-    every = max(1, count // 100)
+    count, every = steps // PER_STEP, max(1, steps // PER_STEP // 100)
     saves = -(-config.checkpoint_every // PER_STEP) if config.checkpoint_every else count
     return fit(
         sweep(make, axes, axes["seed"]),

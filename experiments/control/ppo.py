@@ -12,7 +12,7 @@ import jax
 import optax
 
 from dljax.envs.environment import Box, Environment, make
-from dljax.errors import unknown
+from dljax.errors import InputError, unknown
 from dljax.host import experiment
 from dljax.host.experiment import Result, require
 from dljax.learn import ppo
@@ -71,6 +71,15 @@ def agent(env: Environment, config: Config, chosen: PPO) -> Agent:
 def network(env: Environment, chosen: PPO | REINFORCE) -> ActorCritic:
     if chosen.activation not in ACTIVATIONS:
         raise unknown("activation", chosen.activation, ACTIVATIONS)
+    for name in ("hidden", "channels"):
+        for width in getattr(chosen, name):
+            require(f"--set {name}", width, at_least=1)
+    shape = env.observation_shape
+    if chosen.channels and (len(shape) != 3 or min(shape[:2]) <= 2 * len(chosen.channels)):
+        raise InputError(
+            f"--set channels needs an image of more than {2 * len(chosen.channels)} pixels a side; "
+            f"{env.name} observes {shape}"
+        )
     policy = ppo.policy_for(env)
     return ActorCritic(
         policy.outputs,
@@ -78,7 +87,7 @@ def network(env: Environment, chosen: PPO | REINFORCE) -> ActorCritic:
         chosen.hidden,
         chosen.channels,
         ACTIVATIONS[chosen.activation],
-        len(env.observation_shape),
+        len(shape),
         chosen.shared,
     )
 
@@ -95,7 +104,7 @@ def optimizer(chosen: PPO, steps: int) -> optax.GradientTransformation:
 def main(config: Config) -> Result:
     common.check(config)
     chosen = settle(PPO(), PPO_FOR, config)
-    require("rate", chosen.rate, at_least=1e-9)
+    require("--set rate", chosen.rate, at_least=1e-9)
     env = make(config.env, repeat=chosen.repeat)
     return common.train(NAME, ["S48"], config, chosen, env, agent(env, config, chosen))
 

@@ -172,7 +172,7 @@ def traversals(
 ) -> Path:
     """Each unit moved from -2.5 to 2.5, by named networks: the units of the greatest rate first."""
     x = sprites.render(jnp.array([CENTRE]), side)
-    figure, axes = figures.panels(len(rows), size=(4.6, 4.4))
+    figure, axes = figures.panels(len(rows), size=(4.8, 3.8))
     for ax, (title, (params, codes)) in zip(axes, rows.items(), strict=True):
         centre = autoencode.encode(net, params, x).mean[0]
         order = np.argsort(-np.asarray(codes.rates))
@@ -185,7 +185,7 @@ def traversals(
             factor = best[unit]
             said = f"{NAMES[factor]} {100 * told[unit, factor]:.0f} %"
             names.append(f"{codes.rates[unit]:.1f} nats, {said}")
-        figures.picture(ax, np.concatenate(strips))
+        ax.imshow(np.concatenate(strips)[..., 0], cmap="gray_r", vmin=0, vmax=1)  # on one scale
         ax.set_yticks((np.arange(len(names)) + 0.5) * (side + 2), names)
         ax.set_xticks([])
         ax.tick_params(length=0)

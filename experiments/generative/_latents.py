@@ -30,7 +30,7 @@ class Tested(NamedTuple):
     samples: Array  # [S, JUDGED, h, w, c]
 
 
-def measured(net: Variational, params: PyTree, x: Array, samples: int) -> Tested:
+def measured(net: Variational, params: PyTree, x: np.ndarray, samples: int) -> Tested:
     """Networks, whose parameters are stacked [S, ...], on the test images x [n, h, w, c]."""
 
     def one(params: PyTree) -> Tested:
@@ -53,47 +53,117 @@ def draw(
     fitted: Fitted,
     data: ImageData,
     x: np.ndarray,
-    halves: tuple[tuple[PyTree, Tested], tuple[PyTree, Tested]],
+    networks: dict[str, tuple[PyTree, Tested]],
 ) -> None:
-    """The figures, of the first seed: the network with the rate, then the one without."""
-    first = [jax.tree.map(lambda leaf: leaf[0], half) for half in halves]
-    (params, tested), (without, scattered) = first
-    reconstructions(folder / "reconstructions.png", net, data.name, x, params, without)
-    samples(folder / "samples.png", net, params, without)
-    traversals(folder / "traversals.png", net, params, tested.posterior)
-    rows = [np.flatnonzero(data.test.y == k)[:2] for k in range(min(6, len(data.classes)))]
-    between(folder / "interpolations.png", net, params, tested.posterior.mean, rows)
-    maps(folder / "latents.png", data, tested.posterior, scattered.posterior)
-    curves(folder / "curves.png", fitted, len(jax.tree.leaves(halves[0])[0]))
+    """The figures: curves over all seeds, the others of the first seed of each kind of network."""
+    first = {name: jax.tree.map(lambda leaf: leaf[0], each) for name, each in networks.items()}
+    params = {name: each[0] for name, each in first.items()}
+    codes = {name: each[1].posterior for name, each in first.items()}
+    name, q = next(iter(codes.items()))
+    reconstructions(folder / "reconstructions.png", net, params, x, data.name)
+    samples(folder / "samples.png", net, params, q.mean.shape[-1])
+    traversals(folder / "traversals.png", net, params[name], q)
+    interpolations(folder / "interpolations.png", net, params[name], q.mean, data)
+    maps(folder / "latents.png", codes, data)
+    curves(folder / "curves.png", fitted, list(networks))
 
 
 def shown(net: Variational, params: PyTree, z: Array) -> np.ndarray:
     return np.asarray(LIKELIHOOD.mean(autoencode.decode(net, params, z)))
 
 
-def reconstructions(path: Path, net, name: str, x: np.ndarray, params, without) -> Path:
+def reconstructions(
+    path: Path, net: Variational, params: dict[str, PyTree], x: np.ndarray, title: str
+) -> Path:
     some = x[:: max(1, len(x) // 14)][:14]
-    rows = {"test image": some}
-    for title, each in (("with the rate", params), ("without", without)):
-        rows[title] = shown(net, each, autoencode.encode(net, each, jnp.asarray(some)).mean)
-    return mosaic(path, rows, f"{name}: through the posterior's mean")
+    rows = {"test images": some}
+    for name, each in params.items():
+        rows[name] = shown(net, each, autoencode.encode(net, each, some).mean)
+    return mosaic(path, rows, f"{title}: test images through the posterior's mean")
 
 
-def samples(path: Path, net: Variational, params: PyTree, without: PyTree) -> Path:
-    """Images of codes drawn from the prior, the same codes for both."""
-    count = 5 * 14
-    rows = {}
-    for title, each in (("with the rate", params), ("without", without)):
-        latent = jax.eval_shape(lambda each=each: each)  # noqa: F841
-    return path
+def samples(path: Path, net: Variational, params: dict[str, PyTree], latent: int) -> Path:
+    z = jax.random.normal(jax.random.key(7), (3, 14, latent))
+    rows = {
+        f"{name}, {i + 1}": shown(net, each, z[i])
+        for name, each in params.items()
+        for i in range(3)
+    }
+    return mosaic(path, rows, "the same draws from the prior, decoded")
 
 
 def traversals(path: Path, net: Variational, params: PyTree, q: Gaussian, most: int = 10) -> Path:
-    """Each unit from -3 to 3 around the first test image's code, the greatest rate first."""
     rates = np.asarray(vae.kl(q).mean(0))
     reach = jnp.linspace(-3, 3, 11)
     rows = {
-        f"{rates[unit]:.2f} nats": shown(net, params, vae.traverse(q.mean[0], unit, reach))
+        f"unit {unit}: {rates[unit]:.2f} nats": shown(
+            net, params, vae.traverse(q.mean[0], unit, reach)
+        )
         for unit in np.argsort(-rates).tolist()[:most]
     }
-    return mosaic(path, rows, "each unit moved from -3 to 3, and its mean rate")
+    return mosaic(path, rows, "units moved from -3 to 3 about a test image, by mean rate")
+
+
+def interpolations(
+    path: Path, net: Variational, params: PyTree, means: Array, data: ImageData
+) -> Path:
+    """Between a test image of one class and one of the next."""
+    rows = {}
+    for a, b in zip(
+        range(0, len(data.classes) - 1, 2), range(1, len(data.classes), 2), strict=True
+    ):
+        start, end = (int(np.flatnonzero(data.test.y == each)[0]) for each in (a, b))
+        line = vae.interpolate(means[start], means[end], 11)
+        rows[f"{data.classes[a]} to {data.classes[b]}"] = shown(net, params, line)
+    return mosaic(path, rows, "straight lines between the codes of two test images")
+
+
+def maps(path: Path, codes: dict[str, Gaussian], data: ImageData) -> Path:
+    """The posterior means in two dimensions beside the prior's circles; the deviations."""
+    figure, axes = figures.panels(len(codes) + 1, size=(4.2, 3.6))
+    for ax, (name, q) in zip(axes, codes.items(), strict=False):
+        plane, how = flattened(np.asarray(q.mean))
+        dots = ax.scatter(*plane.T, c=data.test.y, cmap="tab10", s=4, alpha=0.7, lw=0)
+        circles(ax)
+        ax.set(title=f"means, {name}", xlabel=how, aspect="equal")
+        if len(data.classes) <= 10:
+            ax.legend(*dots.legend_elements(), frameon=False, fontsize=6, loc="upper right")
+    for color, (name, q) in zip(COLORS, codes.items(), strict=False):
+        deviations = np.exp(np.asarray(q.log_var).ravel() / 2)
+        bins = np.geomspace(1e-3, 3, 60).tolist()
+        axes[-1].hist(deviations.clip(1e-3), bins, color=color, alpha=0.6, label=name)
+    axes[-1].set(xscale="log", title="posterior deviations, all units", xlabel="s", yticks=[])
+    axes[-1].legend(frameon=False, fontsize=8, loc="upper left")
+    figure.suptitle("test images in the latent space; circles: the prior's 1 and 2 s", fontsize=10)
+    return figures.save(figure, path)
+
+
+def flattened(means: np.ndarray) -> tuple[np.ndarray, str]:
+    """Codes [n, L] in the plane: as they are, or on their first principal components."""
+    from sklearn.decomposition import PCA
+
+    if means.shape[1] == 2:
+        return means, "the two units"
+    if means.shape[1] == 1:
+        return np.stack([means[:, 0], np.zeros(len(means))], 1), "the unit"
+    return PCA(2, random_state=0).fit_transform(means), "two principal components"
+
+
+def circles(ax: Axes) -> None:
+    angle = np.linspace(0, 2 * np.pi, 100)
+    for radius in (1, 2):
+        ax.plot(radius * np.cos(angle), radius * np.sin(angle), color=INK, lw=1)
+
+
+def curves(path: Path, fitted: Fitted, names: list[str]) -> Path:
+    """The bound's two parts on validation, and their sum, over all seeds."""
+    figure, axes = figures.panels(3)
+    for ax, part in zip(axes, ("negative_elbo", "distortion", "rate"), strict=True):
+        steps, values = figures.curve(fitted.records, f"validation/{part}")
+        groups = np.split(values, len(names), 1)
+        for group, name, color in zip(groups, names, COLORS, strict=False):
+            figures.spread(ax, steps, group, name, color)
+        ax.set(xlabel="step", title=part.replace("_", " "), ylabel="nats on validation")
+        ax.set_yscale("log")
+        ax.legend(frameon=False, fontsize=8)
+    return figures.save(figure, path)

@@ -13,7 +13,7 @@ from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.experiment import Result, summary
 from dljax.host.figures import COLORS, INK
-from dljax.typing import Array
+from experiments.generative._images import mosaic
 
 PLAIN = ("components' error", "Gaussian density", "nearest neighbour")
 
@@ -129,10 +129,6 @@ def plain(x: np.ndarray, design: Design, components: int) -> Plain:
     return Plain(float(np.sqrt(pca.noise_variance_)), both)
 
 
-def joined(inside: dict[str, Array], outside: dict[str, Array]) -> dict[str, Sorts]:
-    return {name: Sorts(np.asarray(inside[name]), np.asarray(outside[name])) for name in inside}
-
-
 def report(
     result: Result,
     designs: Sequence[Design],
@@ -182,7 +178,7 @@ def draw(
         sorts = learnt[i]["bound"]
         inside, outside = sorts.inside[0], sorts.outside[0]
         both = np.concatenate([inside, outside])
-        edges = np.linspace(both.min(), np.percentile(both, 99), 40)
+        edges = np.linspace(both.min(), np.percentile(both, 99), 25)
         for values, name, color in ((inside, "normal", COLORS[0]), (outside, "strange", COLORS[1])):
             weights = np.full(len(values), 1 / len(values))
             ax.hist(values, edges, weights=weights, alpha=0.6, color=color, label=name)
@@ -223,20 +219,11 @@ def mistakes(
     path: Path, x: np.ndarray, design: Design, scores: dict[str, Sorts], count: int = 10
 ) -> Path:
     """By each score of the first seed, the least strange outliers, and the strangest normal."""
-    figure, axes = figures.panels(2 * count + 1, len(scores), size=(0.62, 0.8))
-    for ax in axes:
-        ax.axis("off")
-    for i, (name, sorts) in enumerate(scores.items()):
-        row = axes[i * (2 * count + 1) : (i + 1) * (2 * count + 1)]
+    rows = {}
+    for name, sorts in scores.items():
         least = design.outside[sorts.outside[0].argsort()[:count]]
         most = design.inside[sorts.inside[0].argsort()[::-1][:count]]
-        for ax, image in zip(row[:count], x[least], strict=False):
-            figures.picture(ax, image)
-        for ax, image in zip(row[count + 1 :], x[most], strict=False):
-            figures.picture(ax, image)
-        row[0].set_title(name, fontsize=8, loc="left")
-    figure.suptitle(
-        f"{design.name} is strange. Left: outliers of least score; right: normal of greatest",
-        fontsize=10,
-    )
-    return figures.save(figure, path)
+        left, right = (np.asarray(unit_scale(jnp.asarray(x[each]))) for each in (least, most))
+        rows[name] = np.concatenate([left, np.zeros_like(right[:1]), right])
+    said = "left, outliers of the least score; right, normal of the greatest"
+    return mosaic(path, rows, f"{design.name} is strange: {said}")

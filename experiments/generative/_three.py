@@ -85,7 +85,7 @@ def learner(
 
     def step(key: Key, state: Trained) -> tuple[Trained, Metrics]:
         keys = jax.random.split(key, len(three))
-        pairs = [each.step(*own) for each, *own in zip(three, keys, state, strict=True)]
+        pairs = [each.step(k, own) for each, k, own in zip(three, keys, state, strict=True)]
         states, metrics = zip(*pairs, strict=True)
         error, bound, game = metrics
         said = {"error": error["loss"], "bound": bound["loss"], "value": game["value"]}

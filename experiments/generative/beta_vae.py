@@ -64,8 +64,8 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(steps=1500),
-    "standard": Config(steps=2500, seeds=10, betas=(1, 4, 16, 30, 60, 120, 250)),
+    "quick": Config(steps=1000),
+    "standard": Config(steps=2400, seeds=8, betas=(1, 4, 8, 16, 60, 250)),
 }
 
 
@@ -96,7 +96,7 @@ def network(config: Config) -> Variational:
 
 def train(config: Config, x: np.ndarray, out: Path) -> Fitted:
     """Members run over beta x seed."""
-    net, steps = network(config), config.steps or 1500
+    net, steps = network(config), config.steps or 1000
     axes = grid(beta=jnp.array(config.betas, float), seed=jnp.array(experiment.seeds(config)))
     tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
 

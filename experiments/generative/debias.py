@@ -88,6 +88,7 @@ PRESETS = {
         hidden=128,
         latents=8,
         alpha=(0.1, 0.3),
+        weight=(1e-3,),
     ),
 }
 

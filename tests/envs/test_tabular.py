@@ -74,7 +74,7 @@ def test_a_random_mdp_is_one_and_has_the_branches_and_ends_asked_for():
     assert abs(np.asarray(mdps.reward)[:, :5].std() - 1) < 0.2
     assert len(np.unique(chance[:, 0, 0], axis=0)) == 20
     jax.tree.map(lambda all, one: np.testing.assert_array_equal(all[3], one), mdps, drawn(keys[3]))
-    known = tabular.random_mdp(keys[0], 7, 3, branching=1)
+    known = jax.jit(lambda key: tabular.random_mdp(key, 7, 3, branching=1))(keys[0])
     assert set(np.unique(known.transition)) == {0, 1}
 
 
@@ -86,7 +86,8 @@ def test_what_is_played_is_what_the_arrays_say(slippery):
     at = jax.random.randint(k_state, (n,), 0, s)
     action = jax.random.randint(k_action, (n,), 0, a)
     states = tabular.Position(at, jnp.zeros(n, jnp.int32))
-    after, seen = jax.vmap(env.step)(jax.random.split(k_step, n), states, action)
+    step = jax.jit(jax.vmap(env.step))
+    after, seen = step(jax.random.split(k_step, n), states, action)
     counts = np.zeros((s, a, s))
     np.add.at(counts, (at, action, after.at), 1)
     visits, chance = counts.sum(-1, keepdims=True), np.asarray(slippery.transition)
@@ -99,10 +100,11 @@ def test_what_is_played_is_what_the_arrays_say(slippery):
 
 
 def test_episodes_begin_as_start_says():
-    mdp = tabular.random_mdp(jax.random.key(0), 5, 2)
-    mdp = mdp._replace(start=jnp.array([0.0, 0.5, 0.0, 0.3, 0.2]))
+    start = jnp.array([0.0, 0.5, 0.0, 0.3, 0.2])
+    mdp = tabular.mdp(jnp.full((5, 2, 5), 0.2), jnp.zeros((5, 2)), start=start)
     env = tabular.environment(mdp)
-    state, observation = jax.vmap(env.reset)(jax.random.split(jax.random.key(1), 20_000))
+    reset = jax.jit(jax.vmap(env.reset))
+    state, observation = reset(jax.random.split(jax.random.key(1), 20_000))
     share = np.bincount(state.at, minlength=5) / 20_000
     np.testing.assert_allclose(share, mdp.start, atol=0.015)
     assert share[0] == share[2] == 0

@@ -60,7 +60,7 @@ def test_the_log_and_the_figures_are_there(done):
 
 def test_the_exact_q_is_its_own_best_next_value():
     for slip in (0.0, 0.3):
-        world = tabular.gridworld(slip=slip)
+        world = tabular.gridworld(tabular.LAYOUTS["russell_norvig"], slip=slip)
         q = mdp.exact(world, 0.95)
         chance = np.asarray(world.transition, float) * ~np.asarray(world.terminal)
         best = np.asarray(world.reward, float) + 0.95 * chance @ q.max(1)
@@ -68,16 +68,16 @@ def test_the_exact_q_is_its_own_best_next_value():
 
 
 def test_the_printed_discount_tells_states_of_a_path_apart_no_more(done):
-    """Nothing is earned but at the goal: gamma^i values every state of a path as its first."""
+    """Nothing is earned but at the goal: gamma^i values each state of a path as the first one."""
     result, _ = done
     world = tabular.gridworld(tabular.LAYOUTS["russell_norvig"])
     along = _mistakes.walk(world, mdp.exact(world, 0.8), 0.8)
-    assert len(along["V*"]) == 6  # the far corner is 6 moves from the goal
-    np.testing.assert_allclose(along["V*"], 0.8 ** np.arange(5, -1, -1), rtol=1e-6)
+    assert len(along["V*"]) == 5  # the far corner is 5 moves from the goal
+    np.testing.assert_allclose(along["V*"], 0.8 ** np.arange(4, -1, -1), rtol=1e-6)
     np.testing.assert_allclose(along["gamma^(i-t)"], along["V*"], rtol=1e-6)
-    np.testing.assert_allclose(along["gamma^i"], 0.8**5, rtol=1e-6)
+    np.testing.assert_allclose(along["gamma^i"], 0.8**4, rtol=1e-6)
     printed = result.metrics["error of the return, gamma^i"]["mean"]
-    assert printed == pytest.approx(1 - 0.8**5, rel=1e-6)
+    assert printed == pytest.approx(1 - 0.8**4, rel=1e-6)
     assert result.metrics["error of the return, gamma^(i-t)"]["mean"] < 1e-6
 
 

@@ -39,7 +39,7 @@ def noise(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(noise, tmp_path_factory):
     out = tmp_path_factory.mktemp("outliers") / "run"
-    return main(Config(**TINY, other=noise, steps=300, out=out)), out
+    return main(Config(**TINY, other=noise, steps=200, out=out)), out
 
 
 def test_what_is_strange_is_never_trained_on():

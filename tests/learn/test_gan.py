@@ -114,10 +114,10 @@ def test_a_step_is_the_rounds_of_the_discriminator_and_then_the_generators():
     learner = gan.make(NET, tx, other, stream, penalty=cost, rounds=3, average=0.9)
     run = start(learner, jax.random.key(0))
     after, metrics = take_step(learner, run)
-    k_latent, _ = jax.random.split(jax.random.fold_in(run.key, 0))
     state, position = run.state, run.state.stream
     judge, objective = state.discriminator, gan.discriminate(NET.discriminator, cost)
-    for z in jax.random.normal(k_latent, (3, 16, 3)):
+    for key in jax.random.split(jax.random.fold_in(run.key, 0), 3):
+        z = jax.random.normal(jax.random.split(key)[0], (16, 3))
         position, drawn = stream.next(position)
         fake = NET.generator.apply({"params": state.generator.params}, z)
         judge, found = gradient_step(objective, other)(run.key, judge, Batch(drawn.x, fake))

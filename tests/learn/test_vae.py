@@ -177,7 +177,7 @@ def test_beta_may_differ_among_the_members_of_a_sweep(digits):
 
 def test_it_learns_digits_beyond_independent_pixels(digits):
     net, plain = learner(digits, latent=8)
-    run, metrics = advance(plain, start(plain, KEY), 600)
+    run, _ = advance(plain, start(plain, KEY), 600)
     x = vae.binarise(jax.random.key(1), digits.validation.x)
     params = run.state.fit.params
     found = vae.evaluate(net, params, vae.BERNOULLI, KEY, x)
@@ -207,11 +207,11 @@ def test_binarised_pixels_are_bits_with_the_pixels_mean():
 def test_paths_in_the_latent_space():
     a, b = jnp.array([0.0, 2.0, -1.0]), jnp.array([4.0, 2.0, 1.0])
     line = vae.interpolate(a, b, 5)
-    np.testing.assert_allclose(line[[0, -1]], jnp.stack([a, b]))
+    np.testing.assert_allclose(np.asarray(line)[[0, -1]], np.stack([a, b]))
     np.testing.assert_allclose(jnp.diff(line, axis=0), jnp.tile((b - a) / 4, (4, 1)), atol=1e-6)
     moved = vae.traverse(a, 1, jnp.array([-3.0, 0.0, 3.0]))
     assert moved[:, 1].tolist() == [-3, 0, 3]
-    assert (moved[:, [0, 2]] == a[jnp.array([0, 2])][None]).all()
+    np.testing.assert_array_equal(np.asarray(moved)[:, [0, 2]], np.tile([0, -1], (3, 1)))
 
 
 @pytest.mark.parametrize(

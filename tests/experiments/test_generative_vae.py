@@ -1,0 +1,223 @@
+"""The experiments vae and autoencoder (S33, S34, S36 to S38), tiny, and what stands beside them."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dljax import InputError
+from dljax.data import load
+from experiments.generative import _codes, _density, autoencoder, vae
+from experiments.generative._density import Mixture
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def bits():
+    return jax.random.bernoulli(KEY, 0.3, (40, 6)).astype(jnp.float32)
+
+
+def tiny(out, **changes):
+    small = {"seeds": 2, "steps": 200, "hidden": (16,), "latent": 3, "samples": 5}
+    return vae.Config(out=out, quiet=True, **small | {"components": (3,)} | changes)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    out = tmp_path_factory.mktemp("vae") / "run"
+    return vae.main(tiny(out)), out
+
+
+def test_a_mixtures_nats_are_those_of_a_loop(bits):
+    rng = np.random.default_rng(0)
+    weights, p = np.array([0.2, 0.5, 0.3]), rng.uniform(0.1, 0.9, (3, 6))
+    mixture = Mixture(jnp.log(weights), jnp.log(p / (1 - p)))
+    x = np.asarray(bits)
+    chances = [
+        sum(w * np.prod(np.where(row == 1, q, 1 - q)) for w, q in zip(weights, p, strict=True))
+        for row in x
+    ]
+    np.testing.assert_allclose(_density.nats(mixture, bits), -np.log(chances).mean(), rtol=1e-5)
+
+
+def test_expectation_maximisation_finds_two_kinds_of_rows():
+    p = np.array([[0.9] * 4 + [0.1] * 4, [0.1] * 4 + [0.9] * 4])
+    rng = np.random.default_rng(1)
+    kind = rng.random(2000) < 0.3
+    x = jnp.asarray(rng.random((2000, 8)) < p[kind.astype(int)], jnp.float32)
+    found = _density.fit(KEY, x, 2)
+    order = np.argsort(-np.asarray(found.log_weights))
+    np.testing.assert_allclose(np.exp(found.log_weights)[order], [0.7, 0.3], atol=0.03)
+    np.testing.assert_allclose(jax.nn.sigmoid(found.logits)[order], p, atol=0.04)
+    true = Mixture(jnp.log(jnp.array([0.7, 0.3])), jnp.log(p / (1 - p)))
+    assert abs(float(_density.nats(found, x) - _density.nats(true, x))) < 0.02
+    chosen = _density.best(KEY, x, x, (1, 2))
+    assert list(chosen) == [1, 2]
+
+
+def test_one_component_is_independent_pixels(bits):
+    found = jax.nn.sigmoid(_density.fit(KEY, bits, 1).logits[0])
+    np.testing.assert_allclose(found, bits.mean(0), atol=0.03)
+
+
+def test_test_bits_are_the_same_in_every_run_and_have_the_grey_levels_mean():
+    x = load("digits").test.x
+    config = vae.Config()
+    drawn = [np.asarray(vae.pixels(config, number, x)) for number in (3, 3, 1)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert (drawn[0] != drawn[2]).any()
+    assert set(np.unique(drawn[0])) == {0, 1}
+    np.testing.assert_allclose(drawn[0].mean(), x.mean(), atol=0.005)
+    threshold = vae.pixels(vae.Config(pixels="threshold"), 3, x)
+    np.testing.assert_array_equal(threshold, x >= 0.5)
+    np.testing.assert_array_equal(vae.pixels(vae.Config(pixels="grey"), 3, x), x)
+
+
+def test_the_result_holds_the_bound_the_estimate_and_plain_densities(done):
+    result, out = done
+    written = json.loads((out / "result.json").read_text())
+    assert written["systems"] == ["S33", "S36", "S37", "S38"] and written["seeds"] == [0, 1]
+    of = {name: np.array(metric["values"]) for name, metric in result.metrics.items()}
+    bound = of["test distortion"] + of["test rate"]
+    np.testing.assert_allclose(of["test negative ELBO"], bound, rtol=1e-5)
+    assert (of["test negative log p(x)"] < of["test negative ELBO"]).all()
+    assert list(result.baselines) == ["independent pixels", "mixture of 3 Bernoullis"]
+    assert result.targets["test negative ELBO"]["met"] is False  # two seeds are too few
+    for name in ("reconstructions", "samples", "traversals", "interpolations", "latents", "curves"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+
+
+def test_without_the_rate_codes_scatter_and_narrow(done):
+    of = {name: np.array(metric["values"]) for name, metric in done[0].metrics.items()}
+    end = ", without the rate"
+    assert (of["posterior deviation" + end] < 0.7 * of["posterior deviation"]).all()
+    assert (of["spread of means" + end] > 1.5 * of["spread of means"]).all()
+    assert (of["test rate" + end] > 2 * of["test rate"]).all()
+    assert (of["test distortion" + end] < of["test distortion"]).all()
+
+
+def test_a_collapsed_posterior_is_said(tmp_path, capsys):
+    result = vae.main(tiny(tmp_path / "run", beta=100.0, steps=150, pixels="threshold", seeds=1))
+    assert result.metrics["active units"]["mean"] == 0
+    assert "posterior collapse: 3 of 3 units" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"pixels": "gray"}, "did you mean grey"),
+        ({"net": "cnn"}, "--net"),
+        ({"latent": 0}, "--latent must be at least 1; got 0"),
+        ({"beta": -1.0}, "--beta must be at least 0; got -1.0"),
+        ({"free_bits": float("nan")}, "--free-bits"),
+        ({"warmup": -1}, "--warmup"),
+        ({"batch": 2000}, "--batch"),
+        ({"components": (2000,)}, "--components"),
+        ({"components": ()}, "--components"),
+        ({"hidden": (0,)}, "--hidden"),
+        ({"samples": 0}, "--samples"),
+        ({"net": "conv", "channels": (4, 4, 4, 4)}, "8 pixels cannot be halved 4 times"),
+        ({"schedule": "cosin"}, "--schedule"),
+        ({"data": "table.npz"}, "table"),
+        ({"data": "bright.npz"}, "pixels from 0 to 2"),
+    ],
+)
+def test_bad_flags_are_named(flags, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    y = np.arange(40) % 2
+    np.savez("table.npz", x=np.zeros((40, 5)), y=y)
+    np.savez("bright.npz", x=np.full((40, 8, 8), 2.0) * (y == 1)[:, None, None], y=y)
+    with pytest.raises(InputError, match=said) as error:
+        vae.main(vae.Config(out=tmp_path / "run", quiet=True, **flags))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def pressed(tmp_path_factory):
+    out = tmp_path_factory.mktemp("autoencoder") / "run"
+    config = autoencoder.Config(
+        seeds=2,
+        steps=60,
+        latents=(2, 8),
+        hidden=(16,),
+        channels=(4,),
+        deep=(12, 8),
+        deep_latent=2,
+        pretrain=20,
+        examples=200,
+        linear_steps=40,
+        out=out,
+        quiet=True,
+    )
+    return autoencoder.main(config), out
+
+
+def test_codes_of_every_size_and_kind_stand_beside_pca(pressed):
+    result, out = pressed
+    assert list(result.baselines) == ["PCA, 2 units", "PCA, 8 units"]
+    of = {name: np.array(metric["values"]) for name, metric in result.metrics.items()}
+    for kind in ("linear", "dense", "conv"):
+        errors = [of[f"test error of {kind}, {units} units"] for units in (2, 8)]
+        assert all(error.shape == (2,) for error in errors)
+        if kind != "linear":
+            np.testing.assert_allclose(of[f"gain of {kind}, 8 units"], errors[0] - errors[1])
+    assert (of["gain of dense, 8 units"] > 0).all()
+    assert (of["angle to PCA, 2 units"] > 1e-3).all()  # 40 steps are too few
+    assert result.targets["angle to PCA, 2 units"]["met"] is False
+    assert of["test error of deep, layers in turn"].shape == (2,)
+    for name in ("errors", "reconstructions", "codes"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+
+
+def test_principal_components_lose_the_least_of_all_linear_codes(pressed):
+    data = load("digits")
+    found = _codes.principal(data, (2, 8, 64))
+    errors = [float(np.mean((found[units] - data.test.x) ** 2)) for units in (2, 8, 64)]
+    assert errors[0] > errors[1] > errors[2] and errors[2] < 1e-10
+    assert pressed[0].baselines["PCA, 8 units"]["mean"] == pytest.approx(errors[1], rel=1e-4)
+
+
+def test_a_narrow_code_uses_its_first_units_only():
+    whole = autoencoder.dense((4, 4, 1), 6, (5,))
+    x = jax.random.normal(KEY, (3, 4, 4, 1))
+    net = autoencoder.Narrow(whole.encoder, whole.decoder, 2)
+    params = net.init(KEY, x)
+    code = net.apply(params, x, method="encode")
+    full = whole.apply(params, x, method="encode")
+    np.testing.assert_array_equal(code, full.at[:, 2:].set(0))
+    decoded = whole.apply(params, code, method="decode")
+    np.testing.assert_allclose(net.apply(params, x), decoded, atol=1e-6)
+
+
+def test_angles_are_0_for_the_components_and_large_for_others():
+    x = np.random.default_rng(0).normal(size=(50, 4, 4, 1)) * np.arange(1, 17).reshape(4, 4, 1)
+    rows = x.reshape(50, 16) - x.reshape(50, 16).mean(0)
+    axes = np.linalg.svd(rows)[2]
+    turned = np.stack([axes[:4], axes[[0, 1, 3, 2]], axes[[4, 5, 6, 7]]])  # [seeds, L, pixels]
+    kept = {"decoder": {"mlp": {"Dense_0": {"kernel": np.concatenate([turned, turned])}}}}
+    found = _codes.angles(kept, x, (2, 4))
+    np.testing.assert_allclose(found[2], [0, 0, np.pi / 2], atol=1e-6)
+    np.testing.assert_allclose(found[4], [0, 0, np.pi / 2], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"latents": (0, 2)}, "--latents must be at least 1; got 0"),
+        ({"latents": (5, 2)}, "--latents must be some rising numbers"),
+        ({"latents": ()}, "--latents"),
+        ({"loss": "mae"}, "--loss"),
+        ({"batch": 0}, "--batch"),
+        ({"examples": 2000}, "--examples"),
+        ({"channels": (4, 4, 4, 4)}, "8 pixels cannot be halved 4 times"),
+        ({"deep": (0,)}, "--deep"),
+    ],
+)
+def test_bad_flags_of_the_autoencoder_are_named(flags, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        autoencoder.main(autoencoder.Config(out=tmp_path / "run", quiet=True, **flags))
+    assert not (tmp_path / "run").exists()
