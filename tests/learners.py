@@ -87,7 +87,7 @@ def gan_dense(penalty: jax.typing.ArrayLike = 0.3) -> Learner:
 
 
 def gan_conv() -> Learner:
-    net = gan.GAN(Generator((6, 6, 1), (), (3, 2), jax.nn.sigmoid), Discriminator((), (2, 3)), 3)
+    net = gan.GAN(Generator((6, 6, 1), (), (3,), jax.nn.sigmoid), Discriminator((), (2,)), 3)
     tx, goal = optax.adam(1e-2), gan.minimax
     return gan.make(net, tx, tx, epochs(images(), 8), goal=goal)
 

@@ -159,6 +159,7 @@ def make(
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         fit, discriminator, position = state
+        # unrolled: with a scan within the run's, single steps gave other bits than many
         for k_round in jax.random.split(key, rounds):
             k_latent, k_penalty = jax.random.split(k_round)
             position, drawn = stream.next(position)

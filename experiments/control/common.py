@@ -168,7 +168,8 @@ def progress(result: Result, fitted: Fitted, env: str) -> None:
     goal, within, source = known
     played, values = curve(fitted, "validation/return")
     taken = played[-1].max()
-    if within / 2 <= taken <= within:  # a much shorter run says nothing of what can be reached
+    early = result.metrics["test return"]["mean"] >= goal
+    if taken <= within and (early or taken >= within / 2):  # a short run cannot miss a goal
         said = f"{source}, within {within:,} steps"
         result.targets["test return"] = experiment.target(result.metrics["test return"], goal, said)
     reached = values >= goal

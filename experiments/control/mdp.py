@@ -103,10 +103,8 @@ def main(config: Config) -> Result:
     for fitted in runs.values():
         result.seconds = {k: result.seconds.get(k, 0) + v for k, v in fitted.seconds.items()}
     report(config, result, [certain, slippery], runs, out / "figures")
-    path = out / "figures" / "returns.png"
-    for name, errors in _mistakes.measure(
-        certain, exact(certain, gamma), gamma, seeds, path
-    ).items():
+    mistakes = _mistakes.measure(certain, exact(certain, gamma), gamma, seeds, out)
+    for name, errors in mistakes.items():
         result.metrics[name] = experiment.summary(errors, "lower")
     aim(result, _mistakes.TARGETS, 1e-5)
     return experiment.finish(result, out, [fitted.run for fitted in runs.values()], begun)

@@ -31,7 +31,11 @@ class Config(common.Config):
     """Train a policy by PPO, and test it."""
 
 
-PRESETS = {"quick": Config(), "standard": Config(), "full": Config()}
+PRESETS = {
+    "quick": Config(),
+    "standard": Config(env="Pendulum-v1"),
+    "full": Config(env="Breakout-MinAtar", steps=10_000_000),
+}
 
 
 def agent(env: Environment, config: Config, chosen: PPO) -> Agent:

@@ -16,11 +16,22 @@ from dljax.host.experiment import Result
 from dljax.host.figures import COLORS, INK
 from dljax.host.fit import Fitted
 from dljax.learn import autoencode
-from dljax.typing import Batch, PyTree
+from dljax.nets.coders import Autoencoder
+from dljax.typing import Array, Batch, PyTree
 from experiments.generative._images import mosaic
 
 WAYS = ("fresh layers", "layers in turn")
 SHOWN = 14  # test images
+
+
+class Narrow(Autoencoder):
+    """An autoencoder that uses the first `units` of its code; they may be a traced array."""
+
+    units: int | Array = 1
+
+    def encode(self, x: Array, *, train: bool = False) -> Array:
+        code = super().encode(x, train=train)
+        return jnp.where(jnp.arange(code.shape[-1])[None] < self.units, code, 0)
 
 
 class Passed(NamedTuple):
@@ -31,6 +42,11 @@ class Passed(NamedTuple):
     codes: np.ndarray  # the first seed's of all images: [choices, n, L]
 
 
+def scaled(x: np.ndarray) -> np.ndarray:
+    """Images as floats in [0, 1]."""
+    return flat(Batch(x, None)).x.reshape(x.shape)
+
+
 def passed(kind: Any, kept: PyTree, x: np.ndarray, seeds: int) -> Passed:
     """`kept`: the parameters of every choice and seed, choice by choice; x [n, h, w, c]."""
     some = slice(None, None, max(1, len(x) // SHOWN))
@@ -38,8 +54,9 @@ def passed(kind: Any, kept: PyTree, x: np.ndarray, seeds: int) -> Passed:
     def one(pair):
         params, choice = pair
         net = kind.net(choice)
-        y = kind.pixels(autoencode.reconstruct(net, params, x))
-        return jnp.mean((y - x) ** 2), y[some][:SHOWN], autoencode.encode(net, params, x)
+        given = x - kind.mean
+        y = kind.pixels(autoencode.reconstruct(net, params, given)) + kind.mean[None]
+        return jnp.mean((y - x) ** 2), y[some][:SHOWN], autoencode.encode(net, params, given)
 
     pairs = (kept, jnp.repeat(jnp.array(kind.choices), seeds))
     leaves = jax.jit(lambda pairs: jax.lax.map(one, pairs))(pairs)
@@ -55,7 +72,7 @@ def angles(kept: PyTree, x: np.ndarray, latents: Sequence[int]) -> dict[int, np.
     from scipy.linalg import subspace_angles
     from sklearn.decomposition import PCA
 
-    rows = flat(Batch(x, None)).x.astype(np.float64)
+    rows = scaled(x).reshape(len(x), -1).astype(np.float64)
     kernels = np.asarray(kept["decoder"]["mlp"]["Dense_0"]["kernel"], np.float64)
     kernels = kernels.reshape(len(latents), -1, *kernels.shape[1:])
     found = {}
@@ -88,7 +105,7 @@ def draw(
     result: Result,
 ) -> None:
     """Errors by code, angles, the deep network's curves; reconstructions; maps of the codes."""
-    test = flat(data.test).x.reshape(data.test.x.shape)
+    test = scaled(data.test.x)
     some = slice(None, None, max(1, len(test) // SHOWN))
     figure, axes = figures.panels(3)
     errors(axes[0], found, plain, test)

@@ -25,7 +25,6 @@ from dljax import Learner, Member, grid, sweep
 from dljax.data import ImageData, load
 from dljax.errors import InputError, unknown
 from dljax.host import experiment
-from dljax.host.baselines import flat
 from dljax.host.experiment import Common, Result, require
 from dljax.host.fit import Fitted, Selection, fit
 from dljax.learn import autoencode
@@ -34,6 +33,7 @@ from dljax.learn.risk import Loss
 from dljax.nets.coders import Autoencoder, convolutional, dense
 from dljax.typing import Array, Key, Metrics, PyTree
 from experiments.generative import _codes
+from experiments.generative._codes import Narrow, scaled
 
 NAME = "generative.autoencoder"
 LOSSES = {  # and the pixels of the network's outputs
@@ -81,20 +81,11 @@ PRESETS = {
 }
 
 
-class Narrow(Autoencoder):
-    """An autoencoder that uses the first `units` of its code; they may be a traced array."""
-
-    units: int | Array = 1
-
-    def encode(self, x: Array, *, train: bool = False) -> Array:
-        code = super().encode(x, train=train)
-        return jnp.where(jnp.arange(code.shape[-1])[None] < self.units, code, 0)
-
-
 class Kind(NamedTuple):
     """A sort of autoencoder; it is made from one of its choices, such as the units of its code."""
 
     choices: list[int]
+    mean: np.ndarray  # subtracted from the images, and added to the pixels
     net: Callable[[Array], Autoencoder]
     make: Callable[[Array], Learner]
     loss: Loss
@@ -122,19 +113,19 @@ def check(config: Config) -> ImageData:
 
 
 def kinds(config: Config, data: ImageData) -> dict[str, Kind]:
-    shape, x, widest = data.train.x.shape[1:], data.train.x, config.latents[-1]
-    steps, units = config.steps or 1000, list(config.latents)
+    x, widest = data.train.x, config.latents[-1]
+    shape, steps, units = x.shape[1:], config.steps or 1000, list(config.latents)
     tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
     loss, pixels = LOSSES[config.loss]
 
-    def narrow(whole: Any, tx: optax.GradientTransformation, x: np.ndarray, batch: int, *ends):
+    def narrow(whole: Any, mean: np.ndarray, tx: Any, x: np.ndarray, batch: int, *ends):
         def net(units: Array) -> Narrow:
             return Narrow(whole.encoder, whole.decoder, units)
 
         def make(units: Array) -> Learner:
             return autoencode.make(net(units), tx, x, ends[0], batch=batch)
 
-        return Kind(units, net, make, *ends)
+        return Kind(units, mean, net, make, *ends)
 
     deep = dense(shape, config.deep_latent, config.deep, activation=jax.nn.sigmoid)
     args = (deep, tx, x, loss)
@@ -149,15 +140,17 @@ def kinds(config: Config, data: ImageData) -> dict[str, Kind]:
 
         return Learner(init, fresh.step)
 
-    some, straight = x[: config.examples], config.linear_steps
-    slow = optimizer("adam", 1e-2, steps=straight, schedule="cosine")
+    some, straight = scaled(x[: config.examples]), config.linear_steps
+    mean, none = some.mean(0), np.zeros(shape, np.float32)
+    slow = optimizer("adam", 0.02, steps=straight, schedule="cosine")
     linear, small = dense(shape, widest, ()), dense(shape, widest, config.hidden)
     conv = convolutional(shape, widest, config.channels, config.hidden)
     return {
-        "linear": narrow(linear, slow, some, len(some), *LOSSES["mse"], straight),
-        "dense": narrow(small, tx, x, config.batch, loss, pixels, steps),
-        "conv": narrow(conv, tx, x, config.batch, loss, pixels, steps),
-        "deep": Kind([0, 1], lambda _: deep, in_turn, loss, pixels, steps),
+        # with a mean, its direction would outweigh all others, and descent crawl
+        "linear": narrow(linear, mean, slow, some - mean, len(some), *LOSSES["mse"], straight),
+        "dense": narrow(small, none, tx, x, config.batch, loss, pixels, steps),
+        "conv": narrow(conv, none, tx, x, config.batch, loss, pixels, steps),
+        "deep": Kind([0, 1], none, lambda _: deep, in_turn, loss, pixels, steps),
     }
 
 
@@ -170,9 +163,11 @@ def train(config: Config, name: str, kind: Kind, data: ImageData, out: Path) -> 
     seeds = experiment.seeds(config)
     axes = grid(choice=jnp.array(kind.choices), seed=jnp.array(seeds))
 
+    validation = scaled(data.validation.x) - kind.mean
+
     def evaluate(member: Member) -> Metrics:
         net = kind.net(member.hparams)
-        return autoencode.evaluate(net, weights(member), data.validation.x, kind.loss)
+        return autoencode.evaluate(net, weights(member), validation, kind.loss)
 
     every = max(1, kind.steps // 20)
     return fit(
@@ -203,7 +198,7 @@ def main(config: Config) -> Result:
     for fitted in fits.values():
         for part, seconds in fitted.seconds.items():
             result.seconds[part] = round(result.seconds.get(part, 0) + seconds, 3)
-    test = flat(data.test).x.reshape(data.test.x.shape)
+    test = scaled(data.test.x)
     kept = {name: fitted.kept for name, fitted in fits.items()}
     passed = {k: _codes.passed(trained[k], kept[k], test, config.seeds) for k in trained}
     angles = _codes.angles(kept["linear"], data.train.x[: config.examples], config.latents)

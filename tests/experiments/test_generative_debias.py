@@ -52,7 +52,7 @@ def test_a_seed_is_the_same_in_every_way_so_that_gains_are_paired(done):
     result, out = done
     for name in ("gain over uniform", "gain, 6 rare", "gain, 1 rare"):
         assert result.metrics[name]["values"] == [0, 0]
-    last = read(out / "metrics.jsonl")[-1]
+    last = list(read(out / "metrics.jsonl"))[-1]
     loss = np.reshape(last["train/cross_entropy"], (2, 4, 2))  # design, way, seed
     np.testing.assert_array_equal(loss[:, 1], loss[:, 2])  # debiased and uniform
     assert (loss[:, 1] != loss[:, 3]).all() and (loss[:, 0] != loss[:, 2]).all()

@@ -9,6 +9,7 @@ import pytest
 
 from dljax import InputError
 from dljax.data import load
+from dljax.nets.coders import dense
 from experiments.generative import _codes, _density, autoencoder, vae
 from experiments.generative._density import Mixture
 
@@ -182,9 +183,9 @@ def test_principal_components_lose_the_least_of_all_linear_codes(pressed):
 
 
 def test_a_narrow_code_uses_its_first_units_only():
-    whole = autoencoder.dense((4, 4, 1), 6, (5,))
+    whole = dense((4, 4, 1), 6, (5,))
     x = jax.random.normal(KEY, (3, 4, 4, 1))
-    net = autoencoder.Narrow(whole.encoder, whole.decoder, 2)
+    net = _codes.Narrow(whole.encoder, whole.decoder, 2)
     params = net.init(KEY, x)
     code = net.apply(params, x, method="encode")
     full = whole.apply(params, x, method="encode")

@@ -1,6 +1,5 @@
 """DQN: its targets, what it stores, its target network, and small problems with known values."""
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,16 +46,6 @@ def counter(limit: int = 7) -> Environment:
     return Environment("counter", reset, step, (2,), 3, limit)
 
 
-def stored(learner_state: dqn.State, width: int) -> dqn.Experience:
-    """All that the replay holds, oldest first, [written, ...]."""
-    capacity = len(learner_state.replay.rows["float32"])
-    written = int(learner_state.replay.written)
-    number, seen = jnp.zeros(()), jnp.zeros(width)
-    memory = dqn.ring(dqn.Experience(seen, jnp.int32(0), number, number, seen), capacity)
-    order = jnp.arange(max(0, written - capacity), written) % capacity
-    return memory.take(learner_state.replay, order)
-
-
 def test_targets_bootstrap_unless_the_process_ended():
     reward, gamma = jnp.array([1.0, 2.0, 3.0]), 0.9
     value = jnp.array([[1.0, 4.0], [1.0, 4.0], [5.0, 2.0]])
@@ -87,8 +76,12 @@ def test_experience_of_n_steps_has_the_n_step_return_as_its_target(n):
     np.testing.assert_array_equal(found.observation, at[0, : steps - n + 1])
 
 
-@pytest.mark.parametrize("n, double", [(1, False), (3, True)])
-def test_an_endless_task_cut_by_time_limits_is_worth_its_whole_future(n, double):
+def values(net: QNetwork, params) -> jax.Array:
+    """Q of the one state, for each of several networks, [N, A]."""
+    return jax.vmap(lambda params: net.apply({"params": params}, jnp.ones((1, 1)))[0])(params)
+
+
+def test_an_endless_task_cut_by_time_limits_is_worth_its_whole_future():
     """Q = 1 / (1 - gamma): a target that took truncation for the end would give at most the limit.
 
     The discount is traced, as in a sweep.
@@ -97,14 +90,40 @@ def test_an_endless_task_cut_by_time_limits_is_worth_its_whole_future(n, double)
 
     def learner(gamma):
         return dqn.make(
-            endless(), net, optax.sgd(0.3), gamma=gamma, n=n, double=double, period=2, **SIZES
+            endless(), net, optax.sgd(0.3), gamma=gamma, n=3, double=True, period=2, **SIZES
         )
 
     swept = sweep(learner, gammas, jnp.arange(2))
     run, _ = advance(swept, start(swept, jax.random.key(0)), 40)
-    values = jax.vmap(lambda params: net.apply({"params": params}, jnp.ones((1, 1)))[0])
-    q = values(run.state.run.state.fit.params)
+    q = values(net, run.state.run.state.fit.params)
     np.testing.assert_allclose(q, np.tile(1 / (1 - gammas)[:, None], 2), rtol=1e-2)
+
+
+def test_the_target_network_stands_still_follows_or_is_copied():
+    """By tau, after each period; the learning network goes to 1 + gamma max of what it says."""
+    taus, net = jnp.array([0.0, 0.25, 1.0]), QNetwork(2, ())
+
+    def learner(tau):
+        return dqn.make(
+            endless(), net, optax.sgd(0.2), gamma=0.5, tau=tau, **(SIZES | {"period": 10})
+        )
+
+    swept = sweep(learner, taus, jnp.full(3, 3))
+    run = start(swept, jax.random.key(0))
+    first = run.state.run.state.fit
+    run, _ = advance(swept, run, 1)
+    fit = run.state.run.state.fit
+    tau = taus[:, None]
+    for before, now, target in zip(
+        *map(jax.tree.leaves, (first.params, fit.params, fit.extra)), strict=True
+    ):
+        expected = tau * now.reshape(3, -1) + (1 - tau) * before.reshape(3, -1)
+        np.testing.assert_allclose(target.reshape(3, -1), expected, rtol=1e-6)
+    for _ in range(29):
+        run, _ = advance(swept, run, 1)
+    q = values(net, run.state.run.state.fit.params)
+    still = 1 + 0.5 * values(net, first.params)[0].max()
+    np.testing.assert_allclose(q, np.tile([[still], [2], [2]], 2), rtol=1e-2)
 
 
 def test_a_table_agrees_with_value_iteration():
@@ -122,69 +141,36 @@ def test_a_table_agrees_with_value_iteration():
     np.testing.assert_allclose(table[alive], exact[alive], atol=1e-2)
 
 
-def test_what_is_stored_follows_each_actor_through_its_episodes():
-    """In time order, E rows a step; after a truncation the true observation, then a new episode."""
-    learner = dqn.make(counter(), QNetwork(3, ()), optax.sgd(0.0), **SIZES)
-    run, _ = advance(learner, start(learner, jax.random.key(0)), 2)
-    state = run.state
-    assert state.replay.written == 32 + 2 * 10 * 4 == state.taken
-    rows = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, 4, *leaf.shape[1:]),
-                        stored(state, 2))  # fmt: skip
-    clock, episode = rows.observation[..., 0], rows.observation[..., 1]
-    np.testing.assert_array_equal(rows.after, rows.observation + np.array([1, 0]))
-    np.testing.assert_array_equal(rows.reward, rows.action)
-    np.testing.assert_allclose(rows.discount, 0.99)  # never terminated
-    same = episode[1:] == episode[:-1]
-    np.testing.assert_array_equal(clock[1:], np.where(same, clock[:-1] + 1, 0))
-    np.testing.assert_array_equal(same, clock[:-1] < 6)
+def test_what_is_stored_and_which_actions_are_random():
+    """In time order, E rows a step: the true observations, and each actor's episodes in turn.
 
-
-def test_actions_are_random_in_the_warmup_and_then_as_the_schedule_says():
-    """The schedule counts environment steps, those of the warm-up too, and of held actions."""
-    env = counter()._replace(repeat=3)
-
-    def schedule(taken):
-        return jnp.where(taken < 3 * 600, 1.0, 0.0)
-
+    Actions are random in the warm-up, then as the schedule says. It counts environment steps, those
+    of the warm-up and of held actions too.
+    """
     net = QNetwork(3, ())
-    learner = dqn.make(env, net, optax.sgd(0.0), actors=4, iterations=20, capacity=800,
-                       warmup=400, batch=4, epsilon=schedule)  # fmt: skip
-    run, _ = advance(learner, start(learner, jax.random.key(0)), 5)
-    assert run.state.taken == 3 * 800
-    rows = stored(run.state, 2)
-    best = net.apply({"params": run.state.fit.params}, rows.observation).argmax(1)
-    np.testing.assert_array_equal(rows.action[600:], best[600:])
-    for part in (rows.action[:400], rows.action[400:600]):
+    learner = dqn.make(
+        counter()._replace(repeat=3), net, optax.sgd(0.0), actors=4, iterations=20, capacity=800,
+        warmup=400, batch=4, epsilon=lambda taken: jnp.where(taken < 3 * 600, 1.0, 0.0),
+    )  # fmt: skip
+    state = advance(learner, start(learner, jax.random.key(0)), 5)[0].state
+    assert state.replay.written == 800
+    assert state.taken == 3 * 800
+    number, seen = jnp.zeros(()), jnp.zeros(2)
+    memory = dqn.ring(dqn.Experience(seen, jnp.int32(0), number, number, seen), 800)
+    rows = memory.take(state.replay, jnp.arange(800).reshape(-1, 4))
+    clock, episode = rows.observation[..., 0], rows.observation[..., 1]
+    np.testing.assert_array_equal(rows.after, rows.observation + jnp.array([[[1.0, 0.0]]]))
+    np.testing.assert_array_equal(rows.reward, rows.action)
+    np.testing.assert_allclose(rows.discount, 0.99)  # nothing terminates
+    same = episode[1:] == episode[:-1]
+    np.testing.assert_array_equal(same, clock[:-1] < 6)
+    np.testing.assert_array_equal(clock[1:], jnp.where(same, clock[:-1] + 1, 0))
+    flat, action = rows.observation.reshape(-1, 2), rows.action.reshape(-1)
+    best = net.apply({"params": state.fit.params}, flat).argmax(1)
+    np.testing.assert_array_equal(action[600:], best[600:])
+    for part in (action[:400], action[400:600]):
         share = np.bincount(part, minlength=3) / len(part)
         assert np.abs(share - 1 / 3).max() < 4 * np.sqrt(2 / 9 / len(part))
-
-
-def values_after(steps: int, **changes) -> tuple[jax.Array, dqn.State, dqn.State]:
-    """Q of the endless task's state after `steps`, from the state before."""
-    net = QNetwork(2, ())
-    learner = dqn.make(endless(), net, optax.sgd(0.2), gamma=0.5, **(SIZES | changes))
-    first = start(learner, jax.random.key(3))
-    last, _ = advance(learner, first, steps)
-    q = net.apply({"params": last.state.fit.params}, jnp.ones((1, 1)))[0]
-    return q, first.state, last.state
-
-
-def test_the_target_network_stands_still_between_its_updates():
-    """With tau 0 it never moves, and Q goes to 1 + gamma max of the first network's."""
-    q, first, last = values_after(10, tau=0.0)
-    assert fingerprint(last.fit.extra) == fingerprint(first.fit.params)
-    before = QNetwork(2, ()).apply({"params": first.fit.params}, jnp.ones((1, 1)))[0]
-    np.testing.assert_allclose(q, np.full(2, 1 + 0.5 * before.max()), rtol=1e-3)
-
-
-def test_the_target_network_is_copied_after_each_period_or_follows_by_tau():
-    _, _, copied = values_after(1, period=5)
-    assert fingerprint(copied.fit.extra) == fingerprint(copied.fit.params)
-    _, first, moved = values_after(1, iterations=3, period=3, tau=0.25)
-    expected = jax.tree.map(
-        lambda new, old: 0.25 * new + 0.75 * old, moved.fit.params, first.fit.params
-    )
-    chex.assert_trees_all_close(moved.fit.extra, expected, rtol=1e-6)
 
 
 def test_the_newest_alone_may_be_learnt_from():
@@ -211,7 +197,7 @@ def test_images_of_bits_are_stored_as_bits_and_learnt_from_alike():
     )
     runs = []
     for store in (jnp.float32, bool):
-        learner = dqn.make(env, QNetwork(2, (4,), (2,)), optax.adam(1e-2), store=store,
+        learner = dqn.make(env, QNetwork(2, ()), optax.adam(1e-2), store=store,
                            tau=0.5, **SIZES)  # fmt: skip
         runs.append(advance(learner, start(learner, jax.random.key(0)), 2)[0].state)
     assert fingerprint(runs[0].fit) == fingerprint(runs[1].fit)

@@ -178,7 +178,7 @@ def test_beta_may_differ_among_the_members_of_a_sweep(digits):
 def test_it_learns_digits_beyond_independent_pixels(digits):
     net, plain = learner(digits, latent=8)
     run, _ = advance(plain, start(plain, KEY), 600)
-    x = vae.binarise(jax.random.key(1), digits.validation.x)
+    x = np.asarray(vae.binarise(jax.random.key(1), digits.validation.x))
     params = run.state.fit.params
     found = vae.evaluate(net, params, vae.BERNOULLI, KEY, x)
     p = digits.train.x.mean(0).clip(1e-3, 1 - 1e-3)
