@@ -110,7 +110,7 @@ def test_a_linear_autoencoder_spans_the_pca_subspace():
     assert subspace_angles(columns, wanted.components_.T).max() < 1e-3
     error = autoencode.evaluate(net, params, x, optax.squared_error)["validation/loss"]
     kept = wanted.inverse_transform(wanted.transform(x))
-    np.testing.assert_allclose(error, ((kept - x) ** 2).mean(), rtol=1e-4)
+    np.testing.assert_allclose(error, ((kept - x) ** 2).mean(), rtol=1e-3)
 
 
 def trained(learner, steps):
