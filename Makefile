@@ -11,7 +11,7 @@ demo: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m experiments.vision.classify
 
 test: $(VENV)/installed-$(EXTRAS)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 slow: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m pytest -m slow

@@ -8,10 +8,8 @@ The share of the peak counts the products of direct convolution, though ours spe
 import functools
 import importlib.util
 import json
-import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -20,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.measure import Times, compiled, interleaved, row
+from benchmarks.measure import Times, child, compiled, interleaved, peak_memory, row
 from dljax import Batch, advance, start, sweep
 from dljax.data import load
 from dljax.learn import classify
@@ -190,11 +188,6 @@ def seeds_curve() -> list[dict[str, Any]]:
     ]
 
 
-def child(*words: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def import_time() -> list[dict[str, Any]]:
     """The seconds that `import dljax` adds to `import jax, flax.linen, optax`."""
     program = (
@@ -224,7 +217,4 @@ def main(peak: float) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     jax.block_until_ready(TRAINERS[sys.argv[1]]()(CHUNK)())
-    # not getrusage, whose maximum a child inherits from its parent
-    lines = Path("/proc/self/status").read_text().splitlines()
-    status = dict(line.split(":", 1) for line in lines)
-    print(json.dumps({"mebibytes": int(status["VmHWM"].split()[0]) // 1024}))
+    print(json.dumps({"mebibytes": peak_memory()}))

@@ -7,6 +7,8 @@ see README.md beside this file; the last release samples its replay slowly, the 
 
 import json
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +17,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.measure import quartiles, row
+from benchmarks.measure import child, peak_memory, quartiles, row
 from dljax import sweep
 from dljax.envs import make
 from dljax.errors import InputError
-from dljax.host.fit import DONATED
+from dljax.host.fit import DONATED, fit
 from dljax.learn import play
 from dljax.learner import Run, start
 from dljax.typing import Key
@@ -42,6 +44,7 @@ STEPS = {
 }
 EVERY = {"ppo": 1_000, "dqn": 2_500}  # steps between two evaluations until the goal, as published
 MOST = 100_000
+LONG = (10_000, 100_000, 1_000_000)
 
 # configs/gymnax/cartpole.yaml of rejax 0.1.3
 PUBLISHED_PPO = PPO(
@@ -145,7 +148,13 @@ def main(peak: float) -> list[dict[str, Any]]:
     for name in STEPS:
         rows += [throughput(name, count) for count in STEPS[name]]
         rows.append(until(name))
+    rows[0]["peak_host_memory_mib"] = memory()
     return rows
+
+
+def memory() -> dict[str, float]:
+    """The most host memory of processes that train and log PPO for ever more environment steps."""
+    return {f"{n} steps": child("-m", "benchmarks.control", str(n)) for n in LONG}
 
 
 def turns(ours: Callable[[int], float], others: dict[str, Peer]) -> dict[str, Any]:
@@ -213,3 +222,11 @@ def until(name: str) -> dict[str, Any]:
         ours="dljax",
         steps={"dljax": taken[1:], **theirs},
     )
+
+
+if __name__ == "__main__":
+    mine = Ours("ppo", 1)
+    with tempfile.TemporaryDirectory() as folder:
+        key, pieces = jax.random.key(0), int(sys.argv[1]) // mine.agent.per_step
+        fit(mine.learner, key, pieces, chunk=10, out=Path(folder), quiet=True)
+    print(json.dumps(peak_memory()))

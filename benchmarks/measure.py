@@ -1,7 +1,11 @@
 """How every benchmark measures: compilation apart, interleaved rounds, the matmul peak beside."""
 
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -65,6 +69,20 @@ def matmul_peak(sizes: tuple[int, ...] = (1024, 1536, 2048, 3072), repeats: int 
         return 2e-9 * n**3 / min(seconds)
 
     return round(max(map(rate, sizes)), 1)
+
+
+def child(*words: str) -> Any:
+    """What `python WORDS` printed as its last line of JSON."""
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def peak_memory() -> int:
+    """The most host memory, in MiB, that this process has had."""
+    # not getrusage, whose maximum a child inherits from its parent
+    lines = Path("/proc/self/status").read_text().splitlines()
+    status = dict(line.split(":", 1) for line in lines)
+    return int(status["VmHWM"].split()[0]) // 1024
 
 
 def row(

@@ -14,3 +14,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
     return InputError(f"unknown {kind} {name!r}; {hint}")
+
+
+def check_unit(**values: object) -> None:
+    """Raises InputError for a number outside [0, 1]; arrays pass, since they may be traced."""
+    for name, value in values.items():
+        if isinstance(value, int | float) and not 0 <= value <= 1:
+            raise InputError(f"{name} must be from 0 to 1; got {value}")

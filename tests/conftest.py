@@ -10,6 +10,31 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOT = Path(__file__).parents[1]
+MAPPINGS = Path("/proc/self/maps")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def effort(request):
+    """Compile as for users where bits are compared or episodes followed; elsewhere in less time."""
+    whole = request.path.parent.name in ("tests", "host", "envs")
+    jax.config.update("jax_disable_most_optimizations", not whole)
+
+
+@pytest.fixture
+def quick():
+    """Compile in less time, slower code, in a test of a file that otherwise compiles as for users."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Drop compiled programs when a worker has many: Linux allows a process 65,530 mappings."""
+    if nextitem is None or item.module is nextitem.module or not MAPPINGS.exists():
+        return
+    if len(MAPPINGS.read_bytes().splitlines()) > 15_000:
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from dljax.learn import (
     dqn,
     gan,
     landscape,
+    play,
     ppo,
     q_learning,
     risk,
@@ -139,7 +140,7 @@ def drift() -> Environment:
 def ppo_of_a_gaussian() -> Learner:
     env = drift()
     return ppo.make(
-        env, ActorCritic(2, deviations=1, hidden=(8,)), ppo.policy_for(env), optax.adam(1e-2),
+        env, ActorCritic(2, deviations=1, hidden=(8,)), play.policy_for(env), optax.adam(1e-2),
         actors=2, horizon=6, epochs=2, minibatches=3,
         normalize_observations=True, normalize_rewards=True,
     )  # fmt: skip

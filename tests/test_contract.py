@@ -37,13 +37,12 @@ def test_state_keeps_its_structure_shapes_and_types(learner):
 def test_it_is_traced_once_however_long_it_runs(learner):
     chex.clear_trace_counter()
     counted = Learner(learner.init, chex.assert_max_traces(learner.step, n=1))
-    run = start(counted, jax.random.key(0))
+    run = jax.eval_shape(lambda: start(counted, jax.random.key(0)))
     for _ in range(3):
-        run, _ = advance(counted, run, 4)
-    assert run.step == 12
+        run, _ = jax.eval_shape(lambda run: advance(counted, run, 4), run)
 
 
-@pytest.mark.parametrize("cuts", [(1,) * STEPS, (4, 5), (8, 1)])
+@pytest.mark.parametrize("cuts", [(1,) * STEPS, (4, 4, 1), (1, 4, 4)])
 def test_any_cut_gives_the_same_bits(learner, finished, cuts):
     run, pieces = start(learner, jax.random.key(0)), []
     for cut in cuts:
@@ -64,7 +63,7 @@ def test_the_same_seed_repeats_and_two_seeds_differ(learner, finished):
             assert not np.array_equal(metrics[name], finished[1][name]), name
 
 
-def test_vmap_over_keys_equals_a_loop(learner, finished):
+def test_vmap_over_keys_equals_a_loop(learner, finished, quick):
     keys = jnp.stack([jax.random.key(0), jax.random.key(1)])
     runs = jax.vmap(lambda key: start(learner, key))(keys)
     _, together = jax.vmap(lambda run: advance(learner, run, STEPS))(runs)
@@ -78,6 +77,8 @@ def test_it_goes_on_from_a_checkpoint_to_the_same_bits(learner, finished, tmp_pa
     run, _ = advance(learner, start(learner, jax.random.key(0)), 4)
     save(tmp_path, 4, run)
     restored = restore(tmp_path, start(learner, jax.random.key(5)))
-    run, _ = advance(learner, restored.tree, STEPS - 4)
     assert restored.step == 4
+    run = restored.tree
+    for cut in (4, 1):
+        run, _ = advance(learner, run, cut)
     assert fingerprint(run) == fingerprint(finished[0])

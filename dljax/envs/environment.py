@@ -51,13 +51,17 @@ def names() -> list[str]:
     return list(gymnax.registered_envs)
 
 
-@functools.cache  # one object a name, so that programs compiled for it are found again
 def make(name: str, *, repeat: int = 1) -> Environment:
     """A gymnax environment by name; each action is held for `repeat` of its steps.
 
     Integer observations become one-hot vectors. Raises InputError for an unknown name, with the
     nearest known ones, and for an environment that does not observe one array.
     """
+    return made(name, repeat)
+
+
+@functools.cache  # one object a name, so that programs compiled for it are found again
+def made(name: str, repeat: int) -> Environment:
     import gymnax
 
     if name not in gymnax.registered_envs:

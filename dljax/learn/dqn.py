@@ -16,7 +16,7 @@ import optax
 from jax.typing import ArrayLike, DTypeLike
 
 from dljax.envs.environment import Environment
-from dljax.errors import InputError
+from dljax.errors import InputError, check_unit
 from dljax.learn import play
 from dljax.learn.replay import Replay, places, ring
 from dljax.learner import Fit, Learner, Objective, gradient_step
@@ -143,9 +143,7 @@ def make(
     for name, value in (counts | {"n": n}).items():
         if value < 1:
             raise InputError(f"{name} must be at least 1; got {value}")
-    for name, value in {"gamma": gamma, "tau": tau, "epsilon": epsilon}.items():
-        if isinstance(value, int | float) and not 0 <= value <= 1:
-            raise InputError(f"{name} must be from 0 to 1; got {value}")
+    check_unit(gamma=gamma, tau=tau, epsilon=epsilon)
     if not 1 <= batch <= min(warmup, capacity) or warmup > capacity or capacity % actors:
         raise InputError(
             "batch <= warmup <= capacity, a multiple of actors, is needed; "

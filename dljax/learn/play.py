@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dljax.envs.environment import Environment
+from dljax.envs.environment import Box, Environment
+from dljax.ops import policies
+from dljax.ops.policies import Policy
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
@@ -38,6 +40,13 @@ class Transition(NamedTuple):
 
 Act = Callable[[Any, Array], tuple[Array, Any]]
 """`(noise [E, ...], observation [E, ...]) -> (action [E, ...], extra)`."""
+
+
+def policy_for(env: Environment) -> Policy:
+    """Softmax for discrete actions, Gaussian for a box."""
+    if isinstance(env.actions, Box):
+        return policies.gaussian(env.actions.low, env.actions.high)
+    return policies.categorical(env.actions)
 
 
 def begin(env: Environment, key: Key, actors: int) -> Actors:

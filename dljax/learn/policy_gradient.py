@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from dljax.envs.environment import Environment
-from dljax.errors import InputError
+from dljax.errors import check_unit
 from dljax.learn import play
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.ops import returns
@@ -72,11 +72,6 @@ def heads(net: nn.Module, params: PyTree, observation: Array) -> Any:
     return net.apply({"params": params}, observation)
 
 
-def check(gamma: float | Array) -> None:
-    if isinstance(gamma, int | float) and not 0 <= gamma <= 1:
-        raise InputError(f"gamma must be from 0 to 1; got {gamma}")
-
-
 def reinforce(
     net: nn.Module,
     policy: Policy,
@@ -99,7 +94,7 @@ def reinforce(
     the advantages to variance 1, and with a baseline to mean 0. Once a further step
     could take more than `budget` environment steps in all, the weights stay.
     """
-    check(gamma)
+    check_unit(gamma=gamma)
     descend = gradient_step(objective(net, policy, entropy=entropy, value=value), tx)
 
     def init(key: Key) -> State:
@@ -148,7 +143,7 @@ def actor_critic(
     The advantage is that of `ops.returns.gae`; `lam` 1 is the n-step return of the rollout minus
     the value, as in the paper. Episodes go on from one step to the next.
     """
-    check(gamma)
+    check_unit(gamma=gamma, lam=lam)
     descend = gradient_step(objective(net, policy, entropy=entropy, value=value), tx)
 
     def init(key: Key) -> State:

@@ -12,11 +12,11 @@ import optax
 
 from dljax.data.stream import permute
 from dljax.envs.environment import Box, Environment
-from dljax.errors import InputError
+from dljax.errors import InputError, check_unit
 from dljax.learn import normalize, play
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.nets.actor_critic import ActorCritic
-from dljax.ops import policies, returns
+from dljax.ops import returns
 from dljax.ops.policies import Policy
 from dljax.typing import Array, Key, Metrics, PyTree
 
@@ -218,13 +218,6 @@ def packed(tree: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
     return jnp.concatenate(flat, 1), unpack
 
 
-def policy_for(env: Environment) -> Policy:
-    """Softmax for discrete actions, Gaussian for a box."""
-    if isinstance(env.actions, Box):
-        return policies.gaussian(env.actions.low, env.actions.high)
-    return policies.categorical(env.actions)
-
-
 def check(
     env: Environment,
     policy: Policy,
@@ -244,9 +237,7 @@ def check(
             f"minibatches must divide the rollout of {actors} x {horizon} = {actors * horizon} "
             f"transitions; got {minibatches}"
         )
-    for name, value in {"gamma": gamma, "lam": lam}.items():
-        if isinstance(value, int | float) and not 0 <= value <= 1:
-            raise InputError(f"{name} must be from 0 to 1; got {value}")
+    check_unit(gamma=gamma, lam=lam)
     noise = jax.eval_shape(lambda: policy.noise(jax.random.key(0), (1,)))
     outputs = jax.ShapeDtypeStruct((1, policy.outputs), jnp.float32)
     action = jax.eval_shape(policy.sample, noise, outputs)

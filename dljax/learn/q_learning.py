@@ -9,7 +9,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from dljax.envs.environment import Environment
-from dljax.errors import InputError
+from dljax.errors import InputError, check_unit
 from dljax.learn import play
 from dljax.learner import Learner
 from dljax.typing import Array, Key, Metrics
@@ -57,9 +57,7 @@ def make(
     InputError if the environment has no one-hot states or no discrete actions, or if gamma or
     epsilon is outside [0, 1].
     """
-    for name, value in (("gamma", gamma), ("epsilon", epsilon)):
-        if isinstance(value, int | float) and not 0 <= value <= 1:
-            raise InputError(f"{name} must be in [0, 1]; got {value}")
+    check_unit(gamma=gamma, epsilon=epsilon)
     states, actions = sizes(env)
 
     def init(key: Key) -> State:

@@ -14,6 +14,7 @@ import numpy as np
 
 from dljax import Learner, Member, sweep
 from dljax.envs.environment import Environment
+from dljax.errors import unknown
 from dljax.host import experiment, figures
 from dljax.host.experiment import Common, Result, require
 from dljax.host.fit import DONATED, Fitted, Selection, fit
@@ -106,6 +107,13 @@ def train(
     result.metrics["environment steps a second"] = speed(learner, agent, fitted, every)
     draw(out / "figures", result, config, env, agent, fitted)
     return experiment.finish(result, out, fitted.run, begun)
+
+
+def activation(name: str) -> Callable[[Array], Array]:
+    known = {"tanh": jax.nn.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish}
+    if name not in known:
+        raise unknown("activation", name, known)
+    return known[name]
 
 
 def check(config: Config) -> None:

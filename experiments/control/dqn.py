@@ -11,7 +11,6 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -28,7 +27,6 @@ from experiments.control.common import Agent
 from experiments.control.settings import DQN, DQN_FOR, settle
 
 NAME = "control.dqn"
-ACTIVATIONS = {"tanh": jax.nn.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish}
 LOSSES = {"squared": optax.l2_loss, "huber": optax.huber_loss}
 
 
@@ -60,9 +58,7 @@ def per_step(chosen: DQN) -> int:
 
 
 def network(env: Environment, chosen: DQN) -> QNetwork:
-    if chosen.activation not in ACTIVATIONS:
-        raise unknown("activation", chosen.activation, ACTIVATIONS)
-    activation = ACTIVATIONS[chosen.activation]
+    activation = common.activation(chosen.activation)
     actions = dqn.discrete(env)
     return QNetwork(actions, chosen.hidden, chosen.channels, activation, chosen.dueling)
 

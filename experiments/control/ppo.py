@@ -8,14 +8,13 @@ System S48 of the syllabus: Schulman et al. 2017.
 
 from dataclasses import dataclass
 
-import jax
 import optax
 
 from dljax.envs.environment import Box, Environment, make
-from dljax.errors import InputError, unknown
+from dljax.errors import InputError
 from dljax.host import experiment
 from dljax.host.experiment import Result, require
-from dljax.learn import ppo
+from dljax.learn import play, ppo
 from dljax.nets.actor_critic import ActorCritic
 from dljax.typing import Array, Key
 from experiments.control import common
@@ -23,7 +22,6 @@ from experiments.control.common import Agent
 from experiments.control.settings import PPO, PPO_FOR, REINFORCE, settle
 
 NAME = "control.ppo"
-ACTIVATIONS = {"tanh": jax.nn.tanh, "relu": jax.nn.relu, "swish": jax.nn.swish}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +39,7 @@ PRESETS = {
 def agent(env: Environment, config: Config, chosen: PPO) -> Agent:
     per_step = chosen.actors * chosen.horizon * chosen.repeat
     steps, _ = common.budget(chosen.steps, per_step)
-    policy = ppo.policy_for(env)
+    policy = play.policy_for(env)
     net = network(env, chosen)
     learner = ppo.make(
         env,
@@ -73,8 +71,6 @@ def agent(env: Environment, config: Config, chosen: PPO) -> Agent:
 
 
 def network(env: Environment, chosen: PPO | REINFORCE) -> ActorCritic:
-    if chosen.activation not in ACTIVATIONS:
-        raise unknown("activation", chosen.activation, ACTIVATIONS)
     for name in ("hidden", "channels"):
         for width in getattr(chosen, name):
             require(f"--set {name}", width, at_least=1)
@@ -84,13 +80,13 @@ def network(env: Environment, chosen: PPO | REINFORCE) -> ActorCritic:
             f"--set channels needs an image of more than {2 * len(chosen.channels)} pixels a side; "
             f"{env.name} observes {shape}"
         )
-    policy = ppo.policy_for(env)
+    policy = play.policy_for(env)
     return ActorCritic(
         policy.outputs,
         policy.outputs // 2 if isinstance(env.actions, Box) else 0,
         chosen.hidden,
         chosen.channels,
-        ACTIVATIONS[chosen.activation],
+        common.activation(chosen.activation),
         len(shape),
         chosen.shared,
     )

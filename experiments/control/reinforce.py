@@ -16,7 +16,7 @@ from dljax.envs.environment import Environment, make
 from dljax.errors import unknown
 from dljax.host import experiment
 from dljax.host.experiment import Result, require
-from dljax.learn import policy_gradient, ppo
+from dljax.learn import play, policy_gradient
 from dljax.typing import Array, Key
 from experiments.control import common
 from experiments.control.common import Agent
@@ -36,7 +36,7 @@ PRESETS = {"quick": Config(), "standard": Config(), "full": Config()}
 
 
 def agent(env: Environment, config: Config, chosen: REINFORCE) -> Agent:
-    policy, net = ppo.policy_for(env), network(env, chosen)
+    policy, net = play.policy_for(env), network(env, chosen)
     tx = optax.chain(optax.clip_by_global_norm(chosen.norm), optax.adam(chosen.rate))
     shared = {
         "gamma": chosen.gamma,

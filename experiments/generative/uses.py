@@ -60,11 +60,11 @@ PRESETS = {"quick": Config(steps=600), "standard": Config(steps=3000), "full": C
 
 def main(config: Config) -> Result:
     begun = time.monotonic()
-    for flag in ("latent", "batch"):
-        require(f"--{flag}", getattr(config, flag), at_least=1)
+    require("--latent", config.latent, at_least=1)
     require("--rate", config.rate, at_least=0)
     experiment.check_common(config)
     train, test = (_photos.photo(name) / np.float32(255) for name in (config.train, config.test))
+    require("--batch", config.batch, at_least=1, below=len(pieces(train)) + 1)
     out = experiment.open_folder(NAME, config)
     result = Result(NAME, ["S35"], dataclasses.asdict(config), experiment.seeds(config))
     result.seconds = {"compile": 0.0, "train": 0.0}
@@ -113,14 +113,18 @@ def told(result: Result, what: str, found: np.ndarray, test: np.ndarray, baselin
             result.metrics[metric] = experiment.summary(values, "higher")
 
 
+def pieces(image: np.ndarray) -> np.ndarray:
+    """What a network learns to mend, [n, 16, 16, 3] uint8."""
+    return np.round(255 * _photos.crops(image, 16, 4)).astype(np.uint8)
+
+
 def mend(
     result: Result, out: Path, config: Config, train: np.ndarray, test: np.ndarray, task: str
 ) -> PyTree:
     """Learn to undo one way of spoiling; the pieces are spoilt anew at each step."""
     spoil, net = _photos.SPOIL[task], Restorer()
-    pieces = np.round(255 * _photos.crops(train, 16, 4)).astype(np.uint8)
     learner = autoencode.make(
-        net, falling(config), pieces, optax.squared_error, batch=config.batch, corrupt=spoil
+        net, falling(config), pieces(train), optax.squared_error, batch=config.batch, corrupt=spoil
     )
     params = trained(result, out, config, task, learner)
     key = jax.random.key(1)

@@ -78,7 +78,9 @@ def test_it_runs_and_leaves_its_result(tmp_path):
         pixels = np.roll(np.broadcast_to(ramp, (72, 72, 3)), 9 * i, 0).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / name)
     paths = {"train": str(tmp_path / "a.png"), "test": str(tmp_path / "b.png")}
-    config = uses.Config(seeds=1, steps=2, out=tmp_path / "run", quiet=True, **paths)
+    with pytest.raises(InputError, match="--batch must be at least 1 and below 26; got 32"):
+        uses.main(uses.Config(**paths))
+    config = uses.Config(seeds=1, steps=2, batch=8, out=tmp_path / "run", quiet=True, **paths)
     result = uses.main(config)
     assert result.metrics["compress PSNR"]["mean"] > 5
     assert 0 < result.metrics["precision of 10 found"]["mean"] < 1

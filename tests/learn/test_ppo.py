@@ -268,4 +268,4 @@ def test_a_policy_must_suit_the_environment():
         ppo.make(bandit(), Table(2), gaussian(-jnp.ones(1), jnp.ones(1)), optax.sgd(1.0), **SIZES)
     with pytest.raises(InputError, match="aim has continuous actions"):
         ppo.make(aim(), Table(3), categorical(3), optax.sgd(1.0), **SIZES)
-    assert ppo.policy_for(bandit()).outputs == 3 and ppo.policy_for(aim()).outputs == 2
+    assert play.policy_for(bandit()).outputs == 3 and play.policy_for(aim()).outputs == 2

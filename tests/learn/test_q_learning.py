@@ -155,8 +155,8 @@ def test_it_learns_a_gymnax_world_of_integer_states():
         ("Pendulum-v1", {}, "Pendulum.* has continuous actions"),
         ("CartPole-v1", {}, "CartPole.* has no one-hot states"),
         ("Breakout-MinAtar", {}, "has no one-hot states"),
-        ("FrozenLake-misc", {"gamma": 1.5}, r"gamma must be in \[0, 1\]; got 1.5"),
-        ("FrozenLake-misc", {"epsilon": -0.1}, r"epsilon must be in \[0, 1\]; got -0.1"),
+        ("FrozenLake-misc", {"gamma": 1.5}, r"gamma must be from 0 to 1; got 1.5"),
+        ("FrozenLake-misc", {"epsilon": -0.1}, r"epsilon must be from 0 to 1; got -0.1"),
     ],
 )
 def test_bad_input_is_named(name, options, said):
