@@ -3,6 +3,7 @@
 Environment steps of training, compilation and evaluation apart, for 1, 16 and 256 seeds; and the
 time until the mean return over seeds reaches a goal. The peers live in environments of their own,
 see README.md beside this file; the last release samples its replay slowly, the one before does not.
+What differs still: ours starts from orthogonal weights and bootstraps where an episode is cut.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from benchmarks.measure import child, peak_memory, quartiles, row
 from dljax import sweep
@@ -29,7 +31,7 @@ from experiments.control import dqn, ppo
 from experiments.control.settings import DQN, PPO
 
 PEER = Path(__file__).with_name("rejax_control.py")
-REPEATS = 3
+REPEATS, ROUNDS = 3, 7  # of training alone, and until the goal
 EPISODES = 128
 PEERS = {
     "rejax 0.1.3": Path(".venv-rejax/bin/python"),
@@ -37,6 +39,7 @@ PEERS = {
 }
 # return and seeds; the mean of rejax's PPO over 16 seeds never reaches 475
 GOALS = {"ppo": (400, 4), "dqn": (475, 1)}
+SEEDS_JUDGED = 4  # that train for MOST steps on either side, so that returns can be compared
 # environment steps of a seed in a timed run, by the number of seeds
 STEPS = {
     "ppo": {1: 50_000, 16: 10_000, 256: 1_000},
@@ -48,9 +51,10 @@ LONG = (10_000, 100_000, 1_000_000)
 
 # configs/gymnax/cartpole.yaml of rejax 0.1.3
 PUBLISHED_PPO = PPO(
-    actors=5, horizon=100, epochs=5, minibatches=5, rate=7.5e-4, anneal=False, norm=0.5,
-    entropy=0.01, value_clip=True,
+    actors=5, horizon=100, epochs=5, minibatches=5, rate=7.5e-4, anneal=False, entropy=0.01,
+    value_clip=True,
 )  # fmt: skip
+PUBLISHED_TX = optax.chain(optax.clip(0.5), optax.adam(PUBLISHED_PPO.rate))  # clips each element
 PUBLISHED_DQN = DQN(
     steps=MOST, actors=10, iterations=10, capacity=50_000, warmup=5_000, batch=100, updates=5,
     period=1, tau=0.02, explore=0.5, double=True, dueling=True, rate=1e-3, norm=10.0,
@@ -66,7 +70,7 @@ class Ours:
         if name == "dqn":
             self.agent = dqn.agent(self.env, PUBLISHED_DQN)
         else:
-            self.agent = ppo.agent(self.env, ppo.Config(sampled=True), PUBLISHED_PPO)
+            self.agent = ppo.agent(self.env, ppo.Config(sampled=True), PUBLISHED_PPO, PUBLISHED_TX)
         self.count = count
         self.learner = sweep(lambda _: self.agent.learner, None, jnp.arange(count))
         self.returns = jax.jit(jax.vmap(self.one))
@@ -88,9 +92,9 @@ class Ours:
 
         return play.evaluate(self.env, act, key, EPISODES)["return"]
 
-    def mean_return(self, run: Run, number: int) -> float:
-        keys = jax.random.split(jax.random.key(number), self.count)
-        return float(self.returns(run.state, keys).mean())
+    def returned(self, run: Run, number: int) -> jax.Array:
+        """The mean return of each seed."""
+        return self.returns(run.state, jax.random.split(jax.random.key(number), self.count))
 
 
 class Peer:
@@ -114,15 +118,12 @@ class Peer:
             raise InputError(f"{PEER.name} ended early; run it by hand to see why: README.md")
         return json.loads(line)
 
-    def seconds(self) -> float:
-        """Those of one run, by its own clock."""
+    def seconds(self) -> float | None:
+        """Those of one run, by its own clock; None if it did not reach its goal."""
         assert self.process.stdin
         self.process.stdin.write("\n")
         self.process.stdin.flush()
-        found = self.answer()["seconds"]
-        if found is None:
-            raise InputError(f"rejax did not reach its goal within {MOST} steps")
-        return found
+        return self.answer()["seconds"]
 
     def close(self) -> dict[str, Any]:
         assert self.process.stdin
@@ -146,8 +147,11 @@ def main(peak: float) -> list[dict[str, Any]]:
     del peak  # tiny networks: what counts is how many operations a step takes
     rows = []
     for name in STEPS:
-        rows += [throughput(name, count) for count in STEPS[name]]
+        for count in STEPS[name]:
+            rows.append(throughput(name, count))
+            print(rows[-1]["work"], rows[-1]["steps_per_second"], flush=True)
         rows.append(until(name))
+        print(rows[-1]["work"], rows[-1]["steps"], rows[-1]["returns"], flush=True)
     rows[0]["peak_host_memory_mib"] = memory()
     return rows
 
@@ -157,14 +161,19 @@ def memory() -> dict[str, float]:
     return {f"{n} steps": child("-m", "benchmarks.control", str(n)) for n in LONG}
 
 
-def turns(ours: Callable[[int], float], others: dict[str, Peer]) -> dict[str, Any]:
-    """Times of all over rounds that call each once; the first round does not count."""
-    seconds: dict[str, list[float]] = {"dljax": [], **{who: [] for who in others}}
-    for number in range(1 + REPEATS):
+def turns(
+    ours: Callable[[int], float | None], others: dict[str, Peer], rounds: int
+) -> dict[str, Any]:
+    """Times of all over rounds that call each once; the first round does not count.
+
+    A round that did not reach its goal has no time, and is left out.
+    """
+    seconds: dict[str, list[float | None]] = {"dljax": [], **{who: [] for who in others}}
+    for number in range(1 + rounds):
         seconds["dljax"].append(ours(number))
         for who, peer in others.items():
             seconds[who].append(peer.seconds())
-    return {who: quartiles(each[1:]) for who, each in seconds.items()}
+    return {who: quartiles([s for s in each[1:] if s]) for who, each in seconds.items()}
 
 
 def throughput(name: str, count: int) -> dict[str, Any]:
@@ -181,8 +190,9 @@ def throughput(name: str, count: int) -> dict[str, Any]:
 
     after = ("--after", PUBLISHED_DQN.warmup + 10) if name == "dqn" else ()
     others = peers(name, count, "--steps", steps, *after, "--episodes", 0)
-    times = turns(ours, others)
+    times = turns(ours, others, REPEATS)
     theirs = {who: peer.close()["compile_seconds"] for who, peer in others.items()}
+    compiling -= times["dljax"]["median_ms"] / 1e3  # the first call ran as well
     rates = {who: round(1e3 * count * steps / each["median_ms"]) for who, each in times.items()}
     return row(
         f"{name.upper()}, {count} seeds, {steps} steps each",
@@ -200,28 +210,43 @@ def until(name: str) -> dict[str, Any]:
     policy = "greedy" if name == "dqn" else "own"  # PPO's own is sampled, as ours is here
     taken = []
 
-    def ours(number: int) -> float:
+    def ours(number: int) -> float | None:
         begun = time.perf_counter()
         run = mine.start(number)
         steps, found = PUBLISHED_DQN.warmup if name == "dqn" else 0, 0.0
-        while found < goal:
-            if steps >= MOST:
-                raise InputError(f"dljax did not reach {goal} within {MOST} steps")
+        while found < goal and steps < MOST:
             run, steps = mine.train(run, every), steps + every
-            found = mine.mean_return(run, steps)
-        taken.append(steps)
-        return time.perf_counter() - begun
+            found = float(mine.returned(run, steps).mean())
+        taken.append(steps if found >= goal else None)
+        return time.perf_counter() - begun if found >= goal else None
 
     flags = ("--steps", MOST, "--until", goal, "--every", every, "--policy", policy)
     others = peers(name, count, *flags)
-    times = turns(ours, others)
-    theirs = {who: [e["steps"] for e in peer.close()["runs"]][1:] for who, peer in others.items()}
+    times = turns(ours, others, ROUNDS)
+    theirs = {
+        who: [e["steps"] if e["reached"] else None for e in peer.close()["runs"]][1:]
+        for who, peer in others.items()
+    }
     return row(
         f"{name.upper()}, until the mean of {count} reaches {goal}",
         times,
         ours="dljax",
         steps={"dljax": taken[1:], **theirs},
+        returns=judged(name, policy),
     )
+
+
+def judged(name: str, policy: str) -> dict[str, list[float]]:
+    """The mean return of each of `SEEDS_JUDGED` seeds after `MOST` steps, on both sides."""
+    mine = Ours(name, SEEDS_JUDGED)
+    before = PUBLISHED_DQN.warmup if name == "dqn" else 0
+    values = mine.returned(mine.train(mine.start(0), MOST - before), 0)
+    flags = ("--steps", MOST, "--episodes", EPISODES, "--policy", policy)
+    found = {"dljax": values.round(2).tolist()}
+    for who, peer in peers(name, SEEDS_JUDGED, *flags).items():
+        peer.seconds()
+        found[who] = peer.close()["returns"][0]
+    return found
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def effort(request):
 
 @pytest.fixture
 def quick():
-    """Compile in less time, slower code, in a test of a file that otherwise compiles as for users."""
+    """Compile in less time in one test of a file that otherwise compiles as for users."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     yield

@@ -5,14 +5,25 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import sequential_vmap
 
 from dljax.ops.conv import conv
-from dljax.typing import Array
+from dljax.typing import Array, Key
+
+
+def orthogonal(scale: float) -> Callable[..., Array]:
+    """Flax's initialiser: a matrix that keeps lengths but for `scale`. Saxe et al. 2014."""
+    whole = nn.initializers.orthogonal(scale)
+
+    def start(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+        # seed after seed: jaxlib 0.10.2 never ends the QR decompositions of 128 of them at once
+        return sequential_vmap(lambda key: whole(key, shape, dtype))(key)
+
+    return start
 
 
 def dense(width: int, scale: float) -> nn.Dense:
-    """An orthogonal layer: it keeps lengths but for `scale` (Saxe et al. 2014)."""
-    return nn.Dense(width, kernel_init=nn.initializers.orthogonal(scale))
+    return nn.Dense(width, kernel_init=orthogonal(scale))
 
 
 class Torso(nn.Module):
@@ -29,7 +40,7 @@ class Torso(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         lead = x.shape[: x.ndim - self.rank]
-        init = nn.initializers.orthogonal(2**0.5)
+        init = orthogonal(2**0.5)
         for features in self.channels:
             x = nn.Conv(
                 features, (3, 3), padding="VALID", kernel_init=init, conv_general_dilated=conv

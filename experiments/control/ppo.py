@@ -36,7 +36,13 @@ PRESETS = {
 }
 
 
-def agent(env: Environment, config: Config, chosen: PPO) -> Agent:
+def agent(
+    env: Environment,
+    config: Config,
+    chosen: PPO,
+    tx: optax.GradientTransformation | None = None,
+) -> Agent:
+    """The learner of the settings, or with another optimiser than theirs."""
     per_step = chosen.actors * chosen.horizon * chosen.repeat
     steps, _ = common.budget(chosen.steps, per_step)
     policy = play.policy_for(env)
@@ -45,7 +51,7 @@ def agent(env: Environment, config: Config, chosen: PPO) -> Agent:
         env,
         net,
         policy,
-        optimizer(chosen, steps),
+        tx or optimizer(chosen, steps),
         actors=chosen.actors,
         horizon=chosen.horizon,
         epochs=chosen.epochs,

@@ -93,3 +93,16 @@ def test_an_image_is_flattened_where_no_convolution_is_asked_for():
     params = made(net, images)["params"]
     assert params["actor"]["Dense_0"]["kernel"].shape == (50, 64)
     assert net.apply({"params": params}, images)[1].shape == (7,)
+
+
+def test_hundreds_of_seeds_start(python):
+    program = (
+        "import jax, jax.numpy as jnp; from dljax.nets.actor_critic import ActorCritic\n"
+        "net, keys = ActorCritic(2), jax.random.split(jax.random.key(0), 256)\n"
+        "start = jax.jit(lambda key: net.init(key, jnp.zeros((1, 4))))\n"
+        "many = jax.vmap(start)(keys)['params']['actor']['Dense_1']['kernel']\n"
+        "one = start(keys[200])['params']['actor']['Dense_1']['kernel']\n"
+        "print(float(jnp.abs(many[200] - one).max()))"
+    )
+    done = python("-c", program, timeout=100)  # a process of its own, since it once never ended
+    assert float(done.stdout) < 1e-5, done.stderr
