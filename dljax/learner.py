@@ -95,12 +95,15 @@ class Member(NamedTuple):
     run: Run
 
 
-def sweep(make: Callable[[Any], Learner], hparams: PyTree, seeds: Array) -> Learner:
+def sweep(
+    make: Callable[[Any], Learner], hparams: PyTree, seeds: Array, *, at_once: int | None = None
+) -> Learner:
     """`N` runs as one learner: member `i` is `start(make(hparams[i]), fold_in(key, seeds[i]))`.
 
     hparams: a pytree of arrays `[N, ...]`, or `None` where the members differ in their seed only;
     seeds: integers `[N]`. The state is a `Member` whose leaves lead with `N`, so a sweep is
-    checkpointed, resumed and sharded like anything else. Every metric becomes `[N]`.
+    checkpointed, resumed and sharded like anything else. Every metric becomes `[N]`. Each step
+    takes `at_once` members together, by default all; as many as a cache holds may be faster.
     """
 
     def init(key: Key) -> Member:
@@ -116,7 +119,7 @@ def sweep(make: Callable[[Any], Learner], hparams: PyTree, seeds: Array) -> Lear
             run, metrics = take_step(make(member.hparams), member.run)
             return Member(member.hparams, run), metrics
 
-        return jax.vmap(one)(state)
+        return jax.lax.map(one, state, batch_size=at_once) if at_once else jax.vmap(one)(state)
 
     return Learner(init, step)
 
