@@ -68,11 +68,13 @@ def flax_vae() -> Trainer:
     net, tx = PlainVAE(), optax.adam(1e-3)
 
     @jax.jit
-    def step(params, opt, x, key):
+    def step(params, opt, rows, key):
+        seen = x[rows]
+
         def loss(params):
-            found: Any = net.apply({"params": params}, x, key)
+            found: Any = net.apply({"params": params}, seen, key)
             logits, mean, log_var = found
-            distortion = optax.sigmoid_binary_cross_entropy(logits, x).sum(-1).mean()
+            distortion = optax.sigmoid_binary_cross_entropy(logits, seen).sum(-1).mean()
             rate = (jnp.exp(log_var) + mean**2 - 1 - log_var).sum(-1).mean() / 2
             return distortion + rate
 
@@ -81,13 +83,14 @@ def flax_vae() -> Trainer:
         return optax.apply_updates(params, updates), opt, value
 
     begun = net.init(jax.random.key(0), x[:1], jax.random.key(1))["params"]
+    fresh = tx.init(begun)
 
     def train(steps: int) -> Any:
-        params, opt, key, value = begun, tx.init(begun), jax.random.key(2), None
+        params, opt, key, value = begun, fresh, jax.random.key(2), None
         order = np.random.default_rng(0).permutation(len(x))[: steps * BATCH].reshape(steps, -1)
         for rows in order:
             key, k_step = jax.random.split(key)
-            params, opt, value = step(params, opt, x[rows], k_step)
+            params, opt, value = step(params, opt, rows, k_step)
         return value
 
     return lambda steps: functools.partial(train, steps)
@@ -163,7 +166,8 @@ def flax_gan(images: bool) -> Trainer:
     make, judge = PlainGenerator(), PlainDiscriminator()
 
     @jax.jit
-    def step(g, d, g_opt, d_opt, x, key):
+    def step(g, d, g_opt, d_opt, rows, key):
+        real = x[rows]
         z = jax.random.normal(key, (GAN_BATCH, GAN_LATENT))
 
         def logits(d, x) -> Any:
@@ -171,7 +175,7 @@ def flax_gan(images: bool) -> Trainer:
 
         def d_loss(d):
             fake = make.apply({"params": g}, z)
-            return (nn.softplus(-logits(d, x)) + nn.softplus(logits(d, fake))).mean()
+            return (nn.softplus(-logits(d, real)) + nn.softplus(logits(d, fake))).mean()
 
         updates, d_opt = tx.update(jax.grad(d_loss)(d), d_opt)
         d = optax.apply_updates(d, updates)
@@ -185,14 +189,15 @@ def flax_gan(images: bool) -> Trainer:
 
     first = make.init(jax.random.key(0), jnp.zeros((1, GAN_LATENT)))["params"]
     other = judge.init(jax.random.key(1), x[:1])["params"]
+    begun = first, other, tx.init(first), tx.init(other), None
 
     def train(steps: int) -> Any:
-        g, d, g_opt, d_opt, value = first, other, tx.init(first), tx.init(other), None
+        g, d, g_opt, d_opt, value = begun
         key = jax.random.key(2)
         order = np.random.default_rng(0).permutation(len(x))[: steps * GAN_BATCH]
         for rows in order.reshape(steps, -1):
             key, k_step = jax.random.split(key)
-            g, d, g_opt, d_opt, value = step(g, d, g_opt, d_opt, x[rows], k_step)
+            g, d, g_opt, d_opt, value = step(g, d, g_opt, d_opt, rows, k_step)
         return value
 
     return lambda steps: functools.partial(train, steps)
@@ -246,7 +251,7 @@ def torch_gan(images: bool) -> Trainer:
             d_tx.step()
             g_loss: Any = functional.softplus(-discriminator(fake)).mean()
             g_tx.zero_grad()
-            g_loss.backward()
+            g_loss.backward(inputs=[*generator.parameters()])
             g_tx.step()
         return g_loss.item()  # waits for the device
 

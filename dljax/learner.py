@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dljax.errors import InputError
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
@@ -103,8 +104,11 @@ def sweep(
     hparams: a pytree of arrays `[N, ...]`, or `None` where the members differ in their seed only;
     seeds: integers `[N]`. The state is a `Member` whose leaves lead with `N`, so a sweep is
     checkpointed, resumed and sharded like anything else. Every metric becomes `[N]`. Each step
-    takes `at_once` members together, by default all; as many as a cache holds may be faster.
+    takes `at_once` members together, by default all; as many as a cache holds may be faster. Raises
+    InputError if that is below 1.
     """
+    if at_once is not None and at_once < 1:
+        raise InputError(f"at_once must be at least 1; got {at_once}")
 
     def init(key: Key) -> Member:
         def one(hparams: PyTree, seed: Array) -> Member:

@@ -22,6 +22,7 @@ from dljax.learn import (
     gan,
     landscape,
     play,
+    policy_gradient,
     ppo,
     q_learning,
     risk,
@@ -146,6 +147,18 @@ def ppo_of_a_gaussian() -> Learner:
     )  # fmt: skip
 
 
+def reinforced() -> Learner:
+    env = tabular.environment(tabular.random_mdp(jax.random.key(0), 6, 3, ends=1), limit=9)
+    net, tx = ActorCritic(3, hidden=(8,)), optax.adam(1e-2)
+    return policy_gradient.reinforce(net, categorical(3), env, tx, episodes=3, budget=200)
+
+
+def actor_critic_of_a_gaussian() -> Learner:
+    env, net = drift(), ActorCritic(2, deviations=1, hidden=(8,))
+    policy, tx = play.policy_for(env), optax.adam(1e-2)
+    return policy_gradient.actor_critic(net, policy, env, tx, actors=2, steps=6, entropy=0.01)
+
+
 def stacked() -> Learner:
     net, tx = dense((6, 6, 1), 2, (5,)), optimizer("adam", 1e-2)
     loss = optax.sigmoid_binary_cross_entropy
@@ -167,6 +180,8 @@ def variational() -> Learner:
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
+    "reinforced": reinforced,
+    "actor_critic": actor_critic_of_a_gaussian,
     "q_table": q_table,
     "dqn": dqn_of_three_steps,
     "gan_dense": gan_dense,

@@ -297,6 +297,19 @@ def test_s36_the_kl_as_printed_is_none():
     assert jax.grad(lambda m: printed(Gaussian(m, jnp.zeros(()))))(10.0) == -10
 
 
+def test_s36_with_p_and_q_swapped_the_bound_is_none():
+    """With KL(p(z) || q(z | x)) in place of KL(q || p) some q promise more than log p(x)."""
+    m, log_var = jnp.meshgrid(jnp.linspace(-1, 7, 81), jnp.linspace(-3, 3, 61))
+    every, x = Gaussian(m, log_var), 6.0
+
+    def swapped(q):
+        return ((1 + q.mean**2) / jnp.exp(q.log_var) - 1 + q.log_var) / 2
+
+    known = log_normal(x, 0, 2)
+    assert known - 0.01 < elbo(every, x, vae.kl).max() <= known + 1e-4
+    assert elbo(every, x, swapped).max() > known + 0.5
+
+
 def test_s39_the_elbo_is_raised_and_so_is_no_loss():
     """S39 calls the ELBO a loss: lowered, it has no end; its negative ends at -log p(x)."""
     x = 1.0

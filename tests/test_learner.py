@@ -87,6 +87,17 @@ def test_a_member_of_a_sweep_is_the_run_made_alone():
     np.testing.assert_array_equal(run.state.hparams, rates)
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_members_may_be_taken_a_few_at_a_time(at_once):
+    rates, seeds = jnp.linspace(0.1, 0.5, 5), jnp.arange(5)
+    few, whole = sweep(line, rates, seeds, at_once=at_once), sweep(line, rates, seeds)
+    run, metrics = advance(few, start(few, jax.random.key(5)), 4)
+    other, known = advance(whole, start(whole, jax.random.key(5)), 4)
+    np.testing.assert_allclose(metrics["loss"], known["loss"], rtol=1e-6)
+    params, expected = (each.state.run.state.params for each in (run, other))
+    np.testing.assert_allclose(params, expected, rtol=1e-6)
+
+
 def test_members_of_equal_seed_draw_alike_and_others_do_not():
     learner = noise()
     swept = sweep(lambda _: learner, None, jnp.array([4, 9, 4]))

@@ -62,11 +62,15 @@ def mdp(
     if not isinstance(transition, Tracer):
         chance = np.asarray(transition, float)
         away = np.abs(chance.sum(-1) - 1).max()
-        if away > 1e-5 or chance.min() < 0:
+        if not (away <= 1e-5 and chance.min() >= 0):  # so that NaN is refused too
             raise InputError(
                 "rows of transition must be distributions; "
                 f"the least chance is {chance.min():g}, and a sum is {away:g} from 1"
             )
+    if not isinstance(start, Tracer):
+        begin = np.asarray(start, float)
+        if not (begin.min() >= 0 and 0 < begin.sum() < np.inf):
+            raise InputError(f"start must be weights of states, not all 0; got {begin.tolist()}")
     ends = terminal[:, None]
     transition = jnp.where(ends[..., None], jnp.eye(states)[:, None], transition)
     return MDP(transition, jnp.where(ends, 0.0, reward), terminal, start / start.sum())
@@ -118,8 +122,11 @@ def random_mdp(key: Key, states: int, actions: int, *, branching: int = 3, ends:
     """A Garnet: each action leads to `branching` random states, and earns N(0, 1).
 
     The chances are uniform over their simplex; the last `ends` states are terminal. Pure in the
-    key. Archibald et al. 1995. Raises InputError if branching is not from 1 to `states`.
+    key. Archibald et al. 1995. Raises InputError if branching is not from 1 to `states`, or ends
+    not from 0 to `states - 1`.
     """
+    if not 0 <= ends < states:
+        raise InputError(f"ends must be from 0 to {states - 1}; got {ends}")
     if not 1 <= branching <= states:
         raise InputError(f"branching must be from 1 to the {states} states; got {branching}")
     k_next, k_chance, k_reward = jax.random.split(key, 3)

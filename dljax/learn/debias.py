@@ -33,6 +33,10 @@ class Nets:
     classes: int
     latents: int
 
+    def __post_init__(self):
+        if self.latents < 1:
+            raise InputError(f"latents must be at least 1; got {self.latents}")
+
     def encode(self, params: PyTree, x: Array) -> tuple[Array, Gaussian]:
         """Logits [B, classes], and the posterior of the code [B, latents]."""
         outputs: Any = self.encoder.apply({"params": params["encoder"]}, x)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from dljax.data.stream import Stream
-from dljax.errors import InputError
+from dljax.errors import InputError, check_unit
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -138,8 +138,10 @@ def make(
 
     Goodfellow et al. 2014, algorithm 1, but that the generator learns from the samples of the last
     round, judged anew. `goal` is its loss of their logits; `average`, if any, the decay of a mean
-    of its parameters, for `best`. Raises InputError if `rounds` is below 1.
+    of its parameters, for `best`. Raises InputError if `rounds` is below 1 or `average` outside
+    [0, 1].
     """
+    check_unit(average=average)
     if rounds < 1:
         raise InputError(f"rounds must be at least 1; got {rounds}")
     judge = gradient_step(discriminate(gan.discriminator, penalty), discriminator_tx)

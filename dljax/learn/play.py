@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from dljax.envs.environment import Box, Environment
+from dljax.errors import InputError
 from dljax.ops import policies
 from dljax.ops.policies import Policy
 from dljax.typing import Array, Key, Metrics, PyTree
@@ -47,6 +48,20 @@ def policy_for(env: Environment) -> Policy:
     if isinstance(env.actions, Box):
         return policies.gaussian(env.actions.low, env.actions.high)
     return policies.categorical(env.actions)
+
+
+def check_policy(env: Environment, policy: Policy) -> None:
+    """Raises InputError if the one has discrete actions and the other continuous ones."""
+    noise = jax.eval_shape(lambda: policy.noise(jax.random.key(0), (1,)))
+    outputs = jax.ShapeDtypeStruct((1, policy.outputs), jnp.float32)
+    action = jax.eval_shape(policy.sample, noise, outputs)
+    continuous = isinstance(env.actions, Box)
+    if continuous != jnp.issubdtype(action.dtype, jnp.floating):
+        kinds = ("discrete", "continuous")
+        raise InputError(
+            f"{env.name} has {kinds[continuous]} actions, and the policy's are "
+            f"{kinds[not continuous]}"
+        )
 
 
 def begin(env: Environment, key: Key, actors: int) -> Actors:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from dljax.envs.environment import Environment
-from dljax.errors import check_unit
+from dljax.errors import InputError, check_unit
 from dljax.learn import play
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.ops import returns
@@ -92,10 +92,19 @@ def reinforce(
     `G_t - V(s_t)` and a truncated episode goes on with the value of its last observation, without
     one the advantage is `G_t` and the episode's time limit belongs to the task. `normalize` scales
     the advantages to variance 1, and with a baseline to mean 0. Once a further step
-    could take more than `budget` environment steps in all, the weights stay.
+    could take more than `budget` environment steps in all, the weights stay. Raises InputError for
+    a budget below one step, and for a policy that cannot act in the environment.
     """
     check_unit(gamma=gamma)
-    descend = gradient_step(objective(net, policy, entropy=entropy, value=value), tx)
+    play.check_policy(env, policy)
+    most = env.limit * env.repeat * episodes
+    if not 0 < most <= budget:
+        raise InputError(
+            f"{episodes} episodes of up to {env.limit * env.repeat} steps exceed the budget of "
+            f"{budget}, or are none"
+        )
+    weight = value if baseline else 0.0  # else the critic's error would scale the clipped gradient
+    descend = gradient_step(objective(net, policy, entropy=entropy, value=weight), tx)
 
     def init(key: Key) -> State:
         k_net, k_play = jax.random.split(key)
@@ -115,7 +124,7 @@ def reinforce(
         alive = jnp.cumsum(done, 0) - done == 0  # the rollout goes on with later episodes
         sample = judged(net, state.fit.params, seen, alive, gamma, 1.0, baseline, normalize)
         fit, metrics = descend(k_descend, state.fit, sample)
-        left = state.spent <= budget - env.limit * env.repeat * episodes
+        left = state.spent <= budget - most
         fit = jax.tree.map(lambda new, old: jnp.where(left, new, old), fit, state.fit)
         spent = state.spent + jnp.where(left, alive.sum(dtype=jnp.int32) * env.repeat, 0)
         metrics |= play.statistics(actors, seen.reward) | {"spent": spent.astype(jnp.float32)}
@@ -144,6 +153,9 @@ def actor_critic(
     the value, as in the paper. Episodes go on from one step to the next.
     """
     check_unit(gamma=gamma, lam=lam)
+    play.check_policy(env, policy)
+    if min(actors, steps) < 1:
+        raise InputError(f"actors and steps must be at least 1; got {actors} and {steps}")
     descend = gradient_step(objective(net, policy, entropy=entropy, value=value), tx)
 
     def init(key: Key) -> State:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from dljax.data.stream import permute
-from dljax.envs.environment import Box, Environment
+from dljax.envs.environment import Environment
 from dljax.errors import InputError, check_unit
 from dljax.learn import normalize, play
 from dljax.learner import Fit, Learner, Objective, gradient_step
@@ -238,13 +238,4 @@ def check(
             f"transitions; got {minibatches}"
         )
     check_unit(gamma=gamma, lam=lam)
-    noise = jax.eval_shape(lambda: policy.noise(jax.random.key(0), (1,)))
-    outputs = jax.ShapeDtypeStruct((1, policy.outputs), jnp.float32)
-    action = jax.eval_shape(policy.sample, noise, outputs)
-    continuous = isinstance(env.actions, Box)
-    if continuous != jnp.issubdtype(action.dtype, jnp.floating):
-        kinds = ("discrete", "continuous")
-        raise InputError(
-            f"{env.name} has {kinds[continuous]} actions, and the policy's are "
-            f"{kinds[not continuous]}"
-        )
+    play.check_policy(env, policy)

@@ -1,9 +1,7 @@
 """A ring of the newest transitions, written and read in place inside the compiled loop (S47).
 
 Lin 1992. Each transition is one row of packed numbers, so that storing is one write and a batch one
-gather. On 2 CPU cores, a scan of adding 10 transitions of CartPole and drawing 500 takes 9 us
-(16 seeds under vmap: 110 us, or 7 a seed); flashbax 0.1.3's item buffer takes 21 us (16: 400 us).
-Neither time grows from 5,000 to 500,000 places: XLA writes in place.
+gather. The time of neither grows with the ring: XLA writes in place.
 """
 
 import math
@@ -23,7 +21,7 @@ class Replay(NamedTuple):
 
 
 class Ring(NamedTuple):
-    """`add(replay, items [n, ...])` for any n that divides the capacity; `take(replay, places)`."""
+    """`add(replay, items [n, ...])`, always of one n that divides the capacity; `take`."""
 
     init: Callable[[], Replay]
     add: Callable[[Replay, PyTree], Replay]
@@ -57,7 +55,7 @@ def ring(like: PyTree, capacity: int) -> Ring:
         rows = {}
         for name, old in replay.rows.items():
             parts = [x.astype(k) for x, k in zip(flat, kinds, strict=True) if k.name == name]
-            # never clamped: a block that divides the ring never reaches over its end
+            # never clamped: blocks of one size that divides the ring never reach over its end
             new = jnp.concatenate(parts, 1)
             rows[name] = jax.lax.dynamic_update_slice_in_dim(old, new, start, 0)
         return Replay(rows, replay.written + count)

@@ -48,7 +48,9 @@ BERNOULLI = Likelihood(
 
 
 def gaussian(scale: float | Array) -> Likelihood:
-    """`N(outputs, scale^2)` for every pixel."""
+    """`N(outputs, scale^2)` for every pixel. Raises InputError unless scale is positive."""
+    if isinstance(scale, int | float) and not scale > 0:
+        raise InputError(f"scale must be positive; got {scale}")
     return Likelihood(
         lambda mean, x: total(norm.logpdf(x, mean, scale)),
         lambda mean: mean,
@@ -210,6 +212,8 @@ def log_likelihood(
     In expectation at most log p(x), and the nearer the larger K is. At most `chunk` samples, of
     several images, are in memory at a time. Burda et al. 2016, eq. 8.
     """
+    if samples < 1:
+        raise InputError(f"samples must be at least 1; got {samples}")
     size = next(d for d in range(min(samples, max(1, chunk)), 0, -1) if samples % d == 0)
 
     def one(pair: tuple[Array, Key]) -> Array:
@@ -236,12 +240,6 @@ def sample(net: Variational, params: PyTree, key: Key, count: int, latent: int) 
     """The decoder's outputs [count, ...] of codes from the prior N(0, I)."""
     z = jax.random.normal(key, (count, latent))
     return chunked(lambda z: net.apply({"params": params}, z, method="decode"), z, 500)
-
-
-def interpolate(start: Array, end: Array, count: int) -> Array:
-    """`count` codes evenly along the straight line between two codes [L]: [count, L]."""
-    share = jnp.linspace(0, 1, count)[:, None]
-    return (1 - share) * start[None] + share * end[None]
 
 
 def traverse(z: Array, unit: int, values: Array) -> Array:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 
-from dljax.ops.conv import conv, conv_transpose
+from dljax.nets.coders import ConvTranspose
+from dljax.ops.conv import conv
 from dljax.typing import Array
 
 
@@ -41,26 +42,8 @@ class Generator(nn.Module):
         x = nn.Dense(rows * columns * self.channels[0])(x)
         x = x.reshape(-1, rows, columns, self.channels[0])
         for features in (*self.channels[1:], c):
-            x = Doubled(features)(jax.nn.relu(x))
+            x = ConvTranspose(features, (2 * x.shape[1], 2 * x.shape[2]))(jax.nn.relu(x))
         return self.squash(x[:, :h, :w])
-
-
-class Doubled(nn.Module):
-    """A transposed 4x4 convolution of stride 2: x [B, h, w, c] -> [B, 2h, 2w, features].
-
-    The stride divides the window, so that every pixel hears from as many taps, and no chequers show
-    (Odena et al. 2016).
-    """
-
-    features: int
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        # a pixel hears from 4 of the 16 taps
-        start = nn.initializers.variance_scaling(4.0, "fan_in", "truncated_normal", -1, -2)
-        kernel = self.param("kernel", start, (4, 4, self.features, x.shape[-1]))
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
-        return conv_transpose(x, kernel, (2, 2)) + bias[None, None, None]
 
 
 class Discriminator(nn.Module):

@@ -22,7 +22,7 @@ def discounted_return(
     """`G_t = sum_{i=t..e} gamma^(i-t) r_i + gamma^(e-t+1) (1 - terminated_e) next_value_e`.
 
     Here e is the last step of t's episode, or of the rollout. [T] -> [T]. Sutton and Barto 2018,
-    eq. 3.9.
+    eq. 3.8.
     """
     return lambda_return(reward, terminated, truncated, next_value, gamma, 1.0)
 

@@ -128,17 +128,3 @@ def matrix_root(matrix: Array) -> Array:
     """The symmetric positive root R of a symmetric positive matrix, `R R = matrix`."""
     values, vectors = jnp.linalg.eigh(matrix)
     return (vectors * jnp.sqrt(jnp.maximum(values, 0))[None]) @ vectors.T
-
-
-def principal_angles(a: Array, b: Array) -> Array:
-    """The angles between the spans of a's and b's columns, the least first, radians in 0..pi/2.
-
-    a [n, p] and b [n, q] of full rank -> [min(p, q)]. From sines and cosines both, as an arc cosine
-    alone tells no float32 angle below 3e-4. Björck and Golub 1973.
-    """
-    if a.shape[-1] < b.shape[-1]:
-        a, b = b, a
-    q_a, q_b = jnp.linalg.qr(a)[0], jnp.linalg.qr(b)[0]
-    cosines = jnp.linalg.svd(q_a.T @ q_b, compute_uv=False)
-    sines = jnp.linalg.svd(q_b - q_a @ (q_a.T @ q_b), compute_uv=False)[::-1]
-    return jnp.arctan2(sines, cosines)

@@ -5,8 +5,6 @@ a batch is the newest transitions alone; without a target network the learning o
 target. All four, for all seeds, train in one program, from the same first weights of a seed.
 
     python -m experiments.control.ablation
-
-Expected with 10 seeds, about 5 minutes on 2 CPU cores: both parts are needed.
 """
 
 import dataclasses
@@ -105,7 +103,7 @@ def train(
         taken = member.run.state.taken.astype(jnp.float32)
         return {"validation/return": found, "validation/steps": taken}
 
-    every = max(1, steps // EVALUATIONS)
+    every, per_step = max(1, steps // EVALUATIONS), whole.per_step(chosen)
     return fit(
         sweep(one, members, config.seed + members["number"]),
         jax.random.key(TRAINING),
@@ -114,7 +112,7 @@ def train(
         every=every,
         chunk=every,
         out=out,
-        checkpoint_every=config.checkpoint_every or steps,
+        checkpoint_every=-(-(config.checkpoint_every or settings(config).steps) // per_step),
         resume=config.resume,
         quiet=config.quiet,
         shown=("train/return", "validation/return"),

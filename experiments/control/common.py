@@ -14,7 +14,7 @@ import numpy as np
 
 from dljax import Learner, Member, sweep
 from dljax.envs.environment import Environment
-from dljax.errors import unknown
+from dljax.errors import InputError, unknown
 from dljax.host import experiment, figures
 from dljax.host.experiment import Common, Result, require
 from dljax.host.fit import DONATED, Fitted, Selection, fit
@@ -53,9 +53,8 @@ class Agent(NamedTuple):
     per_step: int  # environment steps in one step of the learner
     keep: Callable[[PyTree], PyTree]  # what acting needs of the learner's state
     act: Callable[[PyTree, Key, Array], Array]  # (kept, key, observations [E, ...]) -> actions
-    spent: Callable[[PyTree], Array] | None = (
-        None  # environment steps so far, where per_step varies
-    )
+    spent: Callable[[PyTree], Array] | None = None  # environment steps so far, where counted
+    steady: bool = True  # whether per_step is exact
 
 
 def train(
@@ -104,7 +103,8 @@ def train(
     result.seconds |= fitted.seconds
     test(result, config, env, agent, fitted)
     progress(result, fitted, config.env)
-    result.metrics["environment steps a second"] = speed(learner, agent, fitted, every)
+    if agent.steady:
+        result.metrics["environment steps a second"] = speed(learner, agent, fitted, every)
     draw(out / "figures", result, config, env, agent, fitted)
     return experiment.finish(result, out, fitted.run, begun)
 
@@ -114,6 +114,26 @@ def activation(name: str) -> Callable[[Array], Array]:
     if name not in known:
         raise unknown("activation", name, known)
     return known[name]
+
+
+def layers(env: Environment, chosen: Any) -> dict[str, Any]:
+    """The torso that the settings ask for. Raises InputError where the environment has no images
+    for its convolutions, and for widths below 1.
+    """
+    for name in ("hidden", "channels"):
+        for width in getattr(chosen, name):
+            require(f"--set {name}", width, at_least=1)
+    shape, count = env.observation_shape, len(chosen.channels)
+    if count and (len(shape) != 3 or min(shape[:2]) <= 2 * count):
+        raise InputError(
+            f"--set channels needs an image of more than {2 * count} pixels a side; "
+            f"{env.name} observes {shape}"
+        )
+    return {
+        "hidden": chosen.hidden,
+        "channels": chosen.channels,
+        "activation": activation(chosen.activation),
+    }
 
 
 def check(config: Config) -> None:
@@ -158,7 +178,6 @@ def test(result: Result, config: Config, env: Environment, agent: Agent, fitted:
     result.metrics["test return of the last policy"] = experiment.summary(
         tested(last, keys)["return"], "higher"
     )
-    result.metrics["test length"] = experiment.summary(best["length"], "higher")
     for name, act in controllers(env).items():
         played = functools.partial(play.evaluate, env, act, episodes=config.episodes)
         found = jax.jit(jax.vmap(played))(fresh(BASELINE))["return"]
@@ -179,7 +198,8 @@ def progress(result: Result, fitted: Fitted, env: str) -> None:
     early = result.metrics["test return"]["mean"] >= goal
     if taken <= within and (early or taken >= within / 2):  # a short run cannot miss a goal
         said = f"{source}, within {within:,} steps"
-        result.targets["test return"] = experiment.target(result.metrics["test return"], goal, said)
+        for name in ("test return", "test return of the last policy"):
+            result.targets[name] = experiment.target(result.metrics[name], goal, said)
     reached = values >= goal
     when = np.take_along_axis(played, reached.argmax(0)[None], 0)[0]
     first = np.where(reached.any(0), when, played[-1])
@@ -221,6 +241,9 @@ def draw(
         ("validation", "on validation episodes", figures.COLORS[0]),
     ):
         played, values = curve(fitted, f"{split}/return")
+        if split == "train":  # there is no return before an episode of every seed has ended
+            ended = (curve(fitted, "train/episodes")[1] > 0).all(1)
+            played, values = played[ended], values[ended]
         figures.spread(ax, played.mean(1), values, label, color)
     styles = ("--", ":", "-.")
     for (name, baseline), style in zip(result.baselines.items(), styles, strict=False):

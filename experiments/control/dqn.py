@@ -58,9 +58,7 @@ def per_step(chosen: DQN) -> int:
 
 
 def network(env: Environment, chosen: DQN) -> QNetwork:
-    activation = common.activation(chosen.activation)
-    actions = dqn.discrete(env)
-    return QNetwork(actions, chosen.hidden, chosen.channels, activation, chosen.dueling)
+    return QNetwork(dqn.discrete(env), dueling=chosen.dueling, **common.layers(env, chosen))
 
 
 def learner(
@@ -97,7 +95,7 @@ def learner(
 
 
 def optimizer(chosen: DQN) -> optax.GradientTransformation:
-    """Adam of a clipped gradient, at a rate that ends at 0 with the last update if annealed."""
+    """Adam of a clipped gradient, whose rate falls to 0 over all steps of learning if annealed."""
     updates = learning(chosen).steps // (chosen.actors * chosen.repeat) * chosen.updates
     rate = optax.linear_schedule(chosen.rate, 0.0, updates) if chosen.anneal else chosen.rate
     clip = optax.clip_by_global_norm(chosen.norm) if chosen.norm < math.inf else optax.identity()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import optax
 
 from dljax.envs.environment import Box, Environment, make
-from dljax.errors import InputError
 from dljax.host import experiment
 from dljax.host.experiment import Result, require
 from dljax.learn import play, ppo
@@ -77,24 +76,13 @@ def agent(
 
 
 def network(env: Environment, chosen: PPO | REINFORCE) -> ActorCritic:
-    for name in ("hidden", "channels"):
-        for width in getattr(chosen, name):
-            require(f"--set {name}", width, at_least=1)
-    shape = env.observation_shape
-    if chosen.channels and (len(shape) != 3 or min(shape[:2]) <= 2 * len(chosen.channels)):
-        raise InputError(
-            f"--set channels needs an image of more than {2 * len(chosen.channels)} pixels a side; "
-            f"{env.name} observes {shape}"
-        )
     policy = play.policy_for(env)
     return ActorCritic(
         policy.outputs,
         policy.outputs // 2 if isinstance(env.actions, Box) else 0,
-        chosen.hidden,
-        chosen.channels,
-        common.activation(chosen.activation),
-        len(shape),
-        chosen.shared,
+        rank=len(env.observation_shape),
+        shared=chosen.shared,
+        **common.layers(env, chosen),
     )
 
 

@@ -75,7 +75,14 @@ def agent(env: Environment, config: Config, chosen: REINFORCE) -> Agent:
             return policy.mode(outputs)
         return policy.sample(policy.noise(key, observation.shape[:1]), outputs)
 
-    return Agent(learner, per_step, lambda state: state.fit.params, act, lambda state: state.spent)
+    return Agent(
+        learner,
+        per_step,
+        lambda state: state.fit.params,
+        act,
+        lambda state: state.spent,
+        steady=chosen.method == "a2c",
+    )
 
 
 def main(config: Config) -> Result:

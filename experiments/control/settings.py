@@ -200,7 +200,8 @@ TARGETS: dict[tuple[str, str], tuple[float, int, str]] = {
 def settle(default: S, tuned: Mapping[str, S], config) -> S:
     """The settings for `config.env`, with `--set` and `--steps` in place.
 
-    Raises InputError for a name that is not among the settings, and a value of another type.
+    Raises InputError for a name that is not among the settings, a value of another type, and a
+    count below 1.
     """
     settings = tuned.get(config.env, default)
     types = {
@@ -214,6 +215,9 @@ def settle(default: S, tuned: Mapping[str, S], config) -> S:
         changes[name] = read(name, text, types[name])
     if config.steps:
         changes["steps"] = config.steps
+    for name, value in changes.items():
+        if type(value) is int and value < 1:
+            raise InputError(f"--set {name} must be at least 1; got {value}")
     return dataclasses.replace(settings, **changes)
 
 

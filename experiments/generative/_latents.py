@@ -113,7 +113,7 @@ def interpolations(
         range(0, len(data.classes) - 1, 2), range(1, len(data.classes), 2), strict=True
     ):
         start, end = (int(np.flatnonzero(data.test.y == each)[0]) for each in (a, b))
-        line = vae.interpolate(means[start], means[end], 11)
+        line = jnp.linspace(means[start], means[end], 11)
         rows[f"{data.classes[a]} to {data.classes[b]}"] = shown(net, params, line)
     return mosaic(path, rows, "straight lines between the codes of two test images")
 

@@ -86,7 +86,7 @@ def tint(spoilt: np.ndarray, train: np.ndarray, spoilt_train: np.ndarray) -> np.
 def jpeg(image: np.ndarray, most: int) -> tuple[np.ndarray, int]:
     """The image [h, w, 3] in [0, 1] through the best JPEG of at most `most` bytes, and its bytes.
 
-    Its headers count: they are part of the file.
+    Its headers count: they are part of the file. The smallest there is may still be larger.
     """
     pixels = Image.fromarray(np.round(255 * image).astype(np.uint8))
     for quality in range(95, 0, -1):
@@ -98,8 +98,8 @@ def jpeg(image: np.ndarray, most: int) -> tuple[np.ndarray, int]:
     return np.asarray(Image.open(file), np.float32) / 255, size
 
 
-def packed(codes: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, int]:
-    """Codes [n, L] through 6 bits a number, and the bytes of their deflated table.
+def packed(codes: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, bytes]:
+    """Codes [n, L] through 6 bits a number, and their deflated table.
 
     low, high [L]: the range of each number, known to both sides.
     """
@@ -107,4 +107,4 @@ def packed(codes: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.nda
     whole = np.clip(np.round((codes - low) / (high - low) * levels), 0, levels).astype(np.uint8)
     # number by number, differences along the row of blocks: neighbours are alike
     flat = np.diff(whole.T, axis=1, prepend=0).astype(np.uint8)
-    return whole / levels * (high - low) + low, len(zlib.compress(flat.tobytes(), 9))
+    return whole / levels * (high - low) + low, zlib.compress(flat.tobytes(), 9)

@@ -3,7 +3,8 @@
 System S34 of the syllabus. All codes and seeds of a kind train in one program: a code of L units is
 the first L of the widest. A linear autoencoder, on all of `--examples` at every step, must span the
 subspace of their first principal components (Baldi and Hornik 1989). A deep network of sigmoids
-trains from fresh layers, and from layers trained one after another (Bengio et al. 2007).
+trains from fresh layers, and, after `--pretrain` more steps of each layer, from layers trained one
+after another (Bengio et al. 2007).
 
     python -m experiments.generative.autoencoder
     python -m experiments.generative.autoencoder --data mnist --preset standard
@@ -200,6 +201,8 @@ def main(config: Config) -> Result:
             result.seconds[part] = round(result.seconds.get(part, 0) + seconds, 3)
     test = scaled(data.test.x)
     kept = {name: fitted.kept for name, fitted in fits.items()}
+    # where descent ends: the least validation loss may come before it has converged
+    kept["linear"] = jax.vmap(weights)(fits["linear"].run.state)
     passed = {k: _codes.passed(trained[k], kept[k], test, config.seeds) for k in trained}
     angles = _codes.angles(kept["linear"], data.train.x[: config.examples], config.latents)
     plain = _codes.principal(data, config.latents)

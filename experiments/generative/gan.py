@@ -1,10 +1,10 @@
 """A generator and a discriminator play, on a ring of 8 Gaussians or on images of digits.
 
 Systems S42 and S43 of the syllabus: Goodfellow et al. 2014; the ring of Metz et al. 2017; R1 by
-Mescheder et al. 2018. The recommended setting (non-saturating, R1, Adam with short memories, the
-average of the generator) trains beside the plain one (minimax, no penalty, Adam as it comes), in
-one program. Images are judged by a classifier of the package's own: the Frechet distance is between
-its features, and so is not the usual FID.
+Mescheder et al. 2018. The recommended setting (non-saturating, R1, Adam with short memories) trains
+beside the plain one (minimax, no penalty, Adam's default memories), in one program and at one rate,
+and the running average of either generator is what is sampled. Images are judged by a classifier of
+the package's own: the Frechet distance is between its features, and so is not the usual FID.
 
     python -m experiments.generative.gan
     python -m experiments.generative.gan --settings recommended minimax unpenalised slow plain
@@ -220,7 +220,9 @@ def main(config: Config) -> Result:
         require("--batch", config.batch, below=len(data.train.y) + 1)
     net = network(config, (2,) if data is None else data.train.x.shape[1:])
     out = experiment.open_folder(NAME, config)
-    count = _ring.SAMPLES if data is None else min(len(data.test.y), _images.SAMPLES)
+    # as many as of each real set: the Frechet distance falls with the number of images
+    sets = () if data is None else (data.test, data.validation)
+    count = min([_images.SAMPLES, *(len(each.y) for each in sets)]) if sets else _ring.SAMPLES
     fitted, kept = train(config, net, data and data.train, out, count)
     result = Result(NAME, ["S42", "S43"], dataclasses.asdict(config), experiment.seeds(config))
     result.seconds |= fitted.seconds

@@ -60,11 +60,13 @@ PRESETS = {"quick": Config(steps=600), "standard": Config(steps=3000), "full": C
 
 def main(config: Config) -> Result:
     begun = time.monotonic()
-    require("--latent", config.latent, at_least=1)
-    require("--rate", config.rate, at_least=0)
+    examples = load("digits").train.x
+    require("--latent", config.latent, at_least=1, below=examples[0].size + 1)
+    require("--rate", config.rate, at_least=1e-9)
     experiment.check_common(config)
     train, test = (_photos.photo(name) / np.float32(255) for name in (config.train, config.test))
-    require("--batch", config.batch, at_least=1, below=len(pieces(train)) + 1)
+    most = min(len(pieces(train)), len(examples) // 4)
+    require("--batch", config.batch, at_least=1, below=most + 1)
     out = experiment.open_folder(NAME, config)
     result = Result(NAME, ["S35"], dataclasses.asdict(config), experiment.seeds(config))
     result.seconds = {"compile": 0.0, "train": 0.0}
@@ -102,14 +104,14 @@ def falling(config: Config, times: int = 1) -> optax.GradientTransformation:
 
 
 def told(result: Result, what: str, found: np.ndarray, test: np.ndarray, baseline: str) -> None:
-    """PSNR and SSIM of images [N, h, w, 3] into the metrics, of one image into the baselines."""
+    """PSNR and SSIM of images [N, h, w, 3] into the metrics, or their means into a baseline's."""
     for name, score in (("PSNR", scores.psnr), ("SSIM", scores.ssim)):
         metric = f"{what} {name}"
-        if found.ndim == 3:
-            value = float(score(jnp.asarray(found), jnp.asarray(test)))
-            result.baselines[f"{baseline}, {metric}"] = {"metric": metric, "mean": value}
+        values = [float(score(jnp.asarray(each), jnp.asarray(test))) for each in found]
+        if baseline:
+            mean = float(np.mean(values))
+            result.baselines[f"{baseline}, {metric}"] = {"metric": metric, "mean": mean}
         else:
-            values = [float(score(jnp.asarray(each), jnp.asarray(test))) for each in found]
             result.metrics[metric] = experiment.summary(values, "higher")
 
 
@@ -139,7 +141,7 @@ def mend(
     }
     name, way = plain[task]
     other = np.clip(way(spoilt[0], train, spoilt_train[0]), 0, 1)
-    told(result, task, other, test, name)
+    told(result, task, other[None], test, name)
     shown = {"given": np.clip(spoilt[0], 0, 1), name: other, "network": found[0], "true": test}
     strip(out / "figures" / f"{task}.png", shown)
     return params
@@ -148,7 +150,10 @@ def mend(
 def compress(
     result: Result, out: Path, config: Config, train: np.ndarray, test: np.ndarray
 ) -> PyTree:
-    """Code each block by a few numbers; JPEG may use as many bytes as the first seed's file."""
+    """Code each block by a few numbers; JPEG may use as many bytes as each seed's file.
+
+    The decoder, like JPEG's tables of a standard, is known to both sides; its size is told apart.
+    """
     side = _photos.BLOCK
     pieces = _photos.crops(train, side, 2)
     net = dense((side, side, 3), config.latent, (256,))
@@ -164,7 +169,8 @@ def compress(
         return np.clip(tiled.reshape(test.shape), 0, 1)
 
     def through(codes: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, int]:
-        return _photos.packed(codes, seen.min(0), seen.max(0))
+        codes, file = _photos.packed(codes, seen.min(0), seen.max(0))
+        return codes, len(file)
 
     encode = jax.jit(functools.partial(autoencode.encode, net))
     decode = jax.jit(functools.partial(autoencode.decode, net))
@@ -176,14 +182,17 @@ def compress(
         sizes.append(size)
     told(result, "compress", np.stack(found), test, "")
     result.metrics["compressed bytes"] = experiment.summary(sizes, "lower")
+    decoder = sum(leaf[0].nbytes for leaf in jax.tree.leaves(params["decoder"]))
+    result.metrics["bytes of the decoder"] = experiment.summary([decoder], "lower")
     pca = PCA(config.latent, random_state=0).fit(pieces.reshape(len(pieces), -1))
-    codes, _ = through(*(pca.transform(x.reshape(len(x), -1)) for x in (blocks, pieces)))
+    codes, size = through(*(pca.transform(x.reshape(len(x), -1)) for x in (blocks, pieces)))
     linear = whole(pca.inverse_transform(codes))
-    told(result, "compress", linear, test, "PCA")
-    file, size = _photos.jpeg(test, sizes[0])
-    told(result, "compress", file, test, "JPEG of equal bytes")
-    result.baselines["JPEG"] = {"metric": "compressed bytes", "mean": float(size)}
-    shown = {"autoencoder": found[0], "PCA": linear, "JPEG": file, "true": test}
+    told(result, "compress", linear[None], test, "PCA")
+    files, lengths = zip(*(_photos.jpeg(test, most) for most in sizes), strict=True)
+    told(result, "compress", np.stack(files), test, "JPEG of equal bytes")
+    for name, bytes in (("PCA", float(size)), ("JPEG", float(np.mean(lengths)))):
+        result.baselines[name] = {"metric": "compressed bytes", "mean": bytes}
+    shown = {"autoencoder": found[0], "PCA": linear, "JPEG": files[0], "true": test}
     strip(out / "figures" / "compress.png", shown)
     return params
 
@@ -191,8 +200,8 @@ def compress(
 def search(result: Result, out: Path, config: Config) -> PyTree:
     """Which images are alike: the labels of the nearest by code, and a map of two numbers."""
     digits = load("digits")
-    x, y = digits.train.x / np.float32(255), digits.train.y
-    asked, answers = digits.test.x / np.float32(255), digits.test.y
+    x, y = np.asarray(digits.train.x), digits.train.y
+    asked, answers = np.asarray(digits.test.x), digits.test.y
     flat, questions = x.reshape(len(x), -1), asked.reshape(len(asked), -1)
     every = []
     for latent, name in ((config.latent, "search"), (2, "map")):

@@ -68,7 +68,7 @@ def test_the_policy_that_validated_best_is_tested_beside_the_last(tmp_path):
     env = make("CartPole-v1")
 
     def step(key, state):
-        return {"steps": state["steps"] + 1}, {"return": jax.random.uniform(key)}
+        return {"steps": state["steps"] + 1}, {"return": jax.random.uniform(key), "episodes": 1.0}
 
     def act(kept, key, seen):
         push = controllers(env)["linear rule"](key, seen)

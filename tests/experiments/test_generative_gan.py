@@ -164,8 +164,18 @@ def test_the_sum_on_the_grid_is_the_integral():
         assert found == pytest.approx(value, rel=1e-3)
 
 
-def test_every_divergence_finds_a_single_gaussian_and_forward_kl_the_moments(fits):
-    """Where the modes are one, q is p; forward KL matches mean and variance at any distance."""
+def test_every_divergence_finds_a_single_gaussian(tmp_path):
+    config = divergences.Config(
+        seeds=3, steps=600, distances=(0.0,), out=tmp_path / "run", quiet=True
+    )
+    metrics = divergences.main(config).metrics
+    for name in divergences.DIVERGENCES:
+        assert metrics[f"{name} mean"]["mean"] == pytest.approx(0, abs=1e-2)
+        assert metrics[f"{name} deviation"]["mean"] == pytest.approx(1, abs=1e-2)
+        assert max(metrics[f"{name} nats"]["values"]) < 1e-4
+
+
+def test_forward_kl_finds_the_moments_and_the_others_a_mode(fits):
     result, out = fits
     assert result.metrics["KL(p || q) off the moments"]["mean"] < 1e-2
     assert result.metrics["KL(p || q) starts at the least"]["mean"] == 1
@@ -177,6 +187,8 @@ def test_every_divergence_finds_a_single_gaussian_and_forward_kl_the_moments(fit
     least = min(result.metrics["KL(q || p) nats"]["values"])
     assert least == pytest.approx(-np.log(0.6), abs=1e-3)
     assert max(result.metrics["JS nats"]["values"]) < np.log(2)
+    assert result.metrics["JS deviation"]["mean"] < 1 < expected  # the modes' is a half
+    assert result.metrics["JS mean"]["mean"] < -2.5
     assert all(target["met"] for target in result.targets.values())
     assert (out / "figures" / "divergences.png").stat().st_size > 10_000
 

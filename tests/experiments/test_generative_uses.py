@@ -1,11 +1,13 @@
 """The uses of autoencoders: what stands beside them is right, and bad input ends in one line."""
 
 import io
+import zlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 from PIL import Image
 
 from dljax import InputError
@@ -39,9 +41,35 @@ def test_jpeg_keeps_to_its_bytes():
 def test_packed_codes_lose_half_a_level_at_most():
     codes = np.random.default_rng(0).uniform(-2, 3, (40, 4))
     low, high = codes.min(0), codes.max(0)
-    found, size = _photos.packed(codes, low, high)
+    found, file = _photos.packed(codes, low, high)
     assert np.abs(found - codes).max() <= (high - low).max() / 63 / 2 + 1e-9
-    assert 0 < size < codes.size * 2
+    steps = np.frombuffer(zlib.decompress(file), np.uint8).reshape(4, 40)
+    levels = np.cumsum(steps, 1, dtype=np.uint8).T  # differences modulo 256
+    np.testing.assert_allclose(levels / 63 * (high - low) + low, found)
+
+
+def test_the_filter_is_the_best_on_the_training_photograph():
+    rng = np.random.default_rng(0)
+    smooth = scipy.ndimage.gaussian_filter(rng.normal(size=(48, 48, 3)), (3, 3, 0))
+    noisy = smooth + 0.1 * rng.normal(size=smooth.shape)
+    found = _photos.smooth(noisy, smooth, noisy)
+    errors = [
+        ((scipy.ndimage.gaussian_filter(noisy, (width, width, 0)) - smooth) ** 2).mean()
+        for width in np.linspace(0.2, 2, 19)
+    ]
+    assert ((found - smooth) ** 2).mean() == pytest.approx(min(errors))
+    assert min(errors) < 0.1 * ((noisy - smooth) ** 2).mean()
+    shade = np.array([0.1, -0.2, 0.3])
+    np.testing.assert_allclose(_photos.tint(noisy, smooth + shade, smooth), noisy + shade)
+
+
+def test_what_is_found_is_counted_by_its_label():
+    known = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]] * 5)
+    labels = (known[:, 0] > 1).astype(int)
+    asked, answers = np.array([[0.1], [5.1]]), np.array([0, 1])
+    assert uses.precision(known, labels, asked, answers) == 1
+    assert uses.precision(known, labels, asked, answers[::-1]) == 0
+    assert uses.neighbours(known, labels, asked, np.array([0, 0])) == 0.5
 
 
 def test_what_spoils_spoils_as_it_says():
@@ -83,5 +111,6 @@ def test_it_runs_and_leaves_its_result(tmp_path):
     config = uses.Config(seeds=1, steps=2, batch=8, out=tmp_path / "run", quiet=True, **paths)
     result = uses.main(config)
     assert result.metrics["compress PSNR"]["mean"] > 5
-    assert 0 < result.metrics["precision of 10 found"]["mean"] < 1
+    found = result.metrics["precision of 10 found"]["mean"]
+    assert 0.3 < found < result.baselines["pixels, precision of 10 found"]["mean"]
     assert (tmp_path / "run" / "figures" / "map.png").exists()

@@ -127,7 +127,10 @@ def test_a_convolutional_one_learns_digits(digits):
 
 
 def test_layers_trained_in_turn_start_a_deep_network_well(digits):
-    """Sigmoids, four layers deep: within the same steps plain descent only finds the mean image."""
+    """Sigmoids, four layers deep: from fresh layers as many steps only find the mean image.
+
+    The 150 steps of each layer by itself come before.
+    """
     net = dense((8, 8, 1), 6, (40, 20), activation=jax.nn.sigmoid)
     make = functools.partial(
         autoencode.stacked, net, optimizer("adam", 1e-2), digits, optax.squared_error, batch=64

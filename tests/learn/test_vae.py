@@ -204,11 +204,8 @@ def test_binarised_pixels_are_bits_with_the_pixels_mean():
     np.testing.assert_allclose(drawn.mean(0), x, atol=0.03)
 
 
-def test_paths_in_the_latent_space():
-    a, b = jnp.array([0.0, 2.0, -1.0]), jnp.array([4.0, 2.0, 1.0])
-    line = vae.interpolate(a, b, 5)
-    np.testing.assert_allclose(np.asarray(line)[[0, -1]], np.stack([a, b]))
-    np.testing.assert_allclose(jnp.diff(line, axis=0), jnp.tile((b - a) / 4, (4, 1)), atol=1e-6)
+def test_a_traversal_changes_one_unit():
+    a = jnp.array([0.0, 2.0, -1.0])
     moved = vae.traverse(a, 1, jnp.array([-3.0, 0.0, 3.0]))
     assert moved[:, 1].tolist() == [-3, 0, 3]
     np.testing.assert_array_equal(np.asarray(moved)[:, [0, 2]], np.tile([0, -1], (3, 1)))

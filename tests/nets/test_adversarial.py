@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.nets.adversarial import Discriminator, Doubled, Generator
+from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.coders import ConvTranspose
 
 
 @pytest.mark.parametrize("shape", [(2,), (5, 3)])
@@ -31,7 +32,7 @@ def test_a_convolutional_pair_takes_images_of_any_side(side):
 def test_doubling_is_flaxs_transposed_convolution():
     """nn.ConvTranspose with transpose_kernel is the gradient of a convolution, as ours is."""
     x = jax.random.normal(jax.random.key(0), (2, 3, 5, 4))
-    ours, variables = jax.jit(Doubled(6).init_with_output)(jax.random.key(1), x)
+    ours, variables = jax.jit(ConvTranspose(6, (6, 10)).init_with_output)(jax.random.key(1), x)
     other = nn.ConvTranspose(6, (4, 4), (2, 2), transpose_kernel=True)
     np.testing.assert_allclose(ours, other.apply(variables, x), rtol=1e-4, atol=1e-5)
     assert ours.shape == (2, 6, 10, 6)

@@ -182,25 +182,3 @@ def test_frechet_is_that_of_scipys_root_also_of_flat_gaussians(p_rank, q_rank):
     args = [jnp.array(each, jnp.float32) for each in (means[0], covs[0], means[1], covs[1])]
     assert scores.frechet(*args) == pytest.approx(expected, rel=1e-3)
     assert scores.frechet(*args[2:], *args[:2]) == pytest.approx(expected, rel=1e-3)
-
-
-def test_principal_angles_are_scipys():
-    rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(20, 5)), rng.normal(size=(20, 3))
-    expected = scipy.linalg.subspace_angles(a, b)[::-1]
-    a, b = a.astype(np.float32), b.astype(np.float32)
-    np.testing.assert_allclose(scores.principal_angles(a, b), expected, atol=1e-5)
-    np.testing.assert_allclose(scores.principal_angles(b, a), expected, atol=1e-5)
-
-
-def test_principal_angles_tell_apart_the_nearly_equal():
-    """Far below the 3e-4 at which an arc cosine in float32 begins to tell."""
-    rng = np.random.default_rng(1)
-    basis = np.linalg.qr(rng.normal(size=(30, 6)))[0]
-    angles = np.array([1e-5, 1e-3, np.pi / 2])
-    turned = basis[:, :3] * np.cos(angles) + basis[:, 3:] * np.sin(angles)
-    mixed = turned @ rng.normal(size=(3, 3))
-    found = scores.principal_angles(basis[:, :3].astype(np.float32), mixed.astype(np.float32))
-    np.testing.assert_allclose(found, angles, atol=3e-6)
-    same = scores.principal_angles(mixed.astype(np.float32), mixed.astype(np.float32))
-    assert same.max() < 1e-5
