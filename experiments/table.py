@@ -42,8 +42,9 @@ def rows(result: dict[str, Any], path: Path) -> list[str]:
         verdict = f"{number(goal['value'])} {met}" if goal else ""
         name = f"[{path.parent.name}/{path.stem}]({path.relative_to(ROOT)})"
         spread = f"{number(found['mean'])} ± {number(found['sd'])} ({len(found['values'])})"
-        cells = (name, " ".join(result["systems"]), metric, spread)
-        lines.append(f"| {' | '.join(cells)} | {', '.join(beside[metric])} | {verdict} |")
+        cells = (name, " ".join(result["systems"]), metric, spread, ", ".join(beside[metric]))
+        escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
+        lines.append(f"| {escaped} | {verdict} |")
     return lines
 
 
