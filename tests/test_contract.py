@@ -59,7 +59,7 @@ def test_the_same_seed_repeats_and_two_seeds_differ(learner, finished):
     assert fingerprint(again) == fingerprint(finished[0])
     assert fingerprint(other.state) != fingerprint(finished[0].state)
     for name in metrics:
-        if name != "accuracy":  # a coarse metric of a tiny batch may agree by chance
+        if name not in ("accuracy", "spent"):  # coarse on a tiny batch; a count of steps
             assert not np.array_equal(metrics[name], finished[1][name]), name
 
 

@@ -16,7 +16,7 @@ nothing is chosen by them: the deviation of the VAE's pixels is that of the Gaus
 
 On digits, with each held out in turn, the distance to the nearest image is best (mean AUROC 0.99),
 then the autoencoder's error (0.91). The bound (0.86) is no better than the Gaussian's density, and
-the discriminator (0.63) is near chance, as one that has lost its game should be (1 minute).
+the discriminator (0.62) is near chance, as one that has lost its game should be (1 minute).
 """
 
 import dataclasses
