@@ -95,7 +95,7 @@ def test_the_policy_that_validated_best_is_tested_beside_the_last(tmp_path):
         ({"set": ("minibatches=7",)}, "minibatches must divide the rollout"),
         ({"set": ("gamma=2",)}, "gamma must be from 0 to 1; got 2"),
         ({"set": ("rate=-1.0",)}, "--set rate must be at least"),
-        ({"set": ("repeat=0",)}, "an action must be held"),
+        ({"set": ("repeat=0",)}, "--set repeat must be at least 1; got 0"),
         ({"set": ("channels=(4,)",)}, "--set channels needs an image"),
         ({"set": ("hidden=(8,0)",)}, "--set hidden must be at least 1; got 0"),
         ({"steps": 100}, "--steps must be at least 500"),
