@@ -125,7 +125,7 @@ def random_mdp(key: Key, states: int, actions: int, *, branching: int = 3, ends:
     key. Archibald et al. 1995. Raises InputError if branching is not from 1 to `states`, or ends
     not from 0 to `states - 1`.
     """
-    if not 0 <= ends < states:
+    if not isinstance(ends, Tracer) and not 0 <= ends < states:
         raise InputError(f"ends must be from 0 to {states - 1}; got {ends}")
     if not 1 <= branching <= states:
         raise InputError(f"branching must be from 1 to the {states} states; got {branching}")
