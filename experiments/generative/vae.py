@@ -82,6 +82,7 @@ PRESETS = {
         hidden=(500,),
         epochs=10,
         batch=128,
+        samples=100,
         components=(10, 100, 500),
     ),
 }
