@@ -16,6 +16,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}; {hint}")
 
 
+def check_count(**values: int) -> None:
+    """Raises InputError for a number below 1."""
+    for name, value in values.items():
+        if value < 1:
+            raise InputError(f"{name} must be at least 1; got {value}")
+
+
 def check_unit(**values: object) -> None:
     """Raises InputError for a number outside [0, 1]; arrays pass, since they may be traced."""
     for name, value in values.items():

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dljax.errors import InputError
+from dljax.errors import check_count
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
@@ -107,8 +107,8 @@ def sweep(
     takes `at_once` members together, by default all; as many as a cache holds may be faster. Raises
     InputError if that is below 1.
     """
-    if at_once is not None and at_once < 1:
-        raise InputError(f"at_once must be at least 1; got {at_once}")
+    if at_once is not None:
+        check_count(at_once=at_once)
 
     def init(key: Key) -> Member:
         def one(hparams: PyTree, seed: Array) -> Member:

@@ -15,7 +15,7 @@ import optax
 
 from dljax.data.groups import Grouped
 from dljax.data.stream import unit_scale
-from dljax.errors import InputError
+from dljax.errors import InputError, check_count
 from dljax.learn import vae
 from dljax.learn.autoencode import check_pixels
 from dljax.learner import Fit, Learner, Objective, gradient_step
@@ -34,8 +34,7 @@ class Nets:
     latents: int
 
     def __post_init__(self):
-        if self.latents < 1:
-            raise InputError(f"latents must be at least 1; got {self.latents}")
+        check_count(latents=self.latents)
 
     def encode(self, params: PyTree, x: Array) -> tuple[Array, Gaussian]:
         """Logits [B, classes], and the posterior of the code [B, latents]."""

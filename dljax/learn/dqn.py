@@ -16,7 +16,7 @@ import optax
 from jax.typing import ArrayLike, DTypeLike
 
 from dljax.envs.environment import Environment
-from dljax.errors import InputError, check_unit
+from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import play
 from dljax.learn.replay import Replay, places, ring
 from dljax.learner import Fit, Learner, Objective, gradient_step
@@ -139,10 +139,7 @@ def make(
     epsilon outside [0, 1].
     """
     choices = discrete(env)
-    counts = {"actors": actors, "iterations": iterations, "updates": updates, "period": period}
-    for name, value in (counts | {"n": n}).items():
-        if value < 1:
-            raise InputError(f"{name} must be at least 1; got {value}")
+    check_count(actors=actors, iterations=iterations, updates=updates, period=period, n=n)
     check_unit(gamma=gamma, tau=tau, epsilon=epsilon)
     if not 1 <= batch <= min(warmup, capacity) or warmup > capacity or capacity % actors:
         raise InputError(

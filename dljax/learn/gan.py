@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from dljax.data.stream import Stream
-from dljax.errors import InputError, check_unit
+from dljax.errors import InputError, check_count, check_unit
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -142,8 +142,7 @@ def make(
     [0, 1].
     """
     check_unit(average=average)
-    if rounds < 1:
-        raise InputError(f"rounds must be at least 1; got {rounds}")
+    check_count(rounds=rounds)
     judge = gradient_step(discriminate(gan.discriminator, penalty), discriminator_tx)
 
     def init(key: Key) -> State:

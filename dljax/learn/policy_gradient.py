@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from dljax.envs.environment import Environment
-from dljax.errors import InputError, check_unit
+from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import play
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.ops import returns
@@ -97,11 +97,12 @@ def reinforce(
     """
     check_unit(gamma=gamma)
     play.check_policy(env, policy)
+    check_count(episodes=episodes)
     most = env.limit * env.repeat * episodes
-    if not 0 < most <= budget:
+    if most > budget:
         raise InputError(
             f"{episodes} episodes of up to {env.limit * env.repeat} steps exceed the budget of "
-            f"{budget}, or are none"
+            f"{budget}"
         )
     weight = value if baseline else 0.0  # else the critic's error would scale the clipped gradient
     descend = gradient_step(objective(net, policy, entropy=entropy, value=weight), tx)
@@ -154,8 +155,7 @@ def actor_critic(
     """
     check_unit(gamma=gamma, lam=lam)
     play.check_policy(env, policy)
-    if min(actors, steps) < 1:
-        raise InputError(f"actors and steps must be at least 1; got {actors} and {steps}")
+    check_count(actors=actors, steps=steps)
     descend = gradient_step(objective(net, policy, entropy=entropy, value=value), tx)
 
     def init(key: Key) -> State:

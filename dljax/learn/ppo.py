@@ -12,7 +12,7 @@ import optax
 
 from dljax.data.stream import permute
 from dljax.envs.environment import Environment
-from dljax.errors import InputError, check_unit
+from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import normalize, play
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.nets.actor_critic import ActorCritic
@@ -228,10 +228,7 @@ def check(
     gamma: float | Array,
     lam: float | Array,
 ) -> None:
-    counts = {"actors": actors, "horizon": horizon, "epochs": epochs, "minibatches": minibatches}
-    for name, value in counts.items():
-        if value < 1:
-            raise InputError(f"{name} must be at least 1; got {value}")
+    check_count(actors=actors, horizon=horizon, epochs=epochs, minibatches=minibatches)
     if actors * horizon % minibatches:
         raise InputError(
             f"minibatches must divide the rollout of {actors} x {horizon} = {actors * horizon} "

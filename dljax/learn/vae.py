@@ -16,7 +16,7 @@ from jax.scipy.special import logsumexp
 from jax.scipy.stats import norm
 
 from dljax.data.stream import epochs, unit_scale
-from dljax.errors import InputError
+from dljax.errors import InputError, check_count
 from dljax.learn.autoencode import check_pixels, chunked
 from dljax.learn.risk import State
 from dljax.learner import Fit, Learner, Objective, gradient_step
@@ -212,8 +212,7 @@ def log_likelihood(
     In expectation at most log p(x), and the nearer the larger K is. At most `chunk` samples, of
     several images, are in memory at a time. Burda et al. 2016, eq. 8.
     """
-    if samples < 1:
-        raise InputError(f"samples must be at least 1; got {samples}")
+    check_count(samples=samples)
     size = next(d for d in range(min(samples, max(1, chunk)), 0, -1) if samples % d == 0)
 
     def one(pair: tuple[Array, Key]) -> Array:

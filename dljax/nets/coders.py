@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dljax.errors import InputError
+from dljax.errors import InputError, check_count
 from dljax.nets.mlp import MLP
 from dljax.ops.conv import conv, conv_transpose
 from dljax.typing import Array
@@ -185,8 +185,7 @@ def convolutional(
 
 def code_size(latent: int, variational: bool) -> int:
     """The encoder's outputs: the code, or its mean and log-variance."""
-    if latent < 1:
-        raise InputError(f"latent must be at least 1; got {latent}")
+    check_count(latent=latent)
     return 2 * latent if variational else latent
 
 

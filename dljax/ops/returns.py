@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from dljax.errors import InputError
+from dljax.errors import check_count
 from dljax.typing import Array
 
 
@@ -39,8 +39,7 @@ def n_step_return(
 
     [T] -> [T]. Raises InputError if n is below 1. Sutton and Barto 2018, eq. 7.1.
     """
-    if n < 1:
-        raise InputError(f"n must be at least 1; got {n}")
+    check_count(n=n)
     b, a = _links(reward, terminated, truncated, next_value, gamma, 1.0)
     values = jnp.asarray(next_value, b.dtype)
 
