@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,6 +72,11 @@ class Result:
     fingerprint: str = ""
     environment: dict[str, Any] = field(default_factory=lambda: environment())
 
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Count the seconds of one more part of the work."""
+        for name, value in seconds.items():
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + value, 3)
+
     def write(self, out: Path) -> None:
         text = json.dumps(dataclasses.asdict(self), indent=1, default=str)
         write_whole(out / "result.json", text + "\n")
@@ -111,6 +116,23 @@ def target(metric: dict[str, Any], value: float, source: str) -> dict[str, Any]:
     sign = 1 if metric["better"] == "higher" else -1
     met = len(metric["values"]) >= 5 and sign * metric["mean"] >= sign * value
     return {"value": value, "source": source, "met": met}
+
+
+def gain_target(
+    gain: dict[str, Any], source: str, *, seeds: int = 10, digits: int | None = 4
+) -> dict[str, Any]:
+    """Whether a paired gain's mean over at least `seeds` exceeds two of its standard errors.
+
+    The value shown is rounded to `digits`, or as it is.
+    """
+    count = len(gain["values"])
+    value = 2 * gain["sd"] / count**0.5
+    met = count >= seeds and gain["mean"] > value
+    return {
+        "value": value if digits is None else round(value, digits),
+        "source": source,
+        "met": met,
+    }
 
 
 def fingerprint(tree: PyTree) -> str:

@@ -17,7 +17,7 @@ from dljax.data.groups import Grouped
 from dljax.data.stream import unit_scale
 from dljax.errors import InputError, check_count
 from dljax.learn import vae
-from dljax.learn.autoencode import check_pixels
+from dljax.learn.autoencode import check_pixels, chunked
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.nets.coders import Gaussian
 from dljax.ops.scores import group_accuracy
@@ -168,10 +168,10 @@ def predict(nets: Nets, params: PyTree, x: Array, chunk: int = 500) -> tuple[Arr
     """Logits [n, classes] and latent means [n, latents], `chunk` examples in memory at a time."""
 
     def one(x: Array) -> tuple[Array, Array]:
-        logits, posterior = nets.encode(params, unit_scale(x)[None])
-        return logits[0], posterior.mean[0]
+        logits, posterior = nets.encode(params, x)
+        return logits, posterior.mean
 
-    return jax.lax.map(one, jnp.asarray(x), batch_size=chunk)
+    return chunked(one, x, chunk)
 
 
 def evaluate(nets: Nets, params: PyTree, data: Grouped, split: str = "validation") -> Metrics:

@@ -139,11 +139,8 @@ def compare(
         name = f"gain over {way}".replace("\n", " ")
         gain = experiment.summary(by_way["both"] - by_way[way], "higher")
         result.metrics[name] = gain
-        result.targets[name] = {
-            "value": round(2 * gain["sd"] / config.seeds**0.5, 2),
-            "source": "two standard errors of the gain, seed by seed",
-            "met": config.seeds >= 10 and gain["mean"] > 2 * gain["sd"] / config.seeds**0.5,
-        }
+        said = "two standard errors of the gain, seed by seed"
+        result.targets[name] = experiment.gain_target(gain, said, digits=2)
     act = random(env)
     found = jax.jit(lambda key: play.evaluate(env, act, key, config.episodes))(jax.random.key(TEST))
     result.baselines["random policy"] = {"metric": "test return"} | experiment.summary(

@@ -101,7 +101,7 @@ def main(config: Config) -> Result:
     tables = by_table(config, slippery, rates(gamma))
     runs["slippery"] = learn(config, "slippery", slippery, tables, steps, out)
     for fitted in runs.values():
-        result.seconds = {k: result.seconds.get(k, 0) + v for k, v in fitted.seconds.items()}
+        result.add(fitted.seconds)
     report(config, result, [certain, slippery], runs, out / "figures")
     mistakes = _mistakes.measure(certain, exact(certain, gamma), gamma, seeds, out)
     for name, errors in mistakes.items():

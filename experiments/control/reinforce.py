@@ -91,8 +91,6 @@ def main(config: Config) -> Result:
     if chosen.method not in METHODS:
         raise unknown("method", chosen.method, METHODS)
     require("rate", chosen.rate, at_least=1e-9)
-    for name in ("actors", "horizon", "expected"):
-        require(name, getattr(chosen, name), at_least=1)
     env = make(config.env, repeat=chosen.repeat)
     return common.train(NAME, ["S48"], config, chosen, env, agent(env, config, chosen))
 

@@ -203,12 +203,8 @@ def compare(config: Config, data: ImageData, fitted: Fitted, result: Result) -> 
             plain = accuracy
             continue
         gain = result.metrics[f"gain of {way}"] = experiment.summary(accuracy - plain, "higher")
-        error = gain["sd"] / config.seeds**0.5
-        result.targets[f"gain of {way}"] = {
-            "value": round(2 * error, 4),
-            "source": "two standard errors of the paired gain over plain",
-            "met": config.seeds >= 10 and gain["mean"] > 2 * error,
-        }
+        said = "two standard errors of the paired gain over plain"
+        result.targets[f"gain of {way}"] = experiment.gain_target(gain, said)
     steps = np.asarray(fitted.kept.step)[members["early stopping"]]
     result.metrics["step of early stopping"] = experiment.summary(steps, "lower")
     return members

@@ -108,7 +108,6 @@ def main(config: Config) -> Result:
     members = grid(leak=jnp.arange(2.0), target=jnp.arange(len(TARGETS)), seed=jnp.array(seeds))
     x = jnp.linspace(-OUTSIDE[-1], OUTSIDE[-1], POINTS)
     result = Result(NAME, ["S50", "S52"], dataclasses.asdict(config), seeds)
-    result.seconds = {"compile": 0.0, "train": 0.0}
     runs, guesses = [], []
     for width in config.widths:
         fitted = fit(
@@ -120,8 +119,7 @@ def main(config: Config) -> Result:
             checkpoint_every=config.checkpoint_every,
             resume=config.resume,
         )
-        for name, seconds in fitted.seconds.items():
-            result.seconds[name] += seconds
+        result.add(fitted.seconds)
         runs.append(fitted.run)
         guess = jax.jit(jax.vmap(functools.partial(predict, width, x=x)))(fitted.run.state)
         guesses.append(guess.reshape(len(KINDS), len(TARGETS), config.seeds, POINTS))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dljax.data.groups import Grouped
-from dljax.host.experiment import Result, summary
+from dljax.host.experiment import Result, gain_target, summary
 from dljax.host.figures import COLORS, INK, dots, panels, picture, save, spread
 from dljax.learn import debias
 
@@ -51,13 +51,9 @@ def report(result: Result, outcomes: dict[str, Outcome]) -> None:
             result.baselines[way] = {"metric": "worst-group accuracy"} | found
     for way in ("uniform", "plain classifier"):
         gain = mean(outcome.gain(way) for outcome in outcomes.values())
-        error = gain["sd"] / len(result.seeds) ** 0.5
         result.metrics[f"gain over {way}"] = gain
-        result.targets[f"gain over {way}"] = {
-            "value": round(2 * error, 4),
-            "source": "two standard errors of the paired gain",
-            "met": len(result.seeds) >= 10 and gain["mean"] > 2 * error,
-        }
+        said = "two standard errors of the paired gain"
+        result.targets[f"gain over {way}"] = gain_target(gain, said)
     changes = [each.tested["debiased"] - each.tested["uniform"] for each in outcomes.values()]
     result.metrics["gain of the mean group"] = mean(change.mean(1) for change in changes)
     for label, outcome in outcomes.items():

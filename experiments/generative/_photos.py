@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from sklearn.datasets import load_sample_image
 
 from dljax.errors import InputError
+from dljax.learn import autoencode
 from dljax.typing import Array, Key
 
 BLOCK = 8  # pixels of a side of what is coded at once, as in JPEG
@@ -46,7 +47,7 @@ def crops(image: np.ndarray, side: int, stride: int) -> np.ndarray:
 
 def noise(key: Key, x: Array) -> Array:
     """Gaussian noise of standard deviation 0.1."""
-    return x + 0.1 * jax.random.normal(key, x.shape)
+    return autoencode.add_noise(key, x, 0.1)
 
 
 def shrink(key: Key, x: Array) -> Array:

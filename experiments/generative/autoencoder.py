@@ -197,8 +197,7 @@ def main(config: Config) -> Result:
     fits = {name: train(config, name, kind, data, out) for name, kind in trained.items()}
     result = Result(NAME, ["S34"], dataclasses.asdict(config), experiment.seeds(config))
     for fitted in fits.values():
-        for part, seconds in fitted.seconds.items():
-            result.seconds[part] = round(result.seconds.get(part, 0) + seconds, 3)
+        result.add(fitted.seconds)
     test = scaled(data.test.x)
     kept = {name: fitted.kept for name, fitted in fits.items()}
     # where descent ends: the least validation loss may come before it has converged
@@ -230,12 +229,8 @@ def report(
         for units, gain in zip(config.latents[1:], -np.diff(errors[kind], axis=0), strict=True):
             name = f"gain of {kind}, {units} units"
             found = result.metrics[name] = experiment.summary(gain, "higher")
-            least = 2 * found["sd"] / config.seeds**0.5
-            result.targets[name] = {
-                "value": least,
-                "source": "two standard errors of the gain over the next smaller code",
-                "met": config.seeds >= 5 and found["mean"] > least,
-            }
+            said = "two standard errors of the gain over the next smaller code"
+            result.targets[name] = experiment.gain_target(found, said, seeds=5, digits=None)
     for kind in ("linear", "dense", "conv"):
         for units, values in zip(config.latents, errors[kind], strict=True):
             name = f"test error of {kind}, {units} units"

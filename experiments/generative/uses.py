@@ -23,7 +23,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
 from dljax import sweep
-from dljax.data import load
+from dljax.data import ImageData, load
 from dljax.host import experiment, figures
 from dljax.host.experiment import Common, Result, require
 from dljax.host.fit import fit
@@ -60,19 +60,19 @@ PRESETS = {"quick": Config(steps=600), "standard": Config(steps=3000), "full": C
 
 def main(config: Config) -> Result:
     begun = time.monotonic()
-    examples = load("digits").train.x
-    require("--latent", config.latent, at_least=1, below=examples[0].size + 1)
+    digits = load("digits")
+    require("--latent", config.latent, at_least=1, below=digits.train.x[0].size + 1)
     require("--rate", config.rate, at_least=1e-9)
     experiment.check_common(config)
     train, test = (_photos.photo(name) / np.float32(255) for name in (config.train, config.test))
-    most = min(len(pieces(train)), len(examples) // 4)
+    pieces = np.round(255 * _photos.crops(train, 16, 4)).astype(np.uint8)  # to learn to mend
+    most = min(len(pieces), len(digits.train.x) // 4)
     require("--batch", config.batch, at_least=1, below=most + 1)
     out = experiment.open_folder(NAME, config)
     result = Result(NAME, ["S35"], dataclasses.asdict(config), experiment.seeds(config))
-    result.seconds = {"compile": 0.0, "train": 0.0}
-    states = [mend(result, out, config, train, test, task) for task in _photos.SPOIL]
+    states = [mend(result, out, config, pieces, train, test, task) for task in _photos.SPOIL]
     states.append(compress(result, out, config, train, test))
-    states.append(search(result, out, config))
+    states.append(search(result, out, config, digits))
     return experiment.finish(result, out, states, begun)
 
 
@@ -93,8 +93,7 @@ def trained(
         quiet=config.quiet,
         shown=("train/loss",),
     )
-    for key, value in fitted.seconds.items():
-        result.seconds[key] = round(result.seconds[key] + value, 3)
+    result.add(fitted.seconds)
     return fitted.run.state.run.state.fit.params
 
 
@@ -115,18 +114,19 @@ def told(result: Result, what: str, found: np.ndarray, test: np.ndarray, baselin
             result.metrics[metric] = experiment.summary(values, "higher")
 
 
-def pieces(image: np.ndarray) -> np.ndarray:
-    """What a network learns to mend, [n, 16, 16, 3] uint8."""
-    return np.round(255 * _photos.crops(image, 16, 4)).astype(np.uint8)
-
-
 def mend(
-    result: Result, out: Path, config: Config, train: np.ndarray, test: np.ndarray, task: str
+    result: Result,
+    out: Path,
+    config: Config,
+    pieces: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    task: str,
 ) -> PyTree:
     """Learn to undo one way of spoiling; the pieces are spoilt anew at each step."""
     spoil, net = _photos.SPOIL[task], Restorer()
     learner = autoencode.make(
-        net, falling(config), pieces(train), optax.squared_error, batch=config.batch, corrupt=spoil
+        net, falling(config), pieces, optax.squared_error, batch=config.batch, corrupt=spoil
     )
     params = trained(result, out, config, task, learner)
     key = jax.random.key(1)
@@ -197,9 +197,8 @@ def compress(
     return params
 
 
-def search(result: Result, out: Path, config: Config) -> PyTree:
+def search(result: Result, out: Path, config: Config, digits: ImageData) -> PyTree:
     """Which images are alike: the labels of the nearest by code, and a map of two numbers."""
-    digits = load("digits")
     x, y = np.asarray(digits.train.x), digits.train.y
     asked, answers = np.asarray(digits.test.x), digits.test.y
     flat, questions = x.reshape(len(x), -1), asked.reshape(len(asked), -1)

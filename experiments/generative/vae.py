@@ -224,7 +224,7 @@ def report(
         return result.metrics[name]
 
     judge = jax.vmap(lambda x: _density.nats(mixture, x))
-    judge_of_test = list(result.baselines.values())[-1]["mean"]
+    name, plain = list(result.baselines.items())[-1]
     for each, end in zip(tested.values(), ("", f", {KINDS[1]}"), strict=True):
         note(f"test negative ELBO{end}", each.bound["test/negative_elbo"])
         note(f"test negative log p(x){end}", -each.log_likelihood)
@@ -233,17 +233,16 @@ def report(
         note(f"active units{end}", each.bound["test/active_units"], "higher")
         note(f"posterior deviation{end}", jnp.exp(each.posterior.log_var / 2).mean((1, 2)))
         note(f"spread of means{end}", jnp.sqrt((each.posterior.mean**2).mean((1, 2))))
-        off = jnp.abs(judge(each.samples) - judge_of_test)
+        off = jnp.abs(judge(each.samples) - plain["mean"])
         note(f"samples by the mixture, off the test bits'{end}", off)
     silent = config.latent - result.metrics["active units"]["mean"]
     if silent > 0:
         print(f"posterior collapse: {silent:g} of {config.latent} units say nothing of the image")
-    name, plain = list(result.baselines.items())[-1]
+    if config.pixels == "grey":  # a cross-entropy, no log-probability
+        return
     goal, source = plain["mean"], name
     if data.name == "mnist" and config.pixels == "stochastic":
         goal, source = GOAL
-    if config.pixels == "grey":  # a cross-entropy, no log-probability
-        return
     result.targets["test negative ELBO"] = experiment.target(
         result.metrics["test negative ELBO"], goal, source
     )
