@@ -5,7 +5,7 @@ once (`sweep`), sharded, checkpointed and resumed to the bit (`dljax.host`). No 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -97,7 +97,11 @@ class Member(NamedTuple):
 
 
 def sweep(
-    make: Callable[[Any], Learner], hparams: PyTree, seeds: Array, *, at_once: int | None = None
+    make: Callable[[Any], Learner],
+    hparams: PyTree,
+    seeds: Array | Sequence[int],
+    *,
+    at_once: int | None = None,
 ) -> Learner:
     """`N` runs as one learner: member `i` is `start(make(hparams[i]), fold_in(key, seeds[i]))`.
 

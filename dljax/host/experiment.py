@@ -1,214 +1,207 @@
-"""What every experiment shares: common flags, its folder, its result, and how it ends."""
+"""What every experiment shares: its folder, its fits, its result, its figures, and how it ends.
+
+    def main(config: Config) -> Result:
+        with Study("vision.classify", ["S24", "S31"], config) as run:
+            fitted = run.fit(learner, steps, Watch(evaluate, every, select))
+            run.metric("test accuracy", values, goal=(0.985, "our goal"))
+            run.baseline("logistic regression", "test accuracy", 0.96)
+            run.figure("curves.png", draw, fitted)
+        return run.result
+
+At the end of the block `result.json` is written, and only then is any figure drawn: one that fails
+costs itself and a line.
+"""
 
 import ast
-import contextlib
 import dataclasses
 import datetime
-import functools
-import hashlib
-import io
 import json
 import os
-import re
 import shlex
-import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from dljax.errors import InputError, unknown
-from dljax.host.fit import Diverged, Interrupted
+from dljax.errors import InputError
+from dljax.host import devices, result
+from dljax.host.config import FREE, C, Common, parse
+from dljax.host.fit import Diverged, Fitted, Interrupted, Keep, Show, Watch, fit
+from dljax.host.result import Result
+from dljax.learner import Learner
 from dljax.typing import PyTree
 
-
-@dataclass(frozen=True, kw_only=True)
-class Common:
-    """The flags of every experiment."""
-
-    seeds: int = 5
-    """Independent runs, trained in one compiled program."""
-    seed: int = 0
-    """The first seed; the others follow it."""
-    steps: int | None = None
-    """Training steps; by default what the preset asks for."""
-    out: Path | None = None
-    """Folder of the run; by default runs/<experiment>/<time>."""
-    preset: str = "quick"
-    """Settings to start from: quick, standard or full."""
-    resume: bool = False
-    """Go on with the run in --out."""
-    checkpoint_every: int | None = None
-    """Steps between checkpoints; by default at every evaluation."""
-    quiet: bool = False
-    """Print nothing but the result."""
-
-
 RECORD = "run.json"  # the experiment and configuration of the run in a folder
-FREE = {"out", "resume", "checkpoint_every", "quiet"}  # may differ when a run is resumed
-C = TypeVar("C", bound=Common)
 
 
-@dataclass
-class Result:
-    """What an experiment found; `write` makes it `result.json`."""
+class Study:
+    """One run of an experiment, from its configuration to its result."""
 
-    experiment: str
-    systems: list[str]
-    config: dict[str, Any]
-    seeds: list[int]
-    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
-    baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
-    targets: dict[str, dict[str, Any]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    fingerprint: str = ""
-    environment: dict[str, Any] = field(default_factory=lambda: environment())
+    def __init__(self, name: str, systems: list[str], config: Common, **settings: Any):
+        """The folder is checked here and made when first needed, so that bad input leaves none.
 
-    def add(self, seconds: Mapping[str, float]) -> None:
-        """Count the seconds of one more part of the work."""
-        for name, value in seconds.items():
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + value, 3)
+        `settings` are shown in the result beside the configuration. Raises InputError as
+        `check_folder` does, and for more devices than there are.
+        """
+        self.begun, self.config = time.monotonic(), config
+        self.root, self.record = check_folder(name, config)
+        self.seeds = config.each_seed
+        found = result.environment() | {"devices": len(devices.local(config.devices))}
+        shown = dataclasses.asdict(config) | settings
+        self.result = Result(name, systems, shown, self.seeds, environment=found)
+        self.fits: dict[str, Fitted] = {}
+        self.state: PyTree = None  # what the fingerprint is of; by default the runs of all fits
+        self.figures: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
 
-    def write(self, out: Path) -> None:
-        text = json.dumps(dataclasses.asdict(self), indent=1, default=str)
-        write_whole(out / "result.json", text + "\n")
+    @property
+    def out(self) -> Path:
+        """The run's folder."""
+        if not (self.root / RECORD).exists():
+            make_folder(self.root, self.record)
+        return self.root
 
-    def table(self) -> str:
-        """The metrics with their spread, the baselines and the targets, as a few lines."""
-        rows = [f"{'':28} {'mean':>9} {'sd':>8}   {len(self.seeds)} seeds"]
-        for name, metric in self.metrics.items():
-            rows.append(f"{name:28} {metric['mean']:9.4f} {metric['sd']:8.4f}")
-        for name, baseline in self.baselines.items():
-            rows.append(
-                f"{name:28} {baseline['mean']:9.4f} {'':8}   {baseline['metric']}, baseline"
-            )
-        for name, target in self.targets.items():
-            verdict = "met" if target["met"] else "missed"
-            rows.append(f"{name} target {target['value']:g} ({target['source']}): {verdict}")
-        times = "  ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
-        return "\n".join([*rows, times])
+    def fit(
+        self,
+        learner: Learner,
+        steps: int,
+        watch: Watch = Watch(),  # noqa: B008 - immutable
+        *,
+        part: str = "",
+        key: int = 0,
+        shown: Sequence[str] = (),
+        names: Sequence[str] = (),
+        chunk: int = 100,
+        saves: int | None = None,
+        per_step: int = 1,
+        may_diverge: bool = False,
+    ) -> Fitted:
+        """`fit` with the flags of every experiment; its seconds count in the result.
+
+        `part` names the sub-folder where there are several fits, `saves` are the steps between
+        checkpoints unless --checkpoint-every says; that counts `per_step` in one of the learner.
+        """
+        config = self.config
+        if config.checkpoint_every:
+            saves = -(-config.checkpoint_every // per_step)
+        fitted = fit(
+            learner,
+            jax.random.key(key),
+            steps,
+            watch,
+            keep=Keep(self.out / part, saves, config.resume),
+            show=Show(config.quiet, shown, names or [f"seed {seed}" for seed in self.seeds]),
+            chunk=chunk,
+            devices=config.devices,
+            may_diverge=may_diverge,
+        )
+        self.fits[part] = fitted
+        self.result.add(fitted.seconds)
+        return fitted
+
+    def each(self, f: Callable, *stacks: PyTree) -> PyTree:
+        """`f(a_i, b_i, ...)` for every i of stacks `[N, ...]`, on all of the run's devices."""
+        return devices.each_member(f, *stacks, count=self.config.devices)
+
+    def metric(
+        self,
+        name: str,
+        values: Iterable[float],
+        better: str = "higher",
+        goal: tuple[float, str] | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Record one value a seed, and whether their mean meets the goal and its source."""
+        found = self.result.metrics[name] = result.summary(values, better) | more
+        if goal:
+            self.result.targets[name] = result.target(found, *goal)
+        return found
+
+    def gain(
+        self,
+        name: str,
+        values: Iterable[float],
+        source: str,
+        seeds: int = 10,
+        digits: int | None = 4,
+    ) -> dict[str, Any]:
+        """Record a paired gain, one a seed, which should exceed two of its standard errors."""
+        found = self.metric(name, values)
+        goal = result.gain_target(found, source, seeds=seeds, digits=digits)
+        self.result.targets[name] = goal
+        return found
+
+    def baseline(self, name: str, metric: str, mean: Any, **more: Any) -> None:
+        """Record what something plain gets: a number, or several, then with their spread."""
+        found = {"mean": float(mean)} if np.ndim(mean) == 0 else result.summary(mean, "higher")
+        self.result.baselines[name] = {"metric": metric} | found | more
+
+    def target(self, name: str, value: float, source: str, met: bool) -> None:
+        """Record a goal that is not the mean's."""
+        self.result.targets[name] = {"value": value, "source": source, "met": bool(met)}
+
+    def figure(self, file: str, draw: Callable[..., Any], *given: Any, **options: Any) -> None:
+        """`draw(path, *given)`, once the result is written."""
+        self.figures.append((file, draw, given, options))
+
+    def __enter__(self) -> "Study":
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind:
+            return
+        state = self.state
+        if state is None:
+            state = {part: fitted.run for part, fitted in self.fits.items()}
+        self.result.fingerprint = result.fingerprint(state)
+        if not self.config.resume:  # a resumed run has no one total
+            self.result.seconds["total"] = round(time.monotonic() - self.begun, 3)
+        self.result.write(self.out)
+        for file, draw, given, options in self.figures:
+            try:
+                (self.out / "figures").mkdir(exist_ok=True)
+                draw(self.out / "figures" / file, *given, **options)
+            except Exception as error:
+                not_drawn(file, error)
+        print(f"run in {self.out}")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all, so that a crash leaves no half of it."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text)
-    partial.replace(path)
+def not_drawn(file: str, error: Exception) -> None:
+    said = " ".join(str(error).split()) or type(error).__name__
+    print(f"figure {file} was not drawn: {said}", file=sys.stderr)
 
 
-def summary(values: Iterable[float], better: str) -> dict[str, Any]:
-    """Mean, standard deviation (n - 1) and the values, one a seed."""
-    values = [float(value) for value in np.asarray(values).reshape(-1)]
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": float(np.mean(values)), "sd": sd, "values": values, "better": better}
+def check_folder(name: str, config: Common) -> tuple[Path, dict[str, Any]]:
+    """The run's folder, and what is to be on record there: the experiment and its configuration.
 
-
-def target(metric: dict[str, Any], value: float, source: str) -> dict[str, Any]:
-    """Whether a metric's mean over at least 5 seeds meets a published or chosen number."""
-    sign = 1 if metric["better"] == "higher" else -1
-    met = len(metric["values"]) >= 5 and sign * metric["mean"] >= sign * value
-    return {"value": value, "source": source, "met": met}
-
-
-def gain_target(
-    gain: dict[str, Any], source: str, *, seeds: int = 10, digits: int | None = 4
-) -> dict[str, Any]:
-    """Whether a paired gain's mean over at least `seeds` exceeds two of its standard errors.
-
-    The value shown is rounded to `digits`, or as it is.
+    Raises InputError if the folder holds another experiment, a run that was not asked to be
+    resumed, or one with another configuration, whose fields it names.
     """
-    count = len(gain["values"])
-    value = 2 * gain["sd"] / count**0.5
-    met = count >= seeds and gain["mean"] > value
-    return {
-        "value": value if digits is None else round(value, digits),
-        "source": source,
-        "met": met,
-    }
-
-
-def fingerprint(tree: PyTree) -> str:
-    """SHA-256 over the leaves: equal for two states if and only if they are equal to the bit."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
-        array = np.asarray(leaf)
-        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()
-
-
-@functools.cache  # so that the commit is the one that was there when the run began
-def environment() -> dict[str, Any]:
-    """What the numbers depend on: versions, commit, device."""
-    import dljax
-
-    root = Path(__file__).parents[2]
-    commit = None
-    if (root / ".git").exists() and shutil.which("git"):
-        words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
-        commit = subprocess.run(words, capture_output=True, text=True).stdout.strip() or None
-    return {
-        "dljax": dljax.__version__,
-        "commit": commit,
-        "python": sys.version.split()[0],
-        "jax": jax.__version__,
-        "device": jax.devices()[0].device_kind,
-        "devices": jax.device_count(),
-        "cpus": os.cpu_count(),
-    }
-
-
-def check_common(config: Common) -> None:
-    """Raises InputError for counts that are not positive."""
-    for name in ("seeds", "steps", "checkpoint_every"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name.replace('_', '-')} must be at least 1; got {value}")
-    if config.seed < 0 or config.seed + config.seeds > 2**31:
-        raise InputError(f"--seed must be zero or positive and below 2^31; got {config.seed}")
-
-
-def seeds(config: Common) -> list[int]:
-    return list(range(config.seed, config.seed + config.seeds))
-
-
-def open_folder(name: str, config: Common) -> Path:
-    """The run's folder, made or found, with its experiment and configuration on record.
-
-    Raises InputError if a common flag is wrong, or if the folder holds another experiment, a run
-    that was not asked to be resumed, or one with another configuration, whose fields it names.
-    """
-    check_common(config)
-    if config.resume and config.out is None:
-        raise InputError("--resume needs --out, the folder of the run to go on with")
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     out = config.out or Path("runs") / name.replace(".", "/") / now
     fields = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
     record = json.loads(json.dumps({"experiment": name, "config": fields}, default=str))
     path = out / RECORD
-    environment()
     if path.exists():
         compare(out, json.loads(path.read_text()), record, config.resume)
-        return out
-    if config.resume:
+    elif config.resume:
         raise InputError(f"--resume: {out} holds no run")
-    if out.exists() and (not out.is_dir() or any(p.suffix != ".partial" for p in out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(p.suffix != ".partial" for p in out.iterdir())):
         raise InputError(f"--out: {out} exists and is not an empty folder")
+    return out, record
+
+
+def make_folder(out: Path, record: dict[str, Any]) -> None:
+    """Raises InputError where nothing can be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(record, indent=1) + "\n")
+        result.write_whole(out / RECORD, json.dumps(record, indent=1) + "\n")
     except OSError as error:
         raise InputError(f"--out: cannot write to {out}: {error.strerror}") from None
-    return out
 
 
 def compare(out: Path, there: dict[str, Any], asked: dict[str, Any], resume: bool) -> None:
@@ -224,53 +217,6 @@ def compare(out: Path, there: dict[str, Any], asked: dict[str, Any], resume: boo
             f"{n} was {there['config'].get(n)}, now {asked['config'].get(n)}" for n in differ
         )
         raise InputError(f"--resume with another configuration: {says}")
-
-
-def parse(presets: dict[str, C], argv: list[str], prog: str, description: str) -> C:
-    """The configuration of a command line: the preset's, with the given flags in place.
-
-    Raises InputError in one line for whatever is wrong with the line.
-    """
-    import tyro  # here: its import costs a fifth of a second, and only a command line needs it
-
-    name = next(iter(presets))
-    for i, word in enumerate(argv):
-        if word.startswith("--preset"):
-            name = word.partition("=")[2] or " ".join(argv[i + 1 : i + 2])
-    if name not in presets:
-        raise unknown("--preset", name, presets)
-    default = dataclasses.replace(presets[name], preset=name)
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            config = tyro.cli(
-                type(default), default=default, prog=prog, args=argv, description=description
-            )
-    except SystemExit as end:
-        if not end.code:
-            raise
-        raise InputError(one_line(said.getvalue())) from None
-    check_common(config)
-    return config
-
-
-def one_line(box: str) -> str:
-    """The message of tyro's framed error, with the flag it is about.
-
-    The frame, of lines or of spaces, holds sections under a title: the message, then the flags.
-    """
-    rows = [re.sub("[│╭╮╰╯]", "", row).strip() for row in box.strip().splitlines()]
-    sections: list[list[str]] = [[]]
-    for row in rows:
-        if not row.strip("─-"):
-            sections.append([])
-        elif not row.startswith("─ "):  # a title set into the frame
-            sections[-1].append(row)
-    if not box.strip().startswith("╭"):
-        del sections[0]  # a title under no frame
-    flags = [row for section in sections[1:] for row in section if row.startswith("--")]
-    said = " ".join(sections[0] if sections else []).rstrip(".")
-    return f"{said}; accepted: {flags[0]}" if flags else said
 
 
 def programs(folder: Path, pattern: str) -> dict[str, str]:
@@ -291,7 +237,9 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
     """
     command = f"python -m {name}"
     try:
-        print(main(parse(presets, sys.argv[1:], command, doc)).table())
+        config = parse(presets, sys.argv[1:], command, doc)
+        devices.claim(config.devices)
+        print(main(config).table())
     except InputError as error:
         fail(f"error: {error}", 2)
     except Interrupted as stop:
@@ -318,28 +266,3 @@ def again(name: str, out: Path | None) -> str:
 def fail(message: str, status: int) -> None:
     print(message, file=sys.stderr)
     sys.exit(status)
-
-
-def require(
-    flag: str, value: float | None, *, at_least: float | None = None, below: float | None = None
-) -> None:
-    """Raises InputError if a value, where given, is not finite or not in [at_least, below)."""
-    if value is None:
-        return
-    wrong = not np.isfinite(value)
-    wrong |= at_least is not None and value < at_least
-    wrong |= below is not None and value >= below
-    if wrong:
-        bounds = [f"at least {at_least}"] if at_least is not None else []
-        bounds += [f"below {below}"] if below is not None else []
-        raise InputError(f"{flag} must be {' and '.join(bounds)}; got {value}")
-
-
-def finish(result: Result, out: Path, state: PyTree, begun: float) -> Result:
-    """The result with its fingerprint and total time, written into the run's folder."""
-    result.fingerprint = fingerprint(state)
-    if not result.config.get("resume"):  # a resumed run has no one total
-        result.seconds["total"] = round(time.monotonic() - begun, 3)
-    result.write(out)
-    print(f"run in {out}")
-    return result

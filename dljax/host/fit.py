@@ -1,16 +1,17 @@
 """Drive a learner: chunks of `advance`, and between them what a host does.
 
-Evaluation with the best kept, early stopping, progress, logs, checkpoints and resuming.
+Evaluation with the best kept, early stopping, progress, logs, checkpoints and resuming. A sweep, a
+learner whose state is a stack of `Member`s, is spread over the devices, whatever their numbers.
 """
 
 import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,8 @@ from dljax.errors import InputError
 from dljax.host import log
 from dljax.host.checkpoint import Restored, restore, save
 from dljax.host.checkpoint import steps as saved_steps
-from dljax.learner import Learner, Run, advance, start
+from dljax.host.devices import EACH, MEMBERS, WHOLE, Layout, gather, layout, place, spread
+from dljax.learner import Learner, Member, Run, advance, start
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
@@ -46,6 +48,7 @@ class Fitted(NamedTuple):
     kept: PyTree  # what the selection kept of the best states
     records: list[log.Record]
     seconds: dict[str, float]  # compile, train (without compile)
+    rate: float | None  # steps a second of `advance` alone; None where none was taken
 
 
 class Selection(NamedTuple):
@@ -61,6 +64,34 @@ class Selection(NamedTuple):
     patience: int | None = None
 
 
+class Watch(NamedTuple):
+    """What is measured between chunks: `evaluate(state)`, every `every` steps and at the end.
+
+    In a sweep the state is one `Member`, of whom `evaluate` gives scalars and `select.keep` what is
+    kept; neither hears of the others.
+    """
+
+    evaluate: Callable[[Any], Metrics] | None = None
+    every: int | None = None  # by default at the end only
+    select: Selection | None = None
+
+
+class Keep(NamedTuple):
+    """Where logs and checkpoints go, how often, and whether to go on from what is there."""
+
+    out: Path
+    every: int | None = None  # steps between checkpoints; by default those between evaluations
+    resume: bool = False
+
+
+class Show(NamedTuple):
+    """What a person sees: nothing if `quiet`, else the metrics `shown` (all, if empty)."""
+
+    quiet: bool = True
+    shown: Sequence[str] = ()
+    names: Sequence[str] = ()  # what messages call the members
+
+
 class Interrupted(Exception):
     """A signal ended the run early; everything up to `step` is saved."""
 
@@ -73,15 +104,41 @@ class Diverged(Exception):
     """A metric stopped being finite; the message names the step, the metric and the member."""
 
 
-DONATED = jax.jit(advance, static_argnums=(0, 2), donate_argnums=1)
+SWEEP: Any = Run._make((WHOLE, WHOLE, EACH))  # what is cut of a sweep's run
 COMPILED = {"seconds": 0.0}
 
 
-@jax.jit
-def finite(tree: PyTree) -> Array:
-    """Whether every floating-point leaf is finite."""
-    floats = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    return jnp.array([jnp.isfinite(leaf).all() for leaf in floats]).all()
+@functools.partial(jax.jit, static_argnums=(0, 2, 3), donate_argnums=1)
+def advance_spread(
+    learner: Learner, run: Run, steps: int, at: Layout | None = None
+) -> tuple[Run, Metrics]:
+    """`advance`, its run given up, each device with its own members; exchanging nothing.
+
+    Raises InputError if a sweep's metric is not [N].
+    """
+
+    def local(run: Run) -> tuple[Run, Metrics]:
+        after, metrics = advance(learner, run, steps)
+        for name, value in metrics.items() if at else ():
+            if value.ndim != 2:
+                raise InputError(f"a sweep's metric must be [N], one a member; {name} is not")
+        return after, metrics
+
+    cut_metrics = jax.sharding.PartitionSpec(None, MEMBERS)
+    return spread(local, at, (SWEEP,), (SWEEP, cut_metrics))(run)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def finite(state: PyTree, at: Layout | None = None) -> Array:
+    """Whether every floating-point leaf is finite; of a stack of members, whether each one's is."""
+
+    def one(state: PyTree) -> Array:
+        floats = [
+            leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.floating)
+        ]
+        return jnp.array([jnp.isfinite(leaf).all() for leaf in floats]).all()
+
+    return spread(jax.vmap(one) if isinstance(state, Member) else one, at)(state)
 
 
 def on_compile(event: str, duration_secs: float, **_: str | int) -> None:
@@ -96,7 +153,7 @@ jax.monitoring.register_event_duration_secs_listener(on_compile)
 class Clock:
     """Seconds of compilation and of the rest, over all the sittings of a run."""
 
-    def __init__(self, before: float):
+    def __init__(self, before: float = 0.0):
         self.before, self.begun, self.compiled = before, time.monotonic(), COMPILED["seconds"]
 
     def read(self) -> dict[str, float]:
@@ -109,80 +166,113 @@ def fit(
     learner: Learner,
     key: Key,
     steps: int,
+    watch: Watch = Watch(),  # noqa: B008 - immutable
     *,
-    evaluate: Callable[[PyTree], Metrics] | None = None,
-    every: int | None = None,
-    select: Selection | None = None,
+    keep: Keep | None = None,
+    show: Show = Show(),  # noqa: B008
     chunk: int = 100,
-    out: Path | None = None,
-    checkpoint_every: int | None = None,
-    resume: bool = False,
-    place: Callable[[PyTree], PyTree] = lambda tree: tree,
-    quiet: bool = True,
-    names: Sequence[str] = (),
-    shown: Sequence[str] = (),
+    devices: int | None = None,
     may_diverge: bool = False,
 ) -> Fitted:
     """Run `learner` from `key` for `steps` steps, in chunks of at most `chunk`.
 
-    `evaluate(state)` gives metrics (scalars or [N]) every `every` steps and at the end; `select`
-    keeps the best. With `out`, logs and checkpoints go there, and `resume` goes on from the newest
-    good checkpoint. `place` puts the progress on devices; `names` call the members in messages,
-    and `shown` names the metrics for the screen (all, if empty). With `may_diverge`, members whose
-    state stops being finite are left to the caller, as in a sweep up to rates that are too large.
+    A sweep is spread over this process's devices, or the first `devices`; what comes back lies on
+    the default one. With `may_diverge`, members whose state stops being finite are left to the
+    caller, as in a sweep up to rates that are too large.
 
     Raises Interrupted after SIGINT or SIGTERM, Diverged at a non-finite metric, InputError where
     no checkpoint is good; each leaves the newest checkpoint valid.
     """
-    every = min(every or steps, steps)
-    saves = checkpoint_every or every
-    progress = begin(learner, key, evaluate, select)
-    if out and resume:
-        progress = resumed(out, progress, steps)
-    elif out and saved_steps(out / "checkpoints"):
-        raise InputError(f"{out} holds checkpoints already; resume, or choose another folder")
-    progress = place(progress)
-    step = saved = int(progress.run.step)
-    journal = log.Log(out, step) if out else log.Memory()
-    judge = jax.jit(functools.partial(choose, evaluate, select, every), donate_argnums=1)
-    clock = Clock(journal.records[-1]["seconds"] if journal.records else 0.0)
+    every = min(watch.every or steps, steps)
+    saves = (keep and keep.every) or every
+    run = start(learner, key)
+    many = isinstance(run.state, Member)
+    members = len(jax.tree.leaves(run.state)[0]) if many else 1
+    at = layout(members, devices) if many else None
+    names = show.names if len(show.names) == members else ()
 
-    with signals() as caught, log.screen(steps, step, shown, quiet) as show, closing(journal):
-        while step < steps and not caught and not stalled(progress.best, select, step, every):
+    def own(values: Array, axis: int = 0) -> np.ndarray:
+        """Without those of the copies that only fill a device up."""
+        host = np.asarray(values)
+        return host[(slice(None),) * axis + (slice(members),)] if many else host
+
+    if many and watch.evaluate:
+        watch = watch._replace(evaluate=jax.vmap(watch.evaluate))
+    if many and watch.select:
+        watch = watch._replace(select=watch.select._replace(keep=jax.vmap(watch.select.keep)))
+    progress = begin(run, watch)
+    if keep and keep.resume:
+        progress = resumed(keep.out, progress, steps)
+    elif keep and saved_steps(keep.out / "checkpoints"):
+        raise InputError(f"{keep.out} holds checkpoints already; resume, or choose another folder")
+    step = saved = int(progress.run.step)
+    progress = placed(progress, at)
+    journal = log.Log(keep.out, step) if keep else log.Memory()
+    judge = functools.partial(choose, watch, every)
+    judge = jax.jit(spread(judge, at, (SWEEP, EACH), EACH), donate_argnums=1)
+    clock = Clock(journal.records[-1]["seconds"] if journal.records else 0.0)
+    taken, spent = 0, 0.0
+
+    with (
+        signals() as caught,
+        log.screen(steps, step, show.shown, show.quiet) as tell,
+        closing(journal),
+    ):
+        while step < steps and not caught and not stalled(progress.best, watch.select, step, every):
             size = piece(step, steps, every, saves, chunk)
-            run, metrics = DONATED(learner, progress.run, size)
+            lap = Clock()
+            run, metrics = advance_spread(learner, progress.run, size, at)
+            metrics = {k: own(v, 1) for k, v in metrics.items()}
             check(metrics, step, names)
-            if not (may_diverge or finite(run.state)):  # the last update shows in no metric
-                raise Diverged(f"the state is not finite at step {step + size}")
+            if not may_diverge:  # the last update shows in no metric
+                check_state(own(finite(run.state, at)), step + size, names)
+            taken, spent = taken + size, spent + lap.read()["train"]
             step, progress = step + size, progress._replace(run=run)
             record = {f"train/{k}": np.mean(v, 0).tolist() for k, v in metrics.items()}
-            if evaluate and (step % every == 0 or step == steps):
+            if watch.evaluate and (step % every == 0 or step == steps):
                 best, judged = judge(run, progress.best)
+                judged = {k: own(v) for k, v in judged.items()}
                 check({k: v[None] for k, v in judged.items()}, step - 1, names)
                 progress = progress._replace(best=best)
-                record |= {k: np.asarray(v).tolist() for k, v in judged.items()}
+                record |= {k: v.tolist() for k, v in judged.items()}
             record = {"step": step, "seconds": clock.read()["train"], **log.as_lists(record)}
             journal.write(record)
-            show(step, record)
-            if out and (step % saves == 0 or step == steps):
-                saved = keep(out, progress, select, record)
-        if out and saved < step:  # stopped early or by a signal
-            keep(out, progress, select, journal.records[-1])
+            tell(step, record)
+            if keep and (step % saves == 0 or step == steps):
+                saved = commit(keep.out, gathered(progress, at), watch.select, record)
+        if keep and saved < step:  # stopped early or by a signal
+            commit(keep.out, gathered(progress, at), watch.select, journal.records[-1])
     if caught:  # at the end too: an experiment of several fits should stop
-        raise Interrupted(step, caught[0], out)
+        raise Interrupted(step, caught[0], keep.out if keep else None)
+    progress = gathered(progress, at)
     kept = progress.best.kept if progress.best else None
-    return Fitted(progress.run, kept, journal.records, clock.read())
+    rate = taken / spent if spent > 0 else None
+    return Fitted(progress.run, kept, journal.records, clock.read(), rate)
 
 
-def begin(learner, key, evaluate, select) -> Progress:
+def begin(run: Run, watch: Watch) -> Progress:
     """The progress at step 0: nothing is best yet."""
-    run = start(learner, key)
-    if select is None:
+    evaluate, select = watch.evaluate, watch.select
+    if select is None or evaluate is None:
         return Progress(run, None)
     worst = jnp.inf if select.lowest else -jnp.inf
     shape = jax.eval_shape(evaluate, run.state)[select.metric].shape
     kept = jax.tree.map(jnp.copy, select.keep(run.state))  # the run's own buffers are donated
     return Progress(run, Best(jnp.full(shape, worst), jnp.zeros(shape, jnp.int32), kept))
+
+
+def placed(progress: Progress, at: Layout | None) -> Progress:
+    """A sweep's progress on its devices."""
+    key, step, state = progress.run
+    key, step = place((key, step), at, WHOLE)
+    return Progress(Run(key, step, place(state, at)), place(progress.best, at))
+
+
+def gathered(progress: Progress, at: Layout | None) -> Progress:
+    """What `placed` undoes: as without devices, so that a run may go on over more or fewer."""
+    key, step, state = progress.run
+    key, step = gather((key, step), at, WHOLE)
+    return Progress(Run(key, step, gather(state, at)), gather(progress.best, at))
 
 
 def resumed(out: Path, like: Progress, steps: int) -> Progress:
@@ -199,9 +289,10 @@ def resumed(out: Path, like: Progress, steps: int) -> Progress:
     return restored.tree
 
 
-def choose(evaluate, select, every, run: Run, best: Best | None) -> tuple[Best | None, Metrics]:
+def choose(watch: Watch, every: int, run: Run, best: Best | None) -> tuple[Best | None, Metrics]:
     """The evaluation of `run`, and the best of it and what was best before."""
-    metrics = evaluate(run.state)
+    assert watch.evaluate
+    select, metrics = watch.select, watch.evaluate(run.state)
     if select is None or best is None:
         return best, metrics
     value = metrics[select.metric]
@@ -238,19 +329,32 @@ def piece(step: int, steps: int, every: int, saves: int, chunk: int) -> int:
     return min(even, min(ends) - step)
 
 
-def check(metrics: Metrics, step: int, names: Sequence[str]) -> None:
+def check(metrics: Mapping[str, np.ndarray], step: int, names: Sequence[str]) -> None:
     """Raises Diverged at the first non-finite entry of metrics [steps, ...] from `step` on."""
     for name, values in metrics.items():
-        values = np.asarray(values)
-        if np.isfinite(values).all():
-            continue
-        first = np.argwhere(~np.isfinite(values))[0]
-        member = int(first[1]) if len(first) > 1 else None
-        who = "" if member is None else f" for {names[member] if names else f'member {member}'}"
-        raise Diverged(f"{name} is {values[tuple(first)]} at step {step + int(first[0]) + 1}{who}")
+        if not np.isfinite(values).all():
+            first = np.argwhere(~np.isfinite(values))[0]
+            who = called(first[1:], names)
+            at = step + int(first[0]) + 1
+            raise Diverged(f"{name} is {values[tuple(first)]} at step {at}{who}")
 
 
-def keep(out: Path, progress: Progress, select: Selection | None, record: log.Record) -> int:
+def check_state(good: np.ndarray, step: int, names: Sequence[str]) -> None:
+    """Raises Diverged unless the state, or that of every member, is finite."""
+    if not good.all():
+        who = called(np.argwhere(~good)[0], names)
+        raise Diverged(f"the state is not finite at step {step}{who}")
+
+
+def called(index: np.ndarray, names: Sequence[str]) -> str:
+    """What a message calls the member of an index, which is empty where there are none."""
+    if not len(index):
+        return ""
+    number = int(index[0])
+    return f" for {names[number] if names else f'member {number}'}"
+
+
+def commit(out: Path, progress: Progress, select: Selection | None, record: log.Record) -> int:
     """Save a checkpoint, scored by the members' mean of the selected metric, where just taken."""
     score = None
     if select is not None and select.metric in record:

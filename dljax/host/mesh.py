@@ -1,4 +1,4 @@
-"""One training step on many devices, three ways, and a sweep spread over them.
+"""One training step of one run on many devices, three ways.
 
 Every way takes `(objective, tx, mesh)` and gives the `step(key, fit, batch)` of `gradient_step`,
 with the batch cut along its leading axis and everything else whole on each device. The first is the
@@ -12,9 +12,10 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dljax.errors import InputError
+from dljax.host.devices import row
 from dljax.learner import Fit, Objective, gradient_step
 from dljax.typing import Batch, Key, Metrics, PyTree
 
@@ -24,21 +25,7 @@ Step = Callable[[Key, Fit, Batch], tuple[Fit, Metrics]]
 
 def line(devices: Sequence[Any] | None = None) -> Mesh:
     """All devices, or the given ones, in a row."""
-    devices = jax.devices() if devices is None else devices
-    # Auto: under explicit axis types Linen's Dropout, Embed and RNNs fail
-    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
-
-
-def spread(tree: PyTree, members: int) -> PyTree:
-    """A sweep's run with its members over as many devices as divide them; scalars are copied."""
-    count = max(n for n in range(1, jax.device_count() + 1) if members % n == 0)
-    mesh = line(jax.devices()[:count])
-
-    def put(leaf: jax.Array) -> jax.Array:
-        spec = PartitionSpec(AXIS) if leaf.shape[:1] == (members,) else PartitionSpec()
-        return jax.device_put(leaf, NamedSharding(mesh, spec))
-
-    return jax.tree.map(put, tree)
+    return row(jax.devices() if devices is None else list(devices), AXIS)
 
 
 def sharded_step(objective: Objective, tx: optax.GradientTransformation, mesh: Mesh) -> Step:

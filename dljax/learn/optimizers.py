@@ -1,6 +1,7 @@
 """The five optimisers of the syllabus (S11) by name, with decoupled weight decay and a schedule."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,10 @@ import optax
 from dljax.errors import InputError, unknown
 from dljax.typing import Array, PyTree
 
-OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
+Optimizer = Literal["sgd", "adam", "adadelta", "adagrad", "rmsprop"]
+Schedule = Literal["constant", "linear", "cosine", "warmup-cosine"]
+
+OPTIMIZERS: dict[Optimizer, Callable[[], optax.GradientTransformation]] = {
     "sgd": lambda: optax.trace(0.9),
     "adam": optax.scale_by_adam,
     "adadelta": optax.scale_by_adadelta,
@@ -17,7 +21,7 @@ OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
     "rmsprop": optax.scale_by_rms,
 }
 
-SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
+SCHEDULES: dict[Schedule, Callable[[int], optax.Schedule]] = {
     "constant": lambda steps: optax.constant_schedule(1.0),
     "linear": lambda steps: optax.linear_schedule(1.0, 0.0, steps),
     "cosine": lambda steps: optax.cosine_decay_schedule(1.0, steps),
@@ -29,11 +33,11 @@ SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
 
 
 def optimizer(
-    name: str,
+    name: Optimizer,
     rate: float | Array,
     *,
     steps: int = 1,
-    schedule: str = "constant",
+    schedule: Schedule = "constant",
     weight_decay: float | Array = 0.0,
 ) -> optax.GradientTransformation:
     """`params <- params - rate * factor(t) * (direction(grads) + weight_decay * params)`.

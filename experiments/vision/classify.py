@@ -6,11 +6,9 @@ Systems S24 and S31 of the syllabus: LeCun et al. 1998; dropout by Srivastava et
     python -m experiments.vision.classify --data mnist --preset standard
 """
 
-import dataclasses
 import functools
-import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +16,24 @@ import numpy as np
 
 from dljax import Member, sweep
 from dljax.data import ImageData, load, shift
-from dljax.errors import InputError, unknown
+from dljax.errors import InputError
 from dljax.host import experiment, figures
 from dljax.host.baselines import logistic_regression
-from dljax.host.experiment import Common, Result, require
-from dljax.host.fit import Fitted, Selection, fit
-from dljax.host.mesh import spread
+from dljax.host.config import (
+    Common,
+    Count,
+    NotNegative,
+    Number,
+    Positive,
+    ShareBelow1,
+    Widths,
+    require,
+)
+from dljax.host.experiment import Study
+from dljax.host.fit import Fitted, Selection, Watch
+from dljax.host.result import Result
 from dljax.learn import classify
-from dljax.learn.optimizers import optimizer
+from dljax.learn.optimizers import Optimizer, Schedule, optimizer
 from dljax.nets import CNN, MLP
 
 NAME = "vision.classify"
@@ -37,36 +45,36 @@ class Config(Common):
 
     data: str = "digits"
     """digits, mnist, fashion_mnist, or the path of an .npz file with x and y."""
-    net: str = "cnn"
-    """cnn or mlp."""
-    channels: tuple[int, ...] = (32, 64)
+    net: Literal["cnn", "mlp"] = "cnn"
+    """The network."""
+    channels: Widths = (32, 64)
     """Feature maps of each convolution of the cnn."""
-    hidden: tuple[int, ...] = (128,)
+    hidden: Widths = (128,)
     """Widths of the dense layers before the last."""
-    epochs: int = 60
+    epochs: Count = 60
     """Passes over the training data, where --steps is not given."""
-    batch: int = 64
+    batch: Count = 64
     """Examples in a step."""
-    optimizer: str = "adam"
-    """sgd, adam, adadelta, adagrad or rmsprop."""
-    rate: float = 2e-3
+    optimizer: Optimizer = "adam"
+    """The rule of descent."""
+    rate: Positive = 2e-3
     """The learning rate at its highest."""
-    schedule: str = "warmup-cosine"
-    """constant, linear, cosine or warmup-cosine."""
-    weight_decay: float = 0.0
+    schedule: Schedule = "warmup-cosine"
+    """How the rate changes over the steps."""
+    weight_decay: NotNegative = 0.0
     """Decoupled decay of matrices and kernels."""
-    dropout: float = 0.3
+    dropout: ShareBelow1 = 0.3
     """Share of dense features dropped in training."""
     batch_norm: bool = False
     """Normalise every layer over the batch."""
-    smoothing: float = 0.0
+    smoothing: ShareBelow1 = 0.0
     """Label smoothing."""
-    shift: int = 1
+    shift: Number = 1
     """Move each training image by up to this many pixels."""
-    patience: int | None = None
+    patience: Count | None = None
     """Stop after this many evaluations without a better validation accuracy."""
-    dtype: str = "float32"
-    """float32, or bfloat16 for accelerators."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of what is computed; bfloat16 is for accelerators."""
 
 
 PRESETS = {
@@ -82,12 +90,6 @@ TARGETS = {
 
 
 def network(config: Config, data: ImageData) -> CNN | MLP:
-    for flag, known in (("net", ("cnn", "mlp")), ("dtype", ("float32", "bfloat16"))):
-        if getattr(config, flag) not in known:
-            raise unknown(f"--{flag}", getattr(config, flag), known)
-    for width in (*config.channels, *config.hidden):
-        require("--channels and --hidden", width, at_least=1)
-    require("--dropout", config.dropout, at_least=0, below=1)
     sizes = (*config.hidden, len(data.classes))
     options = (config.dropout, config.batch_norm, jnp.dtype(config.dtype))
     if config.net == "mlp":
@@ -102,81 +104,58 @@ def network(config: Config, data: ImageData) -> CNN | MLP:
 
 
 def main(config: Config) -> Result:
-    begun = time.monotonic()
-    for flag in ("epochs", "batch", "patience"):
-        require(f"--{flag}", getattr(config, flag), at_least=1)
-    require("--shift", config.shift, at_least=0)
-    data = load(config.data)
-    net = network(config, data)
-    per_epoch = max(1, len(data.train.y) // config.batch)
-    steps = config.steps or config.epochs * per_epoch
-    learner = classify.make(
-        net,
-        optimizer(
+    with Study(NAME, ["S24", "S31"], config) as run:
+        data = load(config.data)
+        net = network(config, data)
+        per_epoch = max(1, len(data.train.y) // config.batch)
+        steps = config.steps or config.epochs * per_epoch
+        tx = optimizer(
             config.optimizer,
             config.rate,
             steps=steps,
             schedule=config.schedule,
             weight_decay=config.weight_decay,
-        ),
-        data.train,
-        batch=config.batch,
-        smoothing=config.smoothing,
-        augment=functools.partial(shift, by=config.shift) if data.train.x.ndim == 4 else None,
-    )
-    seeds = experiment.seeds(config)
-    out = experiment.open_folder(NAME, config)
-    fitted = fit(
-        sweep(lambda _: learner, None, jnp.array(seeds)),
-        jax.random.key(0),
-        steps,
-        evaluate=jax.vmap(lambda member: classify.evaluate(net, weights(member), data.validation)),
-        every=per_epoch,
-        select=Selection("validation/accuracy", weights, patience=config.patience),
-        chunk=50,
-        out=out,
-        checkpoint_every=config.checkpoint_every,
-        resume=config.resume,
-        place=functools.partial(spread, members=config.seeds),
-        quiet=config.quiet,
-        names=[f"seed {seed}" for seed in seeds],
-        shown=("train/loss", "validation/accuracy"),
-    )
-    result = Result(NAME, ["S24", "S31"], dataclasses.asdict(config), seeds)
-    result.seconds |= fitted.seconds
-    result.baselines["logistic regression"] = logistic_regression(data)
-    logits = tested(result, net, data, fitted)
-    draw(out / "figures", data, fitted, logits)
-    return experiment.finish(result, out, fitted.run, begun)
+        )
+        images = data.train.x.ndim == 4
+        augment = functools.partial(shift, by=config.shift) if images else None
+        options = {"batch": config.batch, "smoothing": config.smoothing, "augment": augment}
+        learner = classify.make(net, tx, data.train, **options)
+        fitted = run.fit(
+            sweep(lambda _: learner, None, run.seeds),
+            steps,
+            Watch(
+                lambda member: classify.evaluate(net, weights(member), data.validation),
+                per_epoch,
+                Selection("validation/accuracy", weights, patience=config.patience),
+            ),
+            shown=("train/loss", "validation/accuracy"),
+            chunk=50,
+        )
+        run.baseline("logistic regression", **logistic_regression(data))
+        logits = run.each(lambda kept: classify.predict(net, kept, data.test.x), fitted.kept)
+        scores = jax.vmap(lambda logits: classify.scores(logits, jnp.asarray(data.test.y)))(logits)
+        for name, values in scores.items():
+            goal = TARGETS.get(data.name) if name == "accuracy" else None
+            run.metric(f"test {name}", values, "higher" if name == "accuracy" else "lower", goal)
+        draw(run, data, fitted, np.asarray(logits))
+    return run.result
 
 
 def weights(member: Member) -> classify.Weights:
     return member.run.state.fit.params, member.run.state.fit.extra
 
 
-def tested(result: Result, net: CNN | MLP, data: ImageData, fitted: Fitted) -> np.ndarray:
-    """The test metrics of each seed's best weights, put into `result`; gives logits [N, n, K]."""
-    logits = jax.jit(jax.vmap(lambda kept: classify.predict(net, kept, data.test.x)))(fitted.kept)
-    metrics = jax.vmap(lambda logits: classify.scores(logits, jnp.asarray(data.test.y)))(logits)
-    for name, values in metrics.items():
-        better = "higher" if name == "accuracy" else "lower"
-        result.metrics[f"test {name}"] = experiment.summary(values, better)
-    if data.name in TARGETS:
-        goal = experiment.target(result.metrics["test accuracy"], *TARGETS[data.name])
-        result.targets["test accuracy"] = goal
-    return np.asarray(logits)
-
-
-def draw(folder: Path, data: ImageData, fitted: Fitted, logits: np.ndarray) -> None:
+def draw(run: Study, data: ImageData, fitted: Fitted, logits: np.ndarray) -> None:
     title = f"{data.name}: mean over {len(logits)} seeds, band from least to greatest"
-    figures.learning_curves(folder / "curves.png", fitted.records, ("loss", "accuracy"), title)
+    shown = ("loss", "accuracy")
+    run.figure("curves.png", figures.learning_curves, fitted.records, shown, title)
     chances, labels = np.asarray(jax.nn.softmax(logits)), np.asarray(data.test.y)
-    figures.confusion(folder / "confusion.png", labels, chances.argmax(-1), data.classes)
+    run.figure("confusion.png", figures.confusion, labels, chances.argmax(-1), data.classes)
     if data.test.x.ndim == 4:
-        figures.worst(folder / "worst.png", data.test.x, labels, chances, data.classes)
+        run.figure("worst.png", figures.worst, data.test.x, labels, chances, data.classes)
     params = fitted.kept[0]
     if "Conv_0" in params:
-        figures.filters(folder / "filters.png", np.asarray(params["Conv_0"]["kernel"][0]))
+        run.figure("filters.png", figures.filters, np.asarray(params["Conv_0"]["kernel"][0]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,116 @@
+"""The devices of this process, and the members of a sweep spread over them.
+
+A sweep of N members lies on as few devices as keep each one's share least, each with equally many:
+copies of the last member fill the rest, and are cut off again. Devices exchange nothing.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from dljax.errors import InputError
+from dljax.typing import PyTree
+
+MEMBERS = "members"
+EACH = PartitionSpec(MEMBERS)  # cut along the leading axis
+WHOLE = PartitionSpec()
+
+
+def claim(count: int | None = None) -> None:
+    """Before JAX starts: `count` CPU devices, or one a core; the user's own choice comes first.
+
+    That is JAX_NUM_CPU_DEVICES, or xla_force_host_platform_device_count in XLA_FLAGS. A JAX that
+    has started already keeps the devices that it has.
+    """
+    chosen = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not chosen and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        with contextlib.suppress(RuntimeError):  # JAX has started
+            jax.config.update("jax_num_cpu_devices", count or cores())
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux; os.cpu_count also counts what is another's
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def local(count: int | None = None) -> list[Any]:
+    """This process's devices, or the first `count`. Raises InputError if there are fewer."""
+    there = jax.local_devices()
+    if count is not None and count > len(there):
+        raise InputError(f"--devices must be at most the {len(there)} there are; got {count}")
+    return there[:count]
+
+
+class Layout(NamedTuple):
+    """How a sweep's members lie: `members` of them, as many on each device of a row."""
+
+    mesh: Mesh
+    members: int
+
+
+def layout(members: int, count: int | None = None) -> Layout | None:
+    """That of a sweep on `local(count)`; None where one device has them all."""
+    devices = local(count)
+    share = -(-members // len(devices))
+    used = -(-members // share)
+    return None if used == 1 else Layout(row(devices[:used], MEMBERS), members)
+
+
+def row(devices: list[Any], axis: str) -> Mesh:
+    # Auto: under explicit axis types Linen's Dropout, Embed and RNNs fail
+    return jax.make_mesh((len(devices),), (axis,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def place(tree: PyTree, at: Layout | None, spec: PartitionSpec = EACH) -> PyTree:
+    """The tree on the layout's devices: a stack of members, filled up and cut, or WHOLE on each."""
+    if at is None:
+        return tree
+
+    def put(leaf: Any) -> jax.Array:
+        leaf = jnp.asarray(leaf)
+        missing = -at.members % at.mesh.size if spec == EACH else 0
+        if missing:
+            leaf = jnp.concatenate([leaf, *[leaf[-1:]] * missing])
+        return jax.device_put(leaf, NamedSharding(at.mesh, spec))
+
+    return jax.tree.map(put, tree)
+
+
+def gather(tree: PyTree, at: Layout | None, spec: PartitionSpec = EACH) -> PyTree:
+    """The members alone again, on the default device: what `place` undoes."""
+    if at is None:
+        return tree
+
+    def fetch(leaf: jax.Array) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(
+                fetch(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+            )
+        # a copy: the next chunk may write over what this leaf is made of
+        host = np.array(leaf)
+        return jnp.asarray(host[: at.members] if spec == EACH else host)
+
+    return jax.tree.map(fetch, tree)
+
+
+def spread(f: Callable, at: Layout | None, given: Any = EACH, gives: Any = EACH) -> Callable:
+    """`f`, called on each device with its own members; `given` and `gives` say what is cut."""
+    if at is None:
+        return f
+    # unchecked: types of what varies would refuse carries that start from constants
+    return jax.shard_map(f, mesh=at.mesh, in_specs=given, out_specs=gives, check_vma=False)
+
+
+def each_member(f: Callable, *stacks: PyTree, count: int | None = None) -> PyTree:
+    """`f(a_i, b_i, ...)` for every i of stacks `[N, ...]`, in one program on all devices."""
+    at = layout(len(jax.tree.leaves(stacks)[0]), count)
+    found = jax.jit(spread(jax.vmap(f), at))(*place(stacks, at))
+    return gather(found, at)

@@ -1,0 +1,130 @@
+"""What an experiment found, as numbers: `result.json` and the table on the screen."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dljax.typing import PyTree
+
+
+@dataclass
+class Result:
+    """What an experiment found; `write` makes it `result.json`."""
+
+    experiment: str
+    systems: list[str]
+    config: dict[str, Any]
+    seeds: list[int]
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    baselines: dict[str, dict[str, Any]] = field(default_factory=dict)
+    targets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
+    environment: dict[str, Any] = field(default_factory=lambda: environment())
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Count the seconds of one more part of the work."""
+        for name, value in seconds.items():
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + value, 3)
+
+    def write(self, out: Path) -> None:
+        text = json.dumps(dataclasses.asdict(self), indent=1, default=str)
+        write_whole(out / "result.json", text + "\n")
+
+    def table(self) -> str:
+        """The metrics with their spread, the baselines and the targets, as a few lines."""
+        rows = [f"{'':28} {'mean':>9} {'sd':>8}   {len(self.seeds)} seeds"]
+        for name, metric in self.metrics.items():
+            rows.append(f"{name:28} {metric['mean']:9.4f} {metric['sd']:8.4f}")
+        for name, baseline in self.baselines.items():
+            rows.append(
+                f"{name:28} {baseline['mean']:9.4f} {'':8}   {baseline['metric']}, baseline"
+            )
+        for name, target in self.targets.items():
+            verdict = "met" if target["met"] else "missed"
+            rows.append(f"{name} target {target['value']:g} ({target['source']}): {verdict}")
+        times = "  ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
+        return "\n".join([*rows, times])
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all, so that a crash leaves no half of it."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def summary(values: Iterable[float], better: str) -> dict[str, Any]:
+    """Mean, standard deviation (n - 1) and the values, one a seed."""
+    values = [float(value) for value in np.asarray(values).reshape(-1)]
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return {"mean": float(np.mean(values)), "sd": sd, "values": values, "better": better}
+
+
+def target(metric: dict[str, Any], value: float, source: str) -> dict[str, Any]:
+    """Whether a metric's mean over at least 5 seeds meets a published or chosen number."""
+    sign = 1 if metric["better"] == "higher" else -1
+    met = len(metric["values"]) >= 5 and sign * metric["mean"] >= sign * value
+    return {"value": value, "source": source, "met": met}
+
+
+def gain_target(
+    gain: dict[str, Any], source: str, *, seeds: int = 10, digits: int | None = 4
+) -> dict[str, Any]:
+    """Whether a paired gain's mean over at least `seeds` exceeds two of its standard errors.
+
+    The value shown is rounded to `digits`, or as it is.
+    """
+    count = len(gain["values"])
+    value = 2 * gain["sd"] / count**0.5
+    met = count >= seeds and gain["mean"] > value
+    return {
+        "value": value if digits is None else round(value, digits),
+        "source": source,
+        "met": met,
+    }
+
+
+def fingerprint(tree: PyTree) -> str:
+    """SHA-256 over the leaves: equal for two states if and only if they are equal to the bit."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        array = np.asarray(leaf)
+        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+@functools.cache  # so that the commit is the one that was there when the run began
+def environment() -> dict[str, Any]:
+    """What the numbers depend on: versions, commit, device."""
+    import dljax
+
+    root = Path(__file__).parents[2]
+    commit = None
+    if (root / ".git").exists() and shutil.which("git"):
+        words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
+        commit = subprocess.run(words, capture_output=True, text=True).stdout.strip() or None
+    return {
+        "dljax": dljax.__version__,
+        "commit": commit,
+        "python": sys.version.split()[0],
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+        "devices": jax.device_count(),
+        "cpus": os.cpu_count(),
+    }
