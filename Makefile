@@ -5,7 +5,7 @@ WORKERS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow lint table
+.PHONY: demo test slow lint table accelerator
 
 demo: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m experiments.vision.classify
@@ -20,6 +20,10 @@ lint: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# Installs nothing: PYTHON is one that has JAX with its accelerator, and torch, already.
+accelerator:
+	$(PYTHON) -m benchmarks.accelerator
 
 table: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m experiments.table

@@ -10,7 +10,9 @@ import jax
 
 from benchmarks.measure import matmul_peak
 from dljax.errors import InputError, unknown
-from dljax.host.experiment import environment, fail, programs
+from dljax.host.devices import claim, cores
+from dljax.host.experiment import fail, programs
+from dljax.host.result import environment
 
 HERE = Path(__file__).parent
 
@@ -28,7 +30,8 @@ def run(name: str, folder: Path = HERE / "results") -> dict[str, Any]:
     if name not in listed():
         raise unknown("benchmark", name, listed())
     peak = matmul_peak()
-    rows = importlib.import_module(f"benchmarks.{name}").main(peak)
+    machine = {"matmul_peak_gflops": peak, "cores": cores()}  # in each row: it is quoted alone
+    rows = [row | machine for row in importlib.import_module(f"benchmarks.{name}").main(peak)]
     found = {"benchmark": name, "rows": rows, "matmul_peak_gflops": peak}
     found["environment"] = environment()
     suffix = "-gpu" if jax.default_backend() == "gpu" else ""
@@ -60,6 +63,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    claim()
     try:
         main(sys.argv[1:])
     except InputError as error:

@@ -18,8 +18,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.measure import Times, child, compiled, interleaved, peak_memory, row
-from dljax import Batch, advance, start, sweep
+from benchmarks.measure import (
+    child,
+    compiled,
+    interleaved,
+    lower,
+    peak_memory,
+    per,
+    row,
+    seeds_curve,
+)
+from dljax import Batch, Learner, advance, start
 from dljax.data import load
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
@@ -47,8 +56,9 @@ Trainer = Callable[[int], functools.partial]
 """From a number of steps to a function that trains for so many."""
 
 
-def ours() -> Trainer:
-    learner = classify.make(CNN(), optimizer("adam", 1e-3), pixels(), batch=BATCH)
+def ours(dtype: str) -> Trainer:
+    net = CNN(dtype=jnp.dtype(dtype))
+    learner = classify.make(net, optimizer("adam", 1e-3), pixels(), batch=BATCH)
     run = start(learner, jax.random.key(0))
     return lambda steps: functools.partial(advance, learner, run, steps)
 
@@ -56,17 +66,19 @@ def ours() -> Trainer:
 class PlainCNN(nn.Module):
     """The same network, written as Flax's documentation does."""
 
+    dtype: str
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for features in (32, 64):
-            x = nn.max_pool(nn.relu(nn.Conv(features, (3, 3))(x)), (2, 2), (2, 2))
-        x = nn.relu(nn.Dense(1024)(x.reshape(len(x), -1)))
-        return nn.Dense(10)(x)
+            x = nn.max_pool(nn.relu(nn.Conv(features, (3, 3), dtype=self.dtype)(x)), (2, 2), (2, 2))
+        x = nn.relu(nn.Dense(1024, dtype=self.dtype)(x.reshape(len(x), -1)))
+        return nn.Dense(10, dtype=self.dtype)(x).astype(jnp.float32)
 
 
-def plain_flax() -> Trainer:
+def plain_flax(dtype: str) -> Trainer:
     """A Python loop of jitted steps over permuted batches."""
-    data, net, tx = pixels(), PlainCNN(), optax.adam(1e-3)
+    data, net, tx = pixels(), PlainCNN(dtype), optax.adam(1e-3)
     x, y = jnp.asarray(data.x, jnp.float32) / 255, jnp.asarray(data.y)
 
     @jax.jit
@@ -90,7 +102,8 @@ def plain_flax() -> Trainer:
     return lambda steps: functools.partial(train, steps)
 
 
-def torch_trainer(channels_last: bool = False, compile: bool = False) -> Trainer:
+def torch_trainer(dtype: str, channels_last: bool = False, compile: bool = False) -> Trainer:
+    """In bfloat16 by torch's autocast, which keeps the weights in float32 as our networks do."""
     import torch
     from torch.nn import functional
 
@@ -116,7 +129,8 @@ def torch_trainer(channels_last: bool = False, compile: bool = False) -> Trainer
     tx = torch.optim.Adam(layers.parameters(), 1e-3, fused=True)
 
     def loss(x: Any, y: Any) -> Any:
-        return functional.cross_entropy(layers(x), y)
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
+            return functional.cross_entropy(layers(x), y)
 
     objective = torch.compile(loss) if compile else loss
 
@@ -132,7 +146,7 @@ def torch_trainer(channels_last: bool = False, compile: bool = False) -> Trainer
     return lambda steps: functools.partial(train, steps)
 
 
-TRAINERS: dict[str, Callable[[], Trainer]] = {
+TRAINERS: dict[str, Callable[[str], Trainer]] = {
     "dljax": ours,
     "plain Flax": plain_flax,
     "torch eager": torch_trainer,
@@ -141,18 +155,14 @@ TRAINERS: dict[str, Callable[[], Trainer]] = {
 }
 
 
-def available() -> dict[str, Callable[[], Trainer]]:
+def available() -> dict[str, Callable[[str], Trainer]]:
     """All of `TRAINERS` but those whose library is not installed."""
     found = importlib.util.find_spec("torch") is not None
     return {k: make for k, make in TRAINERS.items() if found or not k.startswith("torch")}
 
 
-def per(times: dict[str, Times], count: int) -> dict[str, Times]:
-    return {k: {q: round(v / count, 4) for q, v in each.items()} for k, each in times.items()}
-
-
-def step_and_epoch(peak: float) -> list[dict[str, Any]]:
-    trainers = {name: make() for name, make in available().items()}
+def step_and_epoch(peak: float, dtype: str = "float32") -> list[dict[str, Any]]:
+    trainers = {name: make(dtype) for name, make in available().items()}
     _, costs = compiled(advance, *trainers["dljax"](CHUNK).args, static=(0, 2))
     step_times = interleaved({k: make(CHUNK) for k, make in trainers.items()}, REPEATS)
     step_times = per(step_times, CHUNK)
@@ -165,27 +175,16 @@ def step_and_epoch(peak: float) -> list[dict[str, Any]]:
     ratios = {
         name: round(times["median_ms"] / fastest_ours, 3) for name, times in step_times.items()
     }
+    end = "" if dtype == "float32" else f", {dtype}"
     return [
-        step("MNIST CNN step", step_times, gflop=gflop, costs=costs, times_ours=ratios),
-        step(f"MNIST epoch of {EPOCH} steps", epoch_times, gflop=gflop * EPOCH),
+        step(f"MNIST CNN step{end}", step_times, gflop=gflop, costs=costs, times_ours=ratios),
+        step(f"MNIST epoch of {EPOCH} steps{end}", epoch_times, gflop=gflop * EPOCH),
     ]
 
 
-def seeds_curve() -> list[dict[str, Any]]:
-    """The cost of a seed's step on digits, for ever more seeds in one program."""
-    data, steps = load("digits").train, 20
+def digits() -> Learner:
     net, tx = CNN((32, 64), (128, 10)), optimizer("adam", 1e-3)
-    learner = classify.make(net, tx, data, batch=64)
-    runs = {}
-    for count in SEEDS:
-        many = sweep(lambda _: learner, None, jnp.arange(count))
-        runs[count] = functools.partial(advance, many, start(many, jax.random.key(0)), steps)
-    times = interleaved({str(count): run for count, run in runs.items()}, REPEATS)
-    times = {k: per({k: v}, steps * int(k))[k] for k, v in times.items()}
-    return [
-        row(f"digits CNN, {k} seeds, per seed-step", {"ours": v, "1 seed": times["1"]}, ours="ours")
-        for k, v in times.items()
-    ]
+    return classify.make(net, tx, load("digits").train, batch=64)
 
 
 def import_time() -> list[dict[str, Any]]:
@@ -212,9 +211,11 @@ def memory() -> dict[str, float]:
 
 def main(peak: float) -> list[dict[str, Any]]:
     step, epoch = step_and_epoch(peak)
-    return [step | {"peak_host_memory_mib": memory()}, epoch, *seeds_curve(), *import_time()]
+    curve = seeds_curve("digits CNN", digits(), SEEDS, CHUNK, REPEATS)
+    rows = [step | {"peak_host_memory_mib": memory()}, epoch, *curve, *import_time()]
+    return rows + [each for dtype in lower() for each in step_and_epoch(*dtype)]
 
 
 if __name__ == "__main__":
-    jax.block_until_ready(TRAINERS[sys.argv[1]]()(CHUNK)())
+    jax.block_until_ready(TRAINERS[sys.argv[1]]("float32")(CHUNK)())
     print(json.dumps({"mebibytes": peak_memory()}))

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.classify import BATCH, Trainer, per, pixels
-from benchmarks.measure import compiled, interleaved, row
-from dljax import Batch, Learner, advance, start, sweep
+from benchmarks.classify import BATCH, Trainer, pixels
+from benchmarks.measure import compiled, interleaved, lower, per, row, seeds_curve
+from dljax import Batch, Learner, advance, start
 from dljax.data import gaussians
 from dljax.data.gaussians import Ring
 from dljax.data.stream import epochs
@@ -47,25 +47,29 @@ def trainer(learner: Learner) -> Trainer:
     return lambda steps: functools.partial(advance, learner, run, steps)
 
 
-def our_vae() -> Learner:
-    net = dense((28, 28, 1), LATENT, (HIDDEN,), variational=True)
+def our_vae(dtype: str) -> Learner:
+    net = dense((28, 28, 1), LATENT, (HIDDEN,), variational=True, dtype=jnp.dtype(dtype))
     return vae.make(net, optax.adam(1e-3), bits(), batch=BATCH)
 
 
 class PlainVAE(nn.Module):
     """The same network, written as Flax's example writes it."""
 
+    dtype: str
+
     @nn.compact
-    def __call__(self, x: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        h = nn.relu(nn.Dense(HIDDEN)(x))
-        mean, log_var = nn.Dense(LATENT)(h), nn.Dense(LATENT)(h)
+    def __call__(self, x: jax.Array, key: jax.Array) -> tuple[jax.Array, ...]:
+        layer = functools.partial(nn.Dense, dtype=self.dtype)
+        h = nn.relu(layer(HIDDEN)(x))
+        mean, log_var = (layer(LATENT)(h).astype(jnp.float32) for _ in range(2))
         z = mean + jnp.exp(log_var / 2) * jax.random.normal(key, mean.shape)
-        return nn.Dense(28 * 28)(nn.relu(nn.Dense(HIDDEN)(z))), mean, log_var
+        logits = layer(28 * 28)(nn.relu(layer(HIDDEN)(z)))
+        return logits.astype(jnp.float32), mean, log_var
 
 
-def flax_vae() -> Trainer:
+def flax_vae(dtype: str) -> Trainer:
     x = jnp.asarray(bits(), jnp.float32).reshape(-1, 28 * 28) / 255
-    net, tx = PlainVAE(), optax.adam(1e-3)
+    net, tx = PlainVAE(dtype), optax.adam(1e-3)
 
     @jax.jit
     def step(params, opt, rows, key):
@@ -96,7 +100,7 @@ def flax_vae() -> Trainer:
     return lambda steps: functools.partial(train, steps)
 
 
-def torch_vae() -> Trainer:
+def torch_vae(dtype: str, compile: bool = False) -> Trainer:
     import torch
     from torch.nn import functional
 
@@ -111,14 +115,19 @@ def torch_vae() -> Trainer:
     tx = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 1e-3, fused=True)
     x = torch.tensor(bits()).reshape(-1, 28 * 28).to(device, torch.float32) / 255
 
+    def loss(seen: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
+            mean, log_var = encoder(seen).float().chunk(2, 1)
+            logits = decoder(mean + (log_var / 2).exp() * torch.randn_like(mean))
+        lost = functional.binary_cross_entropy_with_logits(logits.float(), seen, reduction="sum")
+        return (lost + (log_var.exp() + mean**2 - 1 - log_var).sum() / 2) / BATCH
+
+    objective = torch.compile(loss) if compile else loss
+
     def train(steps: int) -> float:
         order = torch.randperm(len(x), device=device)[: steps * BATCH].reshape(steps, -1)
         for rows in order:
-            seen = x[rows]
-            mean, log_var = encoder(seen).chunk(2, 1)
-            logits = decoder(mean + (log_var / 2).exp() * torch.randn_like(mean))
-            lost = functional.binary_cross_entropy_with_logits(logits, seen, reduction="sum")
-            value: Any = (lost + (log_var.exp() + mean**2 - 1 - log_var).sum() / 2) / BATCH
+            value: Any = objective(x[rows])
             tx.zero_grad()
             value.backward()
             tx.step()
@@ -203,7 +212,7 @@ def flax_gan(images: bool) -> Trainer:
     return lambda steps: functools.partial(train, steps)
 
 
-def torch_gan(images: bool) -> Trainer:
+def torch_gan(images: bool, compile: bool = False) -> Trainer:
     import torch
     from torch.nn import functional
 
@@ -237,6 +246,8 @@ def torch_gan(images: bool) -> Trainer:
             for (a, b, c, d), rise in zip(widths, (t.ReLU(), t.LeakyReLU(0.2)), strict=True)
         )  # fmt: skip
         x = torch.tensor(points(), device=device)
+    if compile:
+        generator, discriminator = torch.compile(generator), torch.compile(discriminator)
     adam = functools.partial(torch.optim.Adam, lr=2e-4, betas=(0.5, 0.999), fused=True)
     g_tx, d_tx = adam(generator.parameters()), adam(discriminator.parameters())
 
@@ -276,50 +287,51 @@ def gflop(work: str) -> float:
     return 2e-9 * GAN_BATCH * (made + judged)
 
 
+def vaes(dtype: str) -> dict[str, Callable[[], Any]]:
+    return {
+        "dljax": functools.partial(our_vae, dtype),
+        "plain Flax": functools.partial(flax_vae, dtype),
+        "torch eager": functools.partial(torch_vae, dtype),
+        "torch compiled": functools.partial(torch_vae, dtype, compile=True),
+    }
+
+
+def gans(images: bool) -> dict[str, Callable[[], Any]]:
+    return {
+        "dljax": functools.partial(our_gan, images),
+        "plain Flax": functools.partial(flax_gan, images),
+        "torch eager": functools.partial(torch_gan, images),
+        "torch compiled": functools.partial(torch_gan, images, compile=True),
+    }
+
+
 WORK: dict[str, dict[str, Callable[[], Any]]] = {
-    "VAE": {"dljax": our_vae, "plain Flax": flax_vae, "torch eager": torch_vae},
-    "GAN on images": {
-        "dljax": functools.partial(our_gan, True),
-        "plain Flax": functools.partial(flax_gan, True),
-        "torch eager": functools.partial(torch_gan, True),
-    },
-    "GAN on the ring": {
-        "dljax": functools.partial(our_gan, False),
-        "plain Flax": functools.partial(flax_gan, False),
-        "torch eager": functools.partial(torch_gan, False),
-    },
+    "VAE": vaes("float32"),
+    "GAN on images": gans(images=True),
+    "GAN on the ring": gans(images=False),
 }
 
 
-def one_step(work: str, peak: float) -> dict[str, Any]:
-    found = importlib.util.find_spec("torch") is not None
-    steps, sides = CHUNK[work], {k: v for k, v in WORK[work].items() if found or "torch" not in k}
-    learner = sides.pop("dljax")()
-    trainers = {"dljax": trainer(learner), **{name: make() for name, make in sides.items()}}
+def one_step(work: str, sides: dict[str, Callable[[], Any]], peak: float, end: str = "") -> Any:
+    """A row; torch's compiler is asked on accelerators only: on a CPU it is minutes for no gain."""
+    there = {"dljax", "plain Flax"}
+    if importlib.util.find_spec("torch") is not None:
+        there |= {"torch eager"} if jax.default_backend() == "cpu" else sides.keys()
+    steps, makers = CHUNK[work], {name: sides[name] for name in sides if name in there}
+    trainers = {"dljax": trainer(makers.pop("dljax")())}
+    trainers |= {name: make() for name, make in makers.items()}
     _, costs = compiled(advance, *trainers["dljax"](steps).args, static=(0, 2))
     times = interleaved({name: make(steps) for name, make in trainers.items()}, REPEATS)
     times = per(times, steps)
     ratios = {k: round(v["median_ms"] / times["dljax"]["median_ms"], 3) for k, v in times.items()}
     return row(
-        f"{work}, a step", times, ours="dljax", gflop=gflop(work), peak=peak, costs=costs,
+        f"{work}, a step{end}", times, ours="dljax", gflop=gflop(work), peak=peak, costs=costs,
         times_ours=ratios,
     )  # fmt: skip
 
 
-def seeds_curve(work: str) -> list[dict[str, Any]]:
-    """The cost of a seed's step, for ever more seeds in one program."""
-    learner, runs = WORK[work]["dljax"](), {}
-    steps = CHUNK[work]
-    for count in SEEDS:
-        many = sweep(lambda _: learner, None, jnp.arange(count))
-        runs[str(count)] = functools.partial(advance, many, start(many, jax.random.key(0)), steps)
-    times = interleaved(runs, 5)
-    times = {k: per({k: v}, steps * int(k))[k] for k, v in times.items()}
-    return [
-        row(f"{work}, {k} seeds, per seed-step", {"ours": v, "1 seed": times["1"]}, ours="ours")
-        for k, v in times.items()
-    ]
-
-
 def main(peak: float) -> list[dict[str, Any]]:
-    return [*(one_step(work, peak) for work in WORK), *seeds_curve("GAN on the ring")]
+    rows = [one_step(work, sides, peak) for work, sides in WORK.items()]
+    ring = our_gan(images=False)
+    rows += seeds_curve("GAN on the ring", ring, SEEDS, CHUNK["GAN on the ring"], 5)
+    return rows + [one_step("VAE", vaes(dtype), top, f", {dtype}") for top, dtype in lower()]

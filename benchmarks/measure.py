@@ -12,6 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.host.fit import advance_spread, layout_of, placed_run
+from dljax.learner import Learner, start, sweep
+
 Times = dict[str, float]
 """`median_ms` and the quartiles `q1_ms` and `q3_ms` of one piece of work."""
 
@@ -49,17 +52,57 @@ def interleaved(
     return {name: quartiles(values) for name, values in seconds.items()}
 
 
+def training(learner: Learner, steps: int) -> tuple[Callable[[], Any], int]:
+    """A call that trains for `steps` more steps as `fit` does, and the devices that it uses."""
+    run = start(learner, jax.random.key(0))
+    at, _ = layout_of(run)
+    held = [placed_run(run, at)]
+
+    def more() -> Any:
+        held[0], metrics = advance_spread(learner, held[0], steps, at)
+        return metrics
+
+    return more, at.mesh.size if at else 1
+
+
 def quartiles(seconds: list[float]) -> Times:
     q1, median, q3 = (1e3 * np.percentile(seconds, (25, 50, 75))).round(4).tolist()
     return {"median_ms": median, "q1_ms": q1, "q3_ms": q3}
 
 
-def matmul_peak(sizes: tuple[int, ...] = (1024, 1536, 2048, 3072), repeats: int = 5) -> float:
-    """The most GFLOP/s that a float32 product of two square matrices reaches: `2 n^3 / seconds`."""
+def seeds_curve(
+    work: str, learner: Learner, counts: tuple[int, ...], steps: int, repeats: int
+) -> list[dict[str, Any]]:
+    """The cost of a seed's step, for ever more seeds in one program on all devices."""
+    many = {str(n): sweep(lambda _: learner, None, range(n)) for n in counts}
+    runs = {name: training(each, steps) for name, each in many.items()}
+    times = interleaved({name: run for name, (run, _) in runs.items()}, repeats)
+    times = {k: per({k: v}, steps * int(k))[k] for k, v in times.items()}
+    return [
+        row(
+            f"{work}, {k} seeds, per seed-step",
+            {"ours": v, "1 seed": times["1"]},
+            ours="ours",
+            devices={"ours": runs[k][1], "1 seed": 1},
+        )
+        for k, v in times.items()
+    ]
+
+
+def per(times: Mapping[str, Times], count: int) -> dict[str, Times]:
+    return {k: {q: round(v / count, 4) for q, v in each.items()} for k, each in times.items()}
+
+
+def matmul_peak(
+    sizes: tuple[int, ...] = (1024, 1536, 2048, 3072), repeats: int = 5, dtype: Any = "float32"
+) -> float:
+    """The most GFLOP/s that a product of two square matrices reaches: `2 n^3 / seconds`."""
     product = jax.jit(jnp.matmul)
+    if jax.default_backend() != "cpu":
+        sizes = (8192,)
 
     def rate(n: int) -> float:
-        a = jnp.ones((n, n), jnp.float32)
+        a = jax.random.normal(jax.random.key(0), (n, n), dtype)  # a GPU is faster on ones
         jax.block_until_ready(product(a, a))
         seconds = []
         for _ in range(repeats):
@@ -69,6 +112,13 @@ def matmul_peak(sizes: tuple[int, ...] = (1024, 1536, 2048, 3072), repeats: int 
         return 2e-9 * n**3 / min(seconds)
 
     return round(max(map(rate, sizes)), 1)
+
+
+def lower() -> list[tuple[float, str]]:
+    """The lower precisions that an accelerator is measured in, each behind its peak."""
+    if jax.default_backend() == "cpu":
+        return []
+    return [(matmul_peak(dtype=jnp.bfloat16), "bfloat16")]
 
 
 def child(*words: str) -> Any:

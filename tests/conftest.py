@@ -8,6 +8,8 @@ from pathlib import Path
 import jax
 import pytest
 
+from dljax.host import experiment
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOT = Path(__file__).parents[1]
 MAPPINGS = Path("/proc/self/maps")
@@ -37,6 +39,16 @@ def pytest_runtest_teardown(item, nextitem):
         jax.clear_caches()
 
 
+@pytest.fixture(autouse=True)
+def figures_must_be_drawn(monkeypatch):
+    """What costs a user one figure fails a test."""
+
+    def fail(file, error):
+        raise error
+
+    monkeypatch.setattr(experiment, "not_drawn", fail)
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
     """A compile cache for the subprocesses of a session, so that each program compiles once."""
@@ -49,6 +61,7 @@ def python(cache):
 
     def run(*args, devices=1, timeout=300, **variables):
         environment = os.environ | {
+            "JAX_PLATFORMS": "cpu",  # these are of the host's devices everywhere
             "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
             "JAX_COMPILATION_CACHE_DIR": str(cache),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks.measure import compiled, interleaved, matmul_peak, quartiles, row
-from dljax import InputError
+from benchmarks import accelerator
+from benchmarks.measure import compiled, interleaved, matmul_peak, quartiles, row, training
+from dljax import InputError, Learner, sweep
 
 
 def test_rounds_are_interleaved_and_warmups_do_not_count():
@@ -68,7 +69,24 @@ def test_a_benchmark_is_listed_run_and_written(tmp_path, monkeypatch):
     written = json.loads((tmp_path / "results" / f"trivial{suffix}.json").read_text())
     assert written == json.loads(json.dumps(found))
     assert set(written) == {"benchmark", "rows", "matmul_peak_gflops", "environment"}
+    assert written["rows"][0]["matmul_peak_gflops"] == 100 and written["rows"][0]["cores"] >= 1
     assert "nothing" in command.table(found) and "peer" in command.table(found)
+
+
+def test_training_goes_on_from_call_to_call_and_says_its_devices():
+    doubling = Learner(lambda key: jnp.ones(()), lambda key, x: (2 * x, {"x": x}))
+    more, used = training(sweep(lambda _: doubling, None, range(3)), 2)
+    np.testing.assert_array_equal(more()["x"][-1], [2, 2, 2])
+    np.testing.assert_array_equal(more()["x"][-1], [8, 8, 8])
+    assert used == jax.local_device_count()
+
+
+def test_a_part_of_the_accelerators_work_says_how_it_ended(capfd):
+    assert accelerator.attempt(["platform"], {}, 60) == ""
+    assert accelerator.attempt(["no.such.module"], {}, 60) == "status 1"
+    assert accelerator.attempt(["timeit", "-n1", "-r1", "import time; time.sleep(9)"], {}, 1) == (
+        "stopped at its limit of 1 s"
+    )
 
 
 def test_an_unknown_name_suggests_the_nearest():

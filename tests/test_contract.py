@@ -9,7 +9,7 @@ from learners import LEARNERS
 
 from dljax import Learner, advance, start, take_step
 from dljax.host.checkpoint import restore, save
-from dljax.host.experiment import fingerprint
+from dljax.host.result import fingerprint
 
 STEPS = 9  # more than an epoch of the tiny data sets
 

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from dljax import Learner
 from dljax.data import load
-from dljax.host.fit import Selection, fit
+from dljax.host.fit import Selection, Watch, fit
 from dljax.learn import gan, policy_gradient, vae
 from dljax.nets.adversarial import Discriminator, Generator
 from dljax.nets.coders import Gaussian
@@ -104,14 +104,12 @@ def test_s14_the_test_loss_at_the_best_test_step_flatters():
     learner = Learner(guess, lambda key, _: (guess(key), {}))
 
     def at_best(metric):
-        selected = fit(
-            learner,
-            jax.random.key(0),
-            steps,
-            evaluate=lambda state: dict(zip(("validation", "test"), state, strict=True)),
-            every=1,
-            select=Selection(metric, keep=lambda state: state[1], lowest=True),
+        watch = Watch(
+            lambda state: dict(zip(("validation", "test"), state, strict=True)),
+            1,
+            Selection(metric, keep=lambda state: state[1], lowest=True),
         )
+        selected = fit(learner, jax.random.key(0), steps, watch)
         return np.asarray(selected.kept), selected.records
 
     printed, records = at_best("test")

@@ -187,8 +187,7 @@ def fit(
     saves = (keep and keep.every) or every
     run = start(learner, key)
     many = isinstance(run.state, Member)
-    members = len(jax.tree.leaves(run.state)[0]) if many else 1
-    at = layout(members, devices) if many else None
+    at, members = layout_of(run, devices)
     names = show.names if len(show.names) == members else ()
 
     def own(values: Array, axis: int = 0) -> np.ndarray:
@@ -261,11 +260,22 @@ def begin(run: Run, watch: Watch) -> Progress:
     return Progress(run, Best(jnp.full(shape, worst), jnp.zeros(shape, jnp.int32), kept))
 
 
+def layout_of(run: Run, count: int | None = None) -> tuple[Layout | None, int]:
+    """How a run lies on `devices.local(count)`, and its members; what is no sweep lies on one."""
+    if not isinstance(run.state, Member):
+        return None, 1
+    members = len(jax.tree.leaves(run.state)[0])
+    return layout(members, count), members
+
+
+def placed_run(run: Run, at: Layout | None) -> Run:
+    """A sweep's run on its devices."""
+    key, step = place((run.key, run.step), at, WHOLE)
+    return Run(key, step, place(run.state, at))
+
+
 def placed(progress: Progress, at: Layout | None) -> Progress:
-    """A sweep's progress on its devices."""
-    key, step, state = progress.run
-    key, step = place((key, step), at, WHOLE)
-    return Progress(Run(key, step, place(state, at)), place(progress.best, at))
+    return Progress(placed_run(progress.run, at), place(progress.best, at))
 
 
 def gathered(progress: Progress, at: Layout | None) -> Progress:

@@ -8,20 +8,13 @@ import numpy as np
 import pytest
 
 from dljax import InputError
-from dljax.host.experiment import (
-    Common,
-    command_line,
-    compare,
-    fingerprint,
-    one_line,
-    open_folder,
-    parse,
-    require,
-    summary,
-    target,
-)
+from dljax.host import experiment
+from dljax.host.config import Common, one_line, parse, require
+from dljax.host.experiment import Study, command_line, compare
+from dljax.host.result import fingerprint, summary, target
 from experiments.vision import classify
 
+NOT_DRAWN = experiment.not_drawn  # as users have it; conftest.py makes it raise
 TINY = ["--steps", "4", "--seeds", "2", "--hidden", "8", "--channels", "2", "--quiet"]
 
 
@@ -41,13 +34,13 @@ BAD = {
     "--steps -5": "--steps must be at least 1; got -5",
     "--batch 0": "--batch must be at least 1; got 0",
     "--batch 2000": "batch must be from 1 to the 1257 training examples; got 2000",
-    "--rate 0": "rate must be a positive number; got 0.0",
-    "--rate nan": "rate must be a positive number; got nan",
+    "--rate 0": "--rate must be above 0; got 0.0",
+    "--rate nan": "--rate must be above 0; got nan",
     "--rate fast": "could not convert string to float: 'fast'; accepted: --rate FLOAT",
     "--dropout 1": "--dropout must be at least 0 and below 1; got 1.0",
-    "--smoothing 1.5": "smoothing must be in [0, 1); got 1.5",
-    "--optimizer adamm": "unknown optimizer 'adamm'; did you mean adam or adagrad?",
-    "--schedule cosin": "unknown schedule 'cosin'; did you mean cosine",
+    "--smoothing 1.5": "--smoothing must be at least 0 and below 1; got 1.5",
+    "--optimizer adamm": "unknown --optimizer 'adamm'; did you mean adam or adagrad?",
+    "--schedule cosin": "unknown --schedule 'cosin'; did you mean cosine",
     "--data digitss": "unknown data set 'digitss'; did you mean digits?",
     "--data nowhere.npz": "nowhere.npz",
     "--net cn": "unknown --net 'cn'; did you mean cnn?",
@@ -55,7 +48,7 @@ BAD = {
     "--preset quik": "unknown --preset 'quik'; did you mean quick?",
     "--step 5": "Unrecognized options: --step, 5",
     "--resume": "--resume needs --out",
-    "--seed -1": "--seed must be",
+    "--seed -1": "--seed must be at least 0; got -1",
     "--checkpoint-every 0": "--checkpoint-every must be at least 1; got 0",
     "--patience 0": "--patience must be at least 1; got 0",
     "--shift -1": "--shift must be at least 0; got -1",
@@ -128,17 +121,46 @@ def test_a_folder_is_not_taken_for_another_run(monkeypatch, capsys, finished, mo
 
 def test_a_folder_of_another_experiment_is_refused(finished):
     with pytest.raises(InputError, match=r"holds vision.classify, not vision.other"):
-        open_folder("vision.other", Common(out=finished[0], resume=True))
+        Study("vision.other", [], Common(out=finished[0], resume=True))
 
 
 def test_resuming_nothing_and_writing_nowhere_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds no run"):
-        open_folder("x", Common(out=tmp_path / "none", resume=True))
+        Study("x", [], Common(out=tmp_path / "none", resume=True))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="not an empty folder"):
-        open_folder("x", Common(out=tmp_path / "file"))
+        Study("x", [], Common(out=tmp_path / "file"))
     with pytest.raises(InputError, match="cannot write"):
-        open_folder("x", Common(out=tmp_path / "file" / "below"))
+        Study("x", [], Common(out=tmp_path / "file" / "below")).out  # noqa: B018
+
+
+def test_a_figure_that_fails_costs_itself_and_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "not_drawn", NOT_DRAWN)
+
+    def good(path, text):
+        path.write_text(text)
+
+    def bad(path):
+        raise ValueError("a color\nthat is none")
+
+    with Study("x", ["S1"], Common(out=tmp_path / "run")) as run:
+        run.figure("bad.png", bad)
+        run.figure("good.png", good, "drawn")
+        run.metric("error", [1.0, 2.0], "lower", goal=(3.0, "ours"))
+        assert not (tmp_path / "run").exists(), "made when first needed"
+    found = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert found["metrics"]["error"]["mean"] == 1.5
+    assert found["targets"]["error"]["met"] is False, "two seeds are too few"
+    assert (tmp_path / "run" / "figures" / "good.png").read_text() == "drawn"
+    out, err = capsys.readouterr()
+    assert err == "figure bad.png was not drawn: a color that is none\n"
+    assert out == f"run in {tmp_path / 'run'}\n"
+
+
+def test_what_fails_in_a_study_leaves_no_result(tmp_path):
+    with pytest.raises(ZeroDivisionError), Study("x", [], Common(out=tmp_path / "run")) as run:
+        run.metric("x", [1 / 0])
+    assert not (tmp_path / "run").exists()
 
 
 def test_seeds_do_not_depend_on_their_company(tmp_path, finished):

@@ -13,8 +13,8 @@ from rich.progress import Progress
 
 from dljax import InputError, Learner, sweep
 from dljax.host import log
-from dljax.host.experiment import fingerprint
-from dljax.host.fit import Diverged, Selection, fit, piece
+from dljax.host.fit import Diverged, Keep, Selection, Show, Watch, fit, piece
+from dljax.host.result import fingerprint
 
 KEY = jax.random.key(0)
 
@@ -38,7 +38,7 @@ def counter(best_at=7, bad_at=10**6):
 def test_the_best_state_is_kept_and_everything_logged(tmp_path):
     learner, evaluate = counter()
     select = Selection("score", lambda n: n)
-    fitted = fit(learner, KEY, 12, evaluate=evaluate, every=2, select=select, chunk=3, out=tmp_path)
+    fitted = fit(learner, KEY, 12, Watch(evaluate, 2, select), chunk=3, keep=Keep(tmp_path))
     assert fitted.run.step == fitted.run.state == 12
     assert fitted.kept == 6  # steps 6 and 8 tie, the first is kept
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -52,7 +52,7 @@ def test_the_best_state_is_kept_and_everything_logged(tmp_path):
 def test_the_lowest_can_be_best(tmp_path):
     learner, evaluate = counter()
     select = Selection("cost", lambda n: n, lowest=True)
-    assert fit(learner, KEY, 12, evaluate=evaluate, every=1, select=select).kept == 7
+    assert fit(learner, KEY, 12, Watch(evaluate, 1, select)).kept == 7
 
 
 def test_early_stopping_waits_for_every_member_and_freezes_each():
@@ -72,7 +72,7 @@ def test_early_stopping_waits_for_every_member_and_freezes_each():
 
     select = Selection("score", lambda member: member.run.state[0], patience=3)
     learner = sweep(make, peaks, jnp.arange(3))
-    fitted = fit(learner, KEY, 50, evaluate=jax.vmap(evaluate), every=1, select=select, chunk=1)
+    fitted = fit(learner, KEY, 50, Watch(evaluate, 1, select), chunk=1)
     np.testing.assert_array_equal(fitted.kept, peaks)
     assert fitted.run.step == 8
 
@@ -81,13 +81,13 @@ def test_early_stopping_waits_for_every_member_and_freezes_each():
 def test_a_resumed_run_ends_in_the_same_bits_and_the_same_log(tmp_path, stop):
     learner, evaluate = counter()
     select = Selection("score", lambda n: n)
-    options = {"evaluate": evaluate, "every": 3, "select": select, "chunk": 2}
-    whole = fit(learner, KEY, 12, out=tmp_path / "whole", **options)
+    watch = Watch(evaluate, 3, select)
+    whole = fit(learner, KEY, 12, watch, chunk=2, keep=Keep(tmp_path / "whole"))
     part = tmp_path / "part"
-    fit(learner, KEY, stop, out=part, checkpoint_every=1, **options)
+    fit(learner, KEY, stop, watch, chunk=2, keep=Keep(part, 1))
     with (part / "metrics.jsonl").open("a") as lines:
         lines.write('{"step": 99, "cut off by a cra')
-    resumed = fit(learner, KEY, 12, out=part, resume=True, **options)
+    resumed = fit(learner, KEY, 12, watch, chunk=2, keep=Keep(part, resume=True))
     assert fingerprint(resumed.run) == fingerprint(whole.run)
     assert resumed.kept == whole.kept
     scores = {r["step"]: r["score"] for r in resumed.records if "score" in r and r["step"] % 3 == 0}
@@ -96,28 +96,28 @@ def test_a_resumed_run_ends_in_the_same_bits_and_the_same_log(tmp_path, stop):
 
 def test_resuming_before_the_first_checkpoint_starts_from_the_beginning(tmp_path, capsys):
     learner, _ = counter()
-    assert fit(learner, KEY, 4, out=tmp_path, resume=True).run.state == 4
+    assert fit(learner, KEY, 4, keep=Keep(tmp_path, resume=True)).run.state == 4
     assert "starting from step 0" in capsys.readouterr().out
 
 
 def test_a_folder_with_checkpoints_is_not_overwritten(tmp_path):
     learner, _ = counter()
-    fit(learner, KEY, 4, out=tmp_path)
+    fit(learner, KEY, 4, keep=Keep(tmp_path))
     with pytest.raises(InputError, match="holds checkpoints already"):
-        fit(learner, KEY, 4, out=tmp_path)
+        fit(learner, KEY, 4, keep=Keep(tmp_path))
     with pytest.raises(InputError, match="at step 4, beyond the 3 steps"):
-        fit(learner, KEY, 3, out=tmp_path, resume=True)
+        fit(learner, KEY, 3, keep=Keep(tmp_path, resume=True))
 
 
 def test_a_damaged_checkpoint_is_said_and_the_one_before_is_used(tmp_path, capsys):
     learner, _ = counter()
-    whole = fit(learner, KEY, 9, every=3)
-    fit(learner, KEY, 6, every=3, out=tmp_path)
+    whole = fit(learner, KEY, 9, Watch(every=3))
+    fit(learner, KEY, 6, Watch(every=3), keep=Keep(tmp_path))
     newest = max((tmp_path / "checkpoints").iterdir(), key=lambda path: int(path.name))
     for file in newest.rglob("*"):
         if file.is_file():
             file.write_bytes(file.read_bytes()[:-1])
-    resumed = fit(learner, KEY, 9, every=3, out=tmp_path, resume=True)
+    resumed = fit(learner, KEY, 9, Watch(every=3), keep=Keep(tmp_path, resume=True))
     assert "checkpoint lost: step 6" in capsys.readouterr().out
     assert fingerprint(resumed.run) == fingerprint(whole.run)
 
@@ -128,7 +128,14 @@ def test_a_metric_that_is_not_finite_stops_the_run_and_is_named(tmp_path):
 
     learner = sweep(make, jnp.array([100, 8]), jnp.arange(2))
     with pytest.raises(Diverged, match=r"loss is nan at step 8 for seed 6"):
-        fit(learner, KEY, 12, every=3, out=tmp_path, names=["seed 5", "seed 6"])
+        fit(
+            learner,
+            KEY,
+            12,
+            Watch(every=3),
+            keep=Keep(tmp_path),
+            show=Show(names=["seed 5", "seed 6"]),
+        )
     assert sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir()) == [3, 6]
 
 
@@ -165,7 +172,7 @@ def test_a_state_that_is_not_finite_stops_the_run_though_no_metric_shows_it(tmp_
         lambda key, state: (jnp.where(state > 7, jnp.inf, state + 1), {"loss": state * 0}),
     )
     with pytest.raises(Diverged, match="state is not finite at step 8"):
-        fit(learner, KEY, 8, chunk=4, checkpoint_every=4, out=tmp_path)
+        fit(learner, KEY, 8, chunk=4, keep=Keep(tmp_path, 4))
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["4"]
 
 
@@ -177,3 +184,20 @@ def test_the_live_bar_shows_the_newest_numbers():
         live.update(task, completed=7)
         live.refresh()
     assert re.search(r"7/40.*3 steps/s.*loss 0\.5", screen.getvalue())
+
+
+def test_the_member_whose_state_is_not_finite_is_named():
+    def make(bad):
+        return Learner(
+            lambda key: jnp.ones(()),
+            lambda key, state: (jnp.where(bad, jnp.inf, state + 1), {"loss": jnp.zeros(())}),
+        )
+
+    learner = sweep(make, jnp.array([False, True]), jnp.arange(2))
+    with pytest.raises(Diverged, match="state is not finite at step 2 for seed 8"):
+        fit(learner, KEY, 2, show=Show(names=["seed 7", "seed 8"]))
+
+
+def test_the_rate_is_of_training_alone():
+    learner, _ = counter()
+    assert fit(learner, KEY, 4).rate > 0

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from learners import classify_mlp
 
 from dljax import sweep
-from dljax.host.experiment import fingerprint
-from dljax.host.fit import Interrupted, Selection, fit
+from dljax.host.fit import Interrupted, Keep, Selection, Watch, fit
+from dljax.host.result import fingerprint
 from dljax.learn import classify
 from dljax.nets import MLP
 
@@ -30,13 +30,13 @@ def main(out: Path) -> None:
             sweep(classify_mlp, jnp.array([1e-3, 1e-2]), jnp.arange(2)),
             jax.random.key(0),
             STEPS,
-            evaluate=jax.vmap(evaluate),
-            every=4,
-            select=Selection("validation/accuracy", lambda member: member.run.state.fit.params),
+            Watch(
+                evaluate,
+                4,
+                Selection("validation/accuracy", lambda member: member.run.state.fit.params),
+            ),
             chunk=2,
-            checkpoint_every=2,
-            out=out,
-            resume=True,
+            keep=Keep(out, 2, resume=True),
         )
     except Interrupted as stop:
         print(stop)

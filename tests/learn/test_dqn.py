@@ -9,8 +9,8 @@ import pytest
 from dljax import InputError, advance, grid, start, sweep
 from dljax.envs import tabular
 from dljax.envs.environment import Environment, Step, make
-from dljax.host.experiment import fingerprint
 from dljax.host.fit import Diverged, fit
+from dljax.host.result import fingerprint
 from dljax.learn import dqn, play
 from dljax.learn.dynamic_programming import value_iteration
 from dljax.nets.q_network import QNetwork

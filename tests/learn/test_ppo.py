@@ -11,8 +11,8 @@ import scipy.special
 
 from dljax import InputError, advance, start, sweep
 from dljax.envs.environment import Box, Environment, Step
-from dljax.host.experiment import fingerprint
-from dljax.host.fit import Diverged, fit
+from dljax.host.fit import Diverged, Keep, fit
+from dljax.host.result import fingerprint
 from dljax.learn import play, ppo
 from dljax.learn.ppo import Sample
 from dljax.nets.actor_critic import ActorCritic
@@ -213,10 +213,9 @@ def test_a_run_goes_on_in_the_middle_of_its_episodes(tmp_path):
         normalize_observations=True, normalize_rewards=True, **SIZES,
     )  # fmt: skip
     learner, key = sweep(lambda _: one, None, jnp.arange(2)), jax.random.key(0)
-    options = {"out": tmp_path / "run", "chunk": 3}
     whole = fit(learner, key, 6, chunk=3)
-    fit(learner, key, 3, **options)
-    again = fit(learner, key, 6, resume=True, **options)
+    fit(learner, key, 3, chunk=3, keep=Keep(tmp_path / "run"))
+    again = fit(learner, key, 6, chunk=3, keep=Keep(tmp_path / "run", resume=True))
     assert (whole.run.state.run.state.actors.total > 0).any()  # an episode is under way
     assert fingerprint(again.run) == fingerprint(whole.run)
 
