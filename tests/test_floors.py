@@ -1,6 +1,7 @@
 """The house: imports point downwards, `import dljax` starts no backend, and the loop is light."""
 
 import ast
+import graphlib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,31 @@ def test_imports_point_downwards_only():
                 wrong.append(f"{path.name} imports {name}")
     assert not wrong
     assert seen > 20
+
+
+def test_no_two_files_need_each_other():
+    """Imports inside functions count too: a circle hidden in one is a circle."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for folder in ("dljax", "experiments", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+
+    def module(name: str) -> str:
+        return name if name in files else name.rpartition(".")[0]
+
+    needs = {name: {module(each) for each in imports(path)} for name, path in files.items()}
+    graphlib.TopologicalSorter(needs).prepare()  # raises CycleError, which names the circle
+
+
+def test_experiments_hold_only_what_is_particular_to_them():
+    lengths = {
+        path.stem: len(path.read_text().splitlines())
+        for path in (ROOT / "experiments").glob("*/[!_]*.py")
+        if "def main(" in path.read_text()
+    }
+    assert len(lengths) > 20
+    assert {name: lines for name, lines in lengths.items() if lines > 200} == {}
 
 
 def test_files_are_short():
