@@ -40,9 +40,10 @@ def flat(images: Array) -> Array:
 
 
 def total(values: Array) -> Array:
-    """[B, pixels] -> [B]."""
+    """[B, ...] -> [B]."""
     # not sum(-1): XLA:CPU would compute all that is summed anew inside a slow loop over it
-    return jnp.dot(values, jnp.ones(values.shape[-1], values.dtype), precision="highest")
+    rows = flat(values)
+    return jnp.dot(rows, jnp.ones(rows.shape[-1], rows.dtype), precision="highest")
 
 
 BERNOULLI = Likelihood(
