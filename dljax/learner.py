@@ -52,10 +52,23 @@ def gradient_step(
         (loss, (extra, metrics)), grads = value_and_grad(fit.params, fit.extra, batch, key)
         updates, opt = tx.update(grads, fit.opt, fit.params)
         params = optax.apply_updates(fit.params, updates)
-        norm = optax.tree.norm(grads)
-        return Fit(params, extra, opt), {"loss": loss, "grad_norm": norm, **metrics}
+        return Fit(params, extra, opt), {"loss": loss, "grad_norm": norm(grads), **metrics}
 
     return step
+
+
+def norm(tree: PyTree) -> Array:
+    """`sqrt(sum_i t_i^2)` over all elements of all leaves."""
+
+    def squares(leaf: Array) -> Array:
+        square = jnp.abs(leaf) ** 2
+        if leaf.ndim < 2 or leaf.size < 2**12:
+            return square.sum()
+        # not one sum: XLA:CPU makes a product of the rows and ones three times as fast
+        rows = square.reshape(-1, leaf.shape[-1])
+        return jnp.dot(rows, jnp.ones(leaf.shape[-1], rows.dtype), precision="highest").sum()
+
+    return jnp.sqrt(sum(map(squares, jax.tree.leaves(tree)), jnp.float32(0)))
 
 
 class Run(NamedTuple):

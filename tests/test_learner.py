@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from dljax import Batch, Fit, Learner, advance, gradient_step, grid, start, sweep, take_step
+from dljax.learner import norm
 
 
 def line(rate):
@@ -129,3 +130,10 @@ def test_grid_is_the_product_with_the_last_axis_fastest():
     axes = grid(rate=[0.1, 0.2], seed=[7, 8, 9])
     np.testing.assert_array_equal(axes["seed"], [7, 8, 9, 7, 8, 9])
     np.testing.assert_allclose(axes["rate"], [0.1] * 3 + [0.2] * 3)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (70, 80), (5, 40, 50)])
+def test_the_norm_is_that_of_all_elements(shape):
+    leaf = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    tree = {"a": jnp.asarray(leaf), "b": jnp.ones(2)}
+    assert norm(tree) == pytest.approx(np.sqrt((leaf**2).sum() + 2), rel=1e-5)

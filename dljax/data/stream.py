@@ -5,6 +5,7 @@ sorts once an epoch becomes a sort in every step. So an epoch's order is a keyed
 `0..n-1` evaluated only at the positions that the batch needs: the swap-or-not shuffle.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -82,10 +83,18 @@ def epochs(data: PyTree, batch: int) -> Stream:
         rows = jax.lax.optimization_barrier(
             permute(jax.random.fold_in(position.key, epoch), wanted, n)
         )
-        taken = jax.tree.map(lambda leaf: unit_scale(leaf[rows]), data)
+        taken = jax.tree.map(lambda leaf: unit_scale(take_rows(leaf, rows)), data)
         return Position(position.key, position.drawn + 1), taken
 
     return Stream(init, draw)
+
+
+def take_rows(x: Array, rows: Array) -> Array:
+    """`x[rows]` for rows [b] known to lie in 0..n-1: [n, ...] -> [b, ...]."""
+    # XLA:CPU copies a flat row at once, but an image element by element: 62 us instead of 698 for
+    # 128 of MNIST's; within a compiled loop the reshape itself costs nothing
+    flat = x.reshape(len(x), math.prod(x.shape[1:]))
+    return flat.at[rows].get(mode="promise_in_bounds").reshape(*rows.shape, *x.shape[1:])
 
 
 def unit_scale(x: Array) -> Array:

@@ -18,6 +18,8 @@ __all__ = ["avg_pool", "conv", "conv_pool", "conv_transpose", "max_pool"]
 
 Padding = str | Sequence[tuple[int, int]]
 
+CACHE = 2**22  # bytes of all of a piece's products by Winograd's algorithm
+
 
 def conv(
     lhs: Array,
@@ -123,11 +125,18 @@ def _unfused(x: Array, kernel: Array, bias: Array) -> Array:
     return jax.nn.relu(max_pool(y, (2, 2)) + bias[None, None, None])
 
 
-def _algorithm(x: Array, kernel: Array) -> Bilinear:
+def _plan(x: Array, kernel: Array) -> tuple[Sequence[int], Bilinear]:
+    """The shape of the pieces, equal parts of the batch x, taken one by one, and how each is."""
+    batch, h, w, channels = x.shape
     # Winograd's transforms cost bfloat16 its accuracy, and one channel makes no matmul
-    if kernel.shape[:2] == (3, 3) and x.shape[-1] >= 8 and x.dtype == jnp.float32:
-        return winograd(x.shape)
-    return _im2col(kernel.shape)
+    if kernel.shape[:2] != (3, 3) or channels < 8 or x.dtype != jnp.float32:
+        return x.shape, _im2col(x.shape, kernel)
+    size = 16 * 4 * (h // 2) * (w // 2) * kernel.shape[-1]
+    most = min(batch, max(1, CACHE // max(1, size)))
+    images = next(d for d in range(most, 0, -1) if batch % d == 0)
+    # many small pieces, as of a prime number of images, would cost more than the cache gives
+    piece = (batch if 4 * images < most else images, h, w, channels)
+    return piece, winograd(piece)
 
 
 @jax.custom_vjp
@@ -136,53 +145,69 @@ def _fused(x: Array, kernel: Array, bias: Array) -> Array:
 
 
 def _fused_forward(x: Array, kernel: Array, bias: Array) -> tuple[Array, Any]:
-    how = _algorithm(x, kernel)
-    lefts = how.left(x)
-    products = [left @ right for left, right in zip(lefts, how.right(kernel), strict=True)]
-    values, routes = _route(how.combine(products))
+    piece, how = _plan(x, kernel)
+    rights = how.right(kernel)
+
+    def some(x: Array) -> tuple[Array, Array]:
+        products = [left @ right for left, right in zip(how.left(x), rights, strict=True)]
+        values, route = _route(how.combine(products))
+        y = jax.nn.relu(values + bias[None])
+        return y, jnp.where(y > 0, route, jnp.uint8(4))
+
+    # the loop's outputs are arrays: without one XLA would compute the maximum and its route from
+    # all the products again wherever either is used
+    y, routes = lax.map(some, x.reshape(-1, *piece))
     batch, h, w, _ = x.shape
-    y = jax.nn.relu(values + bias[None]).reshape(batch, h // 2, w // 2, -1)
-    return y, (x, kernel, lefts, routes, y)
+    return y.reshape(batch, h // 2, w // 2, -1), (x, kernel, routes)
 
 
 def _fused_backward(residuals: Any, g: Array) -> tuple[Array, Array, Array]:
-    x, kernel, lefts, routes, y = residuals
-    how = _algorithm(x, kernel)
-    # [m, O] all the way: a reshape before the matmuls would let XLA fuse, and so repeat, the
-    # routing in each of the sums that `spread` makes
-    g = jnp.where(y > 0, g, 0).reshape(-1, g.shape[-1])
-    spread = how.spread([jnp.where(route, g, 0) for route in routes])
+    x, kernel, routes = residuals
+    piece, how = _plan(x, kernel)
     rights, right_vjp = jax.vjp(how.right, kernel)
-    (d_kernel,) = right_vjp([left.T @ d for left, d in zip(lefts, spread, strict=True)])
-    d_lefts = [d @ right.T for d, right in zip(spread, rights, strict=True)]
-    transposed = how.left_transposed or (lambda d: jax.vjp(how.left, x)[1](d)[0])
-    return transposed(d_lefts), d_kernel, g.sum(0)
+    g = g.reshape(routes.shape)
+
+    def some(d_rights: list[Array], given: tuple[Array, Array, Array]):
+        x, route, g = given
+        spread = how.spread([jnp.where(route == i, g, 0) for i in range(4)])
+        pairs = zip(d_rights, how.left(x), spread, strict=True)
+        d_rights = [total + left.T @ d for total, left, d in pairs]
+        d_lefts = [d @ right.T for d, right in zip(spread, rights, strict=True)]
+        return d_rights, how.left_transposed(d_lefts)
+
+    pieces = x.reshape(-1, *piece), routes, g
+    d_rights, views = lax.scan(some, [jnp.zeros_like(right) for right in rights], pieces)
+    views = [view.reshape(len(x), *view.shape[2:]) for view in views]
+    d_x = _interleave(views, (2, 2))[:, : x.shape[1], : x.shape[2]]
+    return d_x, right_vjp(d_rights)[0], jnp.where(routes < 4, g, 0).sum((0, 1))
 
 
 _fused.defvjp(_fused_forward, _fused_backward)
 
 
-def _route(values: list[Array]) -> tuple[Array, list[Array]]:
-    """The maximum of four, and which of them it is (the first of equals), as booleans."""
+def _route(values: list[Array]) -> tuple[Array, Array]:
+    """The maximum of four, and which of them it is (the first of equals), as bytes."""
     a, b, c, d = values
-    right_above, right_below = b > a, d > c
     above, below = jnp.maximum(a, b), jnp.maximum(c, d)
-    low = below > above
-    routes = [~low & ~right_above, ~low & right_above, low & ~right_below, low & right_below]
-    return jnp.maximum(above, below), routes
+    route = jnp.where(below > above, 2 + (d > c).astype(jnp.uint8), (b > a).astype(jnp.uint8))
+    return jnp.maximum(above, below), route
 
 
-def _im2col(kernel_shape: Sequence[int]) -> Bilinear:
+def _im2col(shape: Sequence[int], kernel: Array) -> Bilinear:
     """Patches by pooling phase, each times the flat kernel."""
 
     def left(x: Array) -> list[Array]:
-        views = phases(patches(x, kernel_shape[:2], (1, 1), "SAME", (1, 1)), (2, 2))
+        views = phases(patches(x, kernel.shape[:2], (1, 1), "SAME", (1, 1)), (2, 2))
         return [view.reshape(-1, view.shape[-1]) for view in views]
 
     def right(kernel: Array) -> list[Array]:
         return [kernel.reshape(-1, kernel.shape[-1])] * 4
 
-    return Bilinear(left, right, list, list, None)
+    def left_transposed(d: list[Array]) -> list[Array]:
+        (d_x,) = jax.linear_transpose(left, jax.ShapeDtypeStruct(shape, kernel.dtype))(d)
+        return phases(jnp.pad(d_x, [(0, 0), *((0, n % 2) for n in shape[1:3]), (0, 0)]), (2, 2))
+
+    return Bilinear(left, right, list, list, left_transposed)
 
 
 def conv_transpose(

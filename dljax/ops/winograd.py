@@ -22,7 +22,8 @@ class Bilinear(NamedTuple):
     right: Callable[[Array], list[Array]]  # [kh, kw, C, O] -> T of [K, O]
     combine: Callable[[list[Array]], list[Array]]  # T of [m, O] -> 4 of [m, O]
     spread: Callable[[list[Array]], list[Array]]  # 4 of [m, O] -> T of [m, O]
-    left_transposed: Callable[[list[Array]], Array] | None  # None: as autodiff has it
+    # T of [m, K] -> the 4 phases of x, [B, ceil(h / 2), ceil(w / 2), C], rows and columns apart
+    left_transposed: Callable[[list[Array]], list[Array]]
 
 
 def winograd(shape: Sequence[int]) -> Bilinear:
@@ -48,10 +49,11 @@ def winograd(shape: Sequence[int]) -> Bilinear:
     def right(kernel: Array) -> list[Array]:
         return _both_axes(_kernel_rows, [kernel[i, j] for i in range(3) for j in range(3)])
 
-    def left_transposed(d: list[Array]) -> Array:
+    def left_transposed(d: list[Array]) -> list[Array]:
         d_tile = _both_axes(_input_rows_transposed, [v.reshape(tiles) for v in d])
-        rows = [_overlap(d_tile[j::4], axis=1, size=h) for j in range(4)]
-        return _overlap(rows, axis=2, size=w)
+        columns = [_overlap(d_tile[j::4], axis=1, odd=h % 2) for j in range(4)]
+        rows = zip(*columns, strict=True)
+        return list(itertools.chain(*(_overlap(row, axis=2, odd=w % 2) for row in rows)))
 
     combine = functools.partial(_both_axes, _output_rows)
     spread = functools.partial(_both_axes, _output_rows_transposed)
@@ -85,19 +87,16 @@ def _output_rows_transposed(a: Array, b: Array) -> list[Array]:
     return [a, a + b, a - b, b]
 
 
-def _overlap(parts: list[Array], axis: int, size: int) -> Array:
-    """Adds tiles of four at stride 2 into an axis of `size`, which they exceed by 1 at its start.
+def _overlap(parts: Sequence[Array], axis: int, odd: int) -> list[Array]:
+    """Adds tiles of four at stride 2, the first of which starts at -1, into x: its even, odd rows.
 
     x[2s] = p1[s] + p3[s - 1], x[2s + 1] = p2[s] + p0[s + 1]; as sums of shifts, not a scatter.
+    Both have one row more than the tiles where x has an `odd` number.
     """
-    odd = size % 2
 
     def shift(part: Array, low: int, high: int) -> Array:
         config = [(low, high, 0) if i == axis else (0, 0, 0) for i in range(part.ndim)]
         return lax.pad(part, jnp.zeros((), part.dtype), config)
 
-    first = shift(parts[1], 0, odd) + shift(parts[3], 1, odd - 1)
-    second = shift(parts[2], 0, odd) + shift(parts[0], -1, 1 + odd)
-    pairs = jnp.stack([first, second], axis + 1)
-    shape = (*pairs.shape[:axis], -1, *pairs.shape[axis + 2 :])
-    return lax.slice_in_dim(pairs.reshape(shape), 0, size, axis=axis)
+    even_rows = shift(parts[1], 0, odd) + shift(parts[3], 1, odd - 1)
+    return [even_rows, shift(parts[2], 0, odd) + shift(parts[0], -1, 1 + odd)]

@@ -99,6 +99,13 @@ def test_conv_pool_and_its_gradients_equal_convolution_then_pooling(shape):
     assert_same(conv_pool, unfused, *operands)
 
 
+@pytest.mark.parametrize(("images", "most"), [(6, 2), (7, 5)])  # 7 is prime: one piece
+def test_conv_pool_in_pieces_of_the_batch_equals_the_unfused(monkeypatch, images, most):
+    operands = normal(0, images, 7, 6, 8), normal(1, 3, 3, 8, 6), normal(2, 6)
+    monkeypatch.setattr("dljax.ops.conv.CACHE", most * 16 * 4 * 9 * 6)
+    assert_same(conv_pool, unfused, *operands)
+
+
 def test_conv_pool_takes_other_windows():
     assert_same(conv_pool, unfused, normal(0, 2, 6, 7, 8), normal(1, 5, 2, 8, 4), normal(2, 4))
 
