@@ -13,23 +13,24 @@ loss, and a slice that is a wide bowl where the plain network's is a narrow pit 
 negative curvature. On digits the plain network is level with logistic regression.
 """
 
-import dataclasses
 import functools
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Ge
 
 from dljax import Learner, Member, grid, sweep
 from dljax.data import load
 from dljax.host import experiment
 from dljax.host.baselines import logistic_regression
-from dljax.host.experiment import Common, Result, require
-from dljax.host.fit import fit
-from dljax.host.mesh import spread
+from dljax.host.config import Common, Count, Positive, require
+from dljax.host.experiment import Study
+from dljax.host.fit import Watch
+from dljax.host.result import Result
 from dljax.learn import classify, landscape
 from dljax.learn.optimizers import optimizer
 from dljax.nets.residual import ResidualMLP
@@ -46,21 +47,21 @@ class Config(Common):
 
     data: str = "digits"
     """digits, mnist, fashion_mnist, or the path of an .npz file with x and y."""
-    depth: int = 16
+    depth: Count = 16
     """Layers between the first and the last."""
-    width: int = 32
+    width: Count = 32
     """Units of each layer."""
-    epochs: int = 40
+    epochs: Count = 40
     """Passes over the training data, where --steps is not given."""
-    batch: int = 64
+    batch: Count = 64
     """Examples in a step."""
-    rate: float = 5e-3
+    rate: Positive = 5e-3
     """Adam's rate at its highest; of 0.002 and 0.005 the better on validation, on other seeds."""
-    radius: float = 1.0
+    radius: Annotated[float, Ge(0.01)] = 1.0
     """Half the side of a slice; at 1 a direction is as large as the weights."""
-    points: int = 33
+    points: Annotated[int, Ge(9)] = 33
     """Points on each side of a slice."""
-    examples: int = 1000
+    examples: Count = 1000
     """Training examples over which the loss of a slice is the mean."""
 
 
@@ -71,75 +72,59 @@ PRESETS = {
 
 
 def main(config: Config) -> Result:
-    begun = time.monotonic()
-    experiment.check_common(config)
-    for flag in ("depth", "width", "epochs", "batch", "examples"):
-        require(f"--{flag}", getattr(config, flag), at_least=1)
-    require("--points", config.points, at_least=9)
-    require("--radius", config.radius, at_least=0.01)
-    require("--rate", config.rate, at_least=1e-9, below=float("inf"))
-    data = load(config.data)
-    require("--batch", config.batch, below=len(data.train.y) + 1)
-    steps = config.steps or config.epochs * (len(data.train.y) // config.batch)
-    every = max(1, steps // 40)
-    tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
+    with Study(NAME, ["S12"], config) as run:
+        data = load(config.data)
+        require("--batch", config.batch, below=len(data.train.y) + 1)
+        steps = config.steps or config.epochs * (len(data.train.y) // config.batch)
+        every = max(1, steps // 40)
+        tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
 
-    def net(member: dict[str, Array]) -> ResidualMLP:
-        return ResidualMLP(len(data.classes), config.depth, config.width, member["skip"])
+        def net(member: dict[str, Array]) -> ResidualMLP:
+            return ResidualMLP(len(data.classes), config.depth, config.width, member["skip"])
 
-    def make(member: dict[str, Array]) -> Learner:
-        learner = classify.make(net(member), tx, data.train, batch=config.batch)
-        return landscape.record(learner, lambda s: s.fit.params, every, -(-steps // every) + 1)
+        def make(member: dict[str, Array]) -> Learner:
+            learner = classify.make(net(member), tx, data.train, batch=config.batch)
+            return landscape.record(learner, lambda s: s.fit.params, every, -(-steps // every) + 1)
 
-    def judge(member: Member, split: str = "validation") -> Metrics:
-        weights = member.run.state.state.fit.params, {}
-        return classify.evaluate(net(member.hparams), weights, getattr(data, split), split)
+        def judge(member: Member, split: str = "validation") -> Metrics:
+            weights = member.run.state.state.fit.params, {}
+            return classify.evaluate(net(member.hparams), weights, getattr(data, split), split)
 
-    seeds = experiment.seeds(config)
-    members = grid(skip=jnp.arange(2.0), seed=jnp.array(seeds))
-    out = experiment.open_folder(NAME, config)
-    fitted = fit(
-        sweep(make, members, members["seed"]),
-        jax.random.key(0),
-        steps,
-        evaluate=jax.vmap(judge),
-        every=5 * every,
-        chunk=50,
-        out=out,
-        checkpoint_every=config.checkpoint_every,
-        resume=config.resume,
-        place=functools.partial(spread, members=2 * config.seeds),
-        quiet=config.quiet,
-        names=[f"{kind}, seed {seed}" for kind in KINDS for seed in seeds],
-        shown=("train/loss", "validation/accuracy"),
-    )
-    x, y = (jnp.asarray(part[: config.examples]) for part in data.train)
+        # kinds vary slowest: the first half of the members is plain, the second residual
+        members = grid(skip=jnp.arange(2.0), seed=jnp.array(run.seeds))
+        fitted = run.fit(
+            sweep(make, members, members["seed"]),
+            steps,
+            Watch(judge, 5 * every),
+            chunk=50,
+            names=[f"{kind}, seed {seed}" for kind in KINDS for seed in run.seeds],
+            shown=("train/loss", "validation/accuracy"),
+        )
+        x, y = (jnp.asarray(part[: config.examples]) for part in data.train)
 
-    @jax.jit
-    @jax.vmap
-    def heights(member: dict[str, Array], plane: landscape.Plane, a: Array, b: Array) -> Array:
-        def loss(params: PyTree) -> Array:
-            logits = classify.predict(net(member), (params, {}), x, len(x))
-            return classify.scores(logits, y)["loss"]
+        def heights(member: dict[str, Array], plane: landscape.Plane, a: Array, b: Array) -> Array:
+            def loss(params: PyTree) -> Array:
+                logits = classify.predict(net(member), (params, {}), x, len(x))
+                return classify.scores(logits, y)["loss"]
 
-        return landscape.heights(loss, plane, a, b)
+            return landscape.heights(loss, plane, a, b)
 
-    result = Result(NAME, ["S12"], dataclasses.asdict(config), seeds)
-    result.seconds |= fitted.seconds
-    result.baselines["logistic regression"] = logistic_regression(data)
-    ends = jax.jit(jax.vmap(lambda m: judge(m, "train") | judge(m, "test")))(fitted.run.state)
-    explore(result, out / "figures", heights, fitted.run.state, ends, config)
-    return experiment.finish(result, out, fitted.run, begun)
+        run.baseline("logistic regression", **logistic_regression(data))
+        trained = fitted.run.state
+        ends = run.each(lambda member: judge(member, "train") | judge(member, "test"), trained)
+        explore(run, functools.partial(run.each, heights), trained, ends, config)
+    return run.result
 
 
-def explore(result, folder: Path, heights, trained: Member, ends: Metrics, config: Config) -> None:
+def explore(run: Study, heights: Callable, trained: Member, ends: Metrics, config: Config) -> None:
     """Every member's slice measured, and those of the first seed drawn, with its paths."""
     keys = jax.vmap(jax.random.key)(trained.hparams["seed"])
-    planes = jax.jit(jax.vmap(landscape.random_plane))(keys, trained.run.state.state.fit.params)
+    planes = run.each(landscape.random_plane, keys, trained.run.state.state.fit.params)
     axis = jnp.linspace(-config.radius, config.radius, config.points)
     axes = jnp.tile(axis, (len(keys), 1))
     slices = heights(trained.hparams, planes, axes, axes)
     distance = jnp.hypot(axis[:, None], axis[None])
+    # the grid's points nearest to a circle: half a spacing to either side
     ring = np.asarray(abs(distance - config.radius / 4) <= config.radius / (config.points - 1))
     found = {
         "train loss": (ends["train/loss"], "lower"),
@@ -149,22 +134,26 @@ def explore(result, folder: Path, heights, trained: Member, ends: Metrics, confi
     }
     for name, (values, better) in found.items():
         for kind, part in zip(KINDS, np.split(np.asarray(values), 2), strict=True):
-            result.metrics[f"{kind} {name}"] = experiment.summary(part, better)
+            run.metric(f"{kind} {name}", part, better)
+    firsts = jax.tree.map(lambda leaf: leaf[:: config.seeds], trained)  # one of each kind
+    tops = [
+        Terrain(f"{kind}: random directions", axis, axis, top)
+        for kind, top in zip(KINDS, slices[:: config.seeds], strict=True)
+    ]
+    run.figure("contours.png", contours, [tops, ways(run, heights, firsts, config.points)])
+    run.figure("surfaces.png", surfaces, tops)
 
-    first = slice(None, None, config.seeds)  # the plain and the residual network of one seed
-    member, path = jax.tree.map(lambda leaf: leaf[first], (trained.hparams, trained.run.state.path))
-    shown = jax.jit(jax.vmap(landscape.path_plane))(path)
-    window = functools.partial(landscape.window, points=config.points)
-    a, b = jax.vmap(window)(shown.coordinates)
-    around = heights(member, shown.plane, a, b)
-    rows = zip(KINDS, a, b, slices[first], around, shown.coordinates, shown.share, strict=True)
-    tops, ways = [], []
-    for kind, a, b, top, way, path, share in rows:
-        tops.append(Terrain(f"{kind}: random directions", axis, axis, top))
-        shows = f"{kind}: the path's two components, {float(share.sum()):.0%} of it"
-        ways.append(Terrain(shows, a, b, way, path))
-    contours(folder / "contours.png", [tops, ways])
-    surfaces(folder / "surfaces.png", tops)
+
+def ways(run: Study, heights: Callable, trained: Member, points: int) -> list[Terrain]:
+    """The loss around each member's path, over the plane that shows the most of it."""
+    shown = run.each(landscape.path_plane, trained.run.state.path)
+    a, b = jax.vmap(functools.partial(landscape.window, points=points))(shown.coordinates)
+    around = heights(trained.hparams, shown.plane, a, b)
+    shares = shown.share.sum(1).tolist()
+    return [
+        Terrain(f"{kind}: the path's two components, {share:.0%} of it", *rest)
+        for kind, share, *rest in zip(KINDS, shares, a, b, around, shown.coordinates, strict=True)
+    ]
 
 
 if __name__ == "__main__":

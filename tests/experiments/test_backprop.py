@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from dljax.errors import InputError
-from experiments.foundations.backprop import NOTES, Config, agrees, main, numbers, worked_descent
+from experiments.foundations._worked import NOTES, agrees, numbers, worked_descent
+from experiments.foundations.backprop import Config, main
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["hand", "autodiff"])
@@ -79,7 +80,6 @@ def test_a_table_of_three_columns_is_printed(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_rate_that_is_none_is_refused(tmp_path, rate):
+def test_a_rate_that_is_none_is_refused(rate):
     with pytest.raises(InputError, match=f"--rate must be .*; got {rate}"):
-        main(Config(rate=rate, out=tmp_path / "run", quiet=True))
-    assert not (tmp_path / "run").exists()
+        Config(rate=rate)

@@ -28,15 +28,20 @@ def test_it_learns_more_than_straight_lines_and_no_more_than_there_is(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"students": 50, "batch": 51}, "--batch must be at least 1 and below 51; got 51"),
         ({"students": 0}, "--students must be at least 1; got 0"),
+        ({"batch": 0}, "--batch must be at least 1; got 0"),
         ({"hidden": (8, 0)}, "--hidden must be at least 1; got 0"),
         ({"rate": float("nan")}, "--rate must be .*; got nan"),
         ({"steps": -1}, "--steps must be at least 1; got -1"),
         ({"seeds": 0}, "--seeds must be at least 1; got 0"),
     ],
 )
-def test_bad_flags_are_named_and_leave_nothing(tmp_path, flags, said):
+def test_bad_flags_are_named(flags, said):
     with pytest.raises(InputError, match=said):
-        main(Config(out=tmp_path / "run", quiet=True, **flags))
+        Config(**flags)
+
+
+def test_a_batch_beyond_the_students_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match="--batch must be below 51; got 51"):
+        main(Config(students=50, batch=51, out=tmp_path / "run", quiet=True))
     assert not (tmp_path / "run").exists()

@@ -31,7 +31,6 @@ def test_both_kinds_learn_and_their_slices_are_measured_and_drawn(tmp_path):
         ("points", 0),
         ("radius", 0),
         ("batch", 0),
-        ("batch", 5000),
         ("rate", 0.0),
         ("rate", float("nan")),
         ("steps", -1),
@@ -39,7 +38,12 @@ def test_both_kinds_learn_and_their_slices_are_measured_and_drawn(tmp_path):
         ("seed", -1),
     ],
 )
-def test_bad_input_names_its_flag_and_leaves_nothing(tmp_path, flag, value):
+def test_bad_input_names_its_flag(flag, value):
     with pytest.raises(InputError, match=f"--{flag} must be .*; got {value}"):
-        landscape.main(config(tmp_path / "run", **{flag: value}))
+        landscape.Config(**{flag: value})
+
+
+def test_a_batch_beyond_the_data_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match=r"--batch must be below .*; got 5000"):
+        landscape.main(config(tmp_path / "run", batch=5000))
     assert not (tmp_path / "run").exists()
