@@ -10,7 +10,9 @@ import jax
 
 from benchmarks.measure import matmul_peak
 from dljax.errors import InputError, unknown
-from dljax.host.experiment import environment, fail, programs
+from dljax.host import devices
+from dljax.host.experiment import fail, programs
+from dljax.host.result import environment
 
 HERE = Path(__file__).parent
 
@@ -60,6 +62,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    devices.claim()
     try:
         main(sys.argv[1:])
     except InputError as error:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dljax.host.experiment import parse
+from dljax.host.config import parse
 from experiments.vision import classify
 
 
