@@ -3,6 +3,8 @@
 Environment steps of training, compilation and evaluation apart, for 1, 16 and 256 seeds; and the
 time until the mean return over seeds reaches a goal. The peers live in environments of their own,
 see README.md beside this file; the last release samples its replay slowly, the one before does not.
+Our seeds are spread over all devices, on a CPU one a core; rejax has one, as published, whose
+operations may use every core. Each row says how many devices either side used.
 What differs still: ours starts from orthogonal weights and bootstraps where an episode is cut.
 """
 
@@ -23,7 +25,8 @@ from benchmarks.measure import child, peak_memory, quartiles, row
 from dljax import sweep
 from dljax.envs import make
 from dljax.errors import InputError
-from dljax.host.fit import DONATED, fit
+from dljax.host.devices import gather, layout, place, spread
+from dljax.host.fit import Keep, advance_spread, fit, placed_run
 from dljax.learn import play
 from dljax.learner import Run, start
 from dljax.typing import Key
@@ -45,7 +48,8 @@ STEPS = {
     "ppo": {1: 50_000, 16: 10_000, 256: 1_000},
     "dqn": {1: 5_000, 16: 1_000, 256: 100},
 }
-AT_ONCE = {"ppo": 4, "dqn": None}  # seeds together in a step of many: the fastest of 1, 4, 8, 16
+# seeds of one device together in a step of many: the fastest of 1, 4, 8, 16
+AT_ONCE = {"ppo": 4, "dqn": None}
 EVERY = {"ppo": 1_000, "dqn": 2_500}  # steps between two evaluations until the goal, as published
 MOST = 100_000
 LONG = (10_000, 100_000, 1_000_000)
@@ -64,7 +68,7 @@ PUBLISHED_DQN = DQN(
 
 
 class Ours:
-    """`count` seeds of one algorithm in one program, as its experiment trains them."""
+    """`count` seeds of one algorithm on all devices, as its experiment trains them."""
 
     def __init__(self, name: str, count: int):
         self.env = make("CartPole-v1")
@@ -72,20 +76,22 @@ class Ours:
             self.agent = dqn.agent(self.env, PUBLISHED_DQN)
         else:
             self.agent = ppo.agent(self.env, ppo.Config(sampled=True), PUBLISHED_PPO, PUBLISHED_TX)
-        self.count = count
+        self.count, self.at = count, layout(count)
+        self.devices = self.at.mesh.size if self.at else 1
         together = AT_ONCE[name] if count > 16 else None
         self.learner = sweep(
             lambda _: self.agent.learner, None, jnp.arange(count), at_once=together
         )
-        self.returns = jax.jit(jax.vmap(self.one))
+        self.returns = jax.jit(spread(jax.vmap(self.one), self.at))
 
     def start(self, number: int) -> Run:
-        return jax.block_until_ready(start(self.learner, jax.random.key(number)))
+        run = start(self.learner, jax.random.key(number))
+        return jax.block_until_ready(placed_run(run, self.at))
 
     def train(self, run: Run, steps: int) -> Run:
         """At least `steps` environment steps of each seed; `run` is given up."""
         pieces = -(-steps // self.agent.per_step)
-        return jax.block_until_ready(DONATED(self.learner, run, pieces)[0])
+        return jax.block_until_ready(advance_spread(self.learner, run, pieces, self.at)[0])
 
     def one(self, member: Any, key: Key) -> jax.Array:
         """The mean return of a seed's policy on fresh episodes."""
@@ -98,7 +104,8 @@ class Ours:
 
     def returned(self, run: Run, number: int) -> jax.Array:
         """The mean return of each seed."""
-        return self.returns(run.state, jax.random.split(jax.random.key(number), self.count))
+        keys = jax.random.split(jax.random.key(number), self.count)
+        return gather(self.returns(run.state, place(keys, self.at)), self.at)
 
 
 class Peer:
@@ -204,6 +211,7 @@ def throughput(name: str, count: int) -> dict[str, Any]:
         ours="dljax",
         steps_per_second=rates,
         compile_s={"dljax": round(compiling, 1), **theirs},
+        devices=devices(mine, others),
     )
 
 
@@ -237,7 +245,13 @@ def until(name: str) -> dict[str, Any]:
         ours="dljax",
         steps={"dljax": taken[1:], **theirs},
         returns=judged(name, policy),
+        devices=devices(mine, others),
     )
+
+
+def devices(mine: Ours, others: dict[str, Peer]) -> dict[str, int]:
+    """How many devices each side trains on."""
+    return {"dljax": mine.devices, **dict.fromkeys(others, 1)}
 
 
 def judged(name: str, policy: str) -> dict[str, list[float]]:
@@ -257,5 +271,5 @@ if __name__ == "__main__":
     mine = Ours("ppo", 1)
     with tempfile.TemporaryDirectory() as folder:
         key, pieces = jax.random.key(0), int(sys.argv[1]) // mine.agent.per_step
-        fit(mine.learner, key, pieces, chunk=10, out=Path(folder), quiet=True)
+        fit(mine.learner, key, pieces, keep=Keep(Path(folder)), chunk=10)
     print(json.dumps(peak_memory()))

@@ -210,7 +210,7 @@ def fit(
     judge = functools.partial(choose, watch, every)
     judge = jax.jit(spread(judge, at, (SWEEP, EACH), EACH), donate_argnums=1)
     clock = Clock(journal.records[-1]["seconds"] if journal.records else 0.0)
-    taken, spent = 0, 0.0
+    laps: list[tuple[int, dict[str, float]]] = []
 
     with (
         signals() as caught,
@@ -225,7 +225,7 @@ def fit(
             check(metrics, step, names)
             if not may_diverge:  # the last update shows in no metric
                 check_state(own(finite(run.state, at)), step + size, names)
-            taken, spent = taken + size, spent + lap.read()["train"]
+            laps.append((size, lap.read()))
             step, progress = step + size, progress._replace(run=run)
             record = {f"train/{k}": np.mean(v, 0).tolist() for k, v in metrics.items()}
             if watch.evaluate and (step % every == 0 or step == steps):
@@ -245,8 +245,15 @@ def fit(
         raise Interrupted(step, caught[0], keep.out if keep else None)
     progress = gathered(progress, at)
     kept = progress.best.kept if progress.best else None
-    rate = taken / spent if spent > 0 else None
-    return Fitted(progress.run, kept, journal.records, clock.read(), rate)
+    return Fitted(progress.run, kept, journal.records, clock.read(), speed(laps))
+
+
+def speed(laps: list[tuple[int, dict[str, float]]]) -> float | None:
+    """Steps a second over laps of so many steps in so many seconds; None where there are none."""
+    # a lap that compiled has traced as well, for longer than a short run trains
+    laps = [lap for lap in laps if not lap[1]["compile"]] or laps
+    spent = sum(seconds["train"] for _, seconds in laps)
+    return sum(size for size, _ in laps) / spent if spent > 0 else None
 
 
 def begin(run: Run, watch: Watch) -> Progress:

@@ -3,14 +3,38 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
+from dljax.envs.environment import Environment
 from dljax.host import figures
 from dljax.host.figures import COLORS, INK
+from dljax.learn import play
+from dljax.typing import Array, Key
+from experiments.control.controllers import Act
 
 FRAMES = 12
+
+
+def episode(path: Path, env: Environment, act: Act, key: Key) -> Path | None:
+    """Play one episode and draw it; None where the environment cannot be drawn."""
+    if env.name not in DRAWN:
+        return None
+    k_begin, k_play, k_act = jax.random.split(key, 3)
+    keys = jax.random.split(k_act, (env.limit, 1))
+
+    def acts(keys: Array, seen: Array) -> tuple[Array, None]:
+        return act(keys[0], seen), None
+
+    _, played = jax.jit(
+        lambda: play.rollout(env, acts, keys, k_play, play.begin(env, k_begin, 1))
+    )()
+    done = np.asarray(played.terminated | played.truncated)[:, 0]
+    length = int(done.argmax()) + 1 if done.any() else len(done)  # the next episode follows
+    seen, reward = (np.asarray(x)[:length, 0] for x in (played.observation, played.reward))
+    return strip(path, env.name, seen, reward)
 
 
 def strip(path: Path, env: str, observations: np.ndarray, rewards: np.ndarray) -> Path | None:

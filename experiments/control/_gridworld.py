@@ -18,11 +18,12 @@ ARROW = {"arrowstyle": "-|>", "color": INK, "lw": 0.9, "mutation_scale": 7}
 
 
 class Learnt(NamedTuple):
-    """One entrant's errors [T, N] of Q at its environment steps [T]."""
+    """One entrant's errors [T, N] of Q at its environment steps [T], and its first seed's Q."""
 
     label: str
-    steps: Sequence[int]
+    steps: np.ndarray
     errors: np.ndarray
+    table: np.ndarray  # [S, A]
 
 
 def grid(
@@ -71,7 +72,7 @@ def errors(path: Path, known: list[Learnt], slippery: list[Learnt]) -> Path:
     figure, axes = panels(2, size=(5.0, 3.6))
     for ax, entrants in zip(axes, (known, slippery), strict=True):
         for each, color in zip(entrants, COLORS, strict=False):
-            spread(ax, each.steps, np.maximum(each.errors, 1e-8), each.label, color)
+            spread(ax, each.steps.tolist(), np.maximum(each.errors, 1e-8), each.label, color)
         ax.set(yscale="log", xlabel="environment steps of a seed")
         ax.legend(frameon=False, fontsize=8)
     for name, goal in (("Q-learning", 1e-5), ("DQN", 1e-2)):
@@ -80,7 +81,7 @@ def errors(path: Path, known: list[Learnt], slippery: list[Learnt]) -> Path:
                      transform=axes[0].get_yaxis_transform())  # fmt: skip
     axes[0].set_ylabel("greatest error of Q")
     axes[0].set_title("certain moves", fontsize=10)
-    steps = np.array(slippery[0].steps)
+    steps = slippery[0].steps
     root = 0.5 * slippery[-1].errors.mean(1)[-1] * np.sqrt(steps[-1] / steps)
     axes[1].plot(steps, root, color=INK, lw=0.8, ls="--", label="steps^(-1/2)")
     axes[1].set_xscale("log")

@@ -1,7 +1,5 @@
 """Two ways to get a return wrong, beside the right one: for the figure and the numbers of mdp."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +7,7 @@ import numpy as np
 from dljax import Learner, advance, grid, start, sweep
 from dljax.envs import tabular
 from dljax.envs.tabular import MDP
+from dljax.host.experiment import Study
 from dljax.learn import dqn, play, q_learning
 from dljax.learn import dynamic_programming as dp
 from dljax.ops import returns
@@ -18,24 +17,22 @@ LIMITS = (2, 5, 10, 20, 50, 100)
 TARGETS = "relative error of targets under a time limit"
 
 
-def measure(
-    mdp: MDP, q: np.ndarray, gamma: float, seeds: list[int], out: Path
-) -> dict[str, np.ndarray]:
-    """The errors of the printed discount and of a time limit taken for an end, each beside those
-    of the right way, and their figure. q is the exact one of `mdp`, whose moves are certain.
+def measure(run: Study, mdp: MDP, q: np.ndarray, gamma: float) -> None:
+    """Record and draw the errors of the printed discount and of a time limit taken for an end.
+
+    Each stands beside those of the right way. q is the exact one of `mdp`, whose moves are certain.
     """
-    along, found, (learnt, closed) = walk(mdp, q, gamma), endless(gamma), limited(gamma, seeds)
-    errors = {
-        f"error of the return, {name}": np.abs(values - along["V*"]).max(keepdims=True)
-        for name, values in list(along.items())[1:]
-    }
-    relative = [np.abs(x * (1 - gamma) - 1).max() for x in found.values()]
-    errors[TARGETS] = np.array([max(relative)])
+    along, (learnt, closed) = walk(mdp, q, gamma), limited(gamma, run.seeds)
+    for name, values in list(along.items())[1:]:
+        error = np.abs(values - along["V*"]).max()
+        run.metric(f"error of the return, {name}", [error], "lower")
+    worst = max(np.abs(x * (1 - gamma) - 1).max() for x in endless(gamma).values())
+    run.metric(TARGETS, [worst], "lower")
+    run.target(TARGETS, 1e-5, "our goal", worst <= 1e-5)
     for name, values in learnt.items():
         away = np.abs(values / closed["bootstrapped"][:, None] - 1).max(0)
-        errors[f"relative error of Q-learning, time limit {name}"] = away
-    _gridworld.returns(out / "figures" / "returns.png", along, LIMITS, learnt, closed)
-    return errors
+        run.metric(f"relative error of Q-learning, time limit {name}", away, "lower")
+    run.figure("returns.png", _gridworld.returns, along, LIMITS, learnt, closed)
 
 
 def walk(mdp: MDP, q: np.ndarray, gamma: float) -> dict[str, np.ndarray]:

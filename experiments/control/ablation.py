@@ -8,19 +8,22 @@ target. All four, for all seeds, train in one program, from the same first weigh
 """
 
 import dataclasses
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Gt, Lt
 
 from dljax import Learner, Member, grid, sweep
 from dljax.envs.environment import Environment, make
 from dljax.host import experiment, figures
-from dljax.host.experiment import Common, Result, require
-from dljax.host.fit import Fitted, fit
+from dljax.host.config import Common, Count
+from dljax.host.experiment import Study
+from dljax.host.fit import Fitted, Watch
+from dljax.host.result import Result
 from dljax.learn import dqn, play
 from dljax.nets.q_network import QNetwork
 from dljax.typing import Metrics
@@ -30,24 +33,24 @@ from experiments.control.controllers import random
 from experiments.control.settings import DQN, DQN_FOR
 
 NAME = "control.ablation"
-WAYS = ("both", "no replay", "no target\nnetwork", "neither")  # in the order of the grid
+WAYS = ("both", "no replay", "no target network", "neither")  # in the order of the grid
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Common):
     """Take the replay and the target network away from DQN; `--steps` counts those of a seed."""
 
-    seeds: int = 10
+    seeds: Count = 10
     """Independent agents of each way."""
     env: str = "CartPole-v1"
     """Any environment of gymnax with discrete actions, by name."""
-    steps: int | None = 250_000
+    steps: Count | None = 250_000
     """Environment steps of a seed."""
-    tau: float = 0.02
+    tau: Annotated[float, Gt(0), Lt(1)] = 0.02
     """How far the target network goes towards the learning one after each update."""
-    validation: int = 16
+    validation: Count = 16
     """Fresh episodes at each evaluation."""
-    episodes: int = 128
+    episodes: Count = 128
     """Fresh episodes on which each last policy is tested."""
 
 
@@ -63,30 +66,21 @@ def settings(config: Config) -> DQN:
 
 
 def main(config: Config) -> Result:
-    begun = time.monotonic()
-    experiment.check_common(config)
-    require("--tau", config.tau, at_least=1e-9, below=1)
-    require("--validation", config.validation, at_least=1)
-    require("--episodes", config.episodes, at_least=1)
     chosen = settings(config)
-    env = make(config.env, repeat=chosen.repeat)
-    net = whole.network(env, chosen)
-    steps = whole.learning(chosen).steps // whole.per_step(chosen)
-    whole.learner(env, net, chosen)  # refuses what it must before a folder is made
-    out = experiment.open_folder(NAME, config)
-    fitted = train(config, chosen, env, net, steps, out)
-    shown = dataclasses.asdict(config) | {"settings": dataclasses.asdict(chosen)}
-    result = Result(NAME, ["S47"], shown, experiment.seeds(config))
-    result.seconds |= fitted.seconds
-    compare(result, config, env, net, fitted)
-    draw(out / "figures" / "ablation.png", result, chosen, fitted)
-    return experiment.finish(result, out, fitted.run, begun)
+    with Study(NAME, ["S47"], config, settings=dataclasses.asdict(chosen)) as run:
+        env = make(config.env, repeat=chosen.repeat)
+        net = whole.network(env, chosen)
+        fitted = train(run, config, chosen, env, net)
+        compare(run, config, env, net, fitted)
+        run.figure("ablation.png", draw, run.result, chosen.gamma, fitted)
+    return run.result
 
 
-def train(
-    config: Config, chosen: DQN, env: Environment, net: QNetwork, steps: int, out: Path
-) -> Fitted:
+def train(run: Study, config: Config, chosen: DQN, env: Environment, net: QNetwork) -> Fitted:
     """Members run over target network x replay x seed."""
+    per_step = whole.per_step(chosen)
+    steps = whole.learning(chosen).steps // per_step
+    every = max(1, steps // EVALUATIONS)
     members = grid(
         tau=jnp.array([config.tau, 1.0]),
         recent=jnp.array([chosen.capacity, chosen.batch]),
@@ -103,78 +97,67 @@ def train(
         taken = member.run.state.taken.astype(jnp.float32)
         return {"validation/return": found, "validation/steps": taken}
 
-    every, per_step = max(1, steps // EVALUATIONS), whole.per_step(chosen)
-    return fit(
+    return run.fit(
         sweep(one, members, config.seed + members["number"]),
-        jax.random.key(TRAINING),
         steps // every * every,
-        evaluate=jax.vmap(evaluate),
-        every=every,
-        chunk=every,
-        out=out,
-        checkpoint_every=-(-(config.checkpoint_every or settings(config).steps) // per_step),
-        resume=config.resume,
-        quiet=config.quiet,
+        Watch(evaluate, every),
         shown=("train/return", "validation/return"),
+        chunk=every,
+        key=TRAINING,
+        saves=steps,
+        per_step=per_step,
         may_diverge=True,  # a network that is its own target may
     )
 
 
-def compare(
-    result: Result, config: Config, env: Environment, net: QNetwork, fitted: Fitted
-) -> None:
+def compare(run: Study, config: Config, env: Environment, net: QNetwork, fitted: Fitted) -> None:
     """Each way's last policies on test episodes, and what each part is worth."""
 
     def tested(member: Member) -> jax.Array:
+        # by the number of its seed, so that all ways meet the same episodes and gains are paired
         key = jax.random.fold_in(jax.random.key(TEST), member.hparams["number"])
         act = dqn.greedy(net, member.run.state.fit.params)
         return play.evaluate(env, act, key, config.episodes)["return"]
 
-    returns = np.asarray(jax.jit(jax.vmap(tested))(fitted.run.state))
-    by_way = dict(zip(WAYS, returns.reshape(len(WAYS), config.seeds), strict=True))
-    for way, values in by_way.items():
-        name = way.replace("\n", " ")
-        result.metrics[f"test return, {name}"] = experiment.summary(values, "higher")
-    for way in WAYS[1:]:
-        name = f"gain over {way}".replace("\n", " ")
-        gain = experiment.summary(by_way["both"] - by_way[way], "higher")
-        result.metrics[name] = gain
+    returns = np.asarray(run.each(tested, fitted.run.state)).reshape(len(WAYS), config.seeds)
+    for way, values in zip(WAYS, returns, strict=True):
+        run.metric(f"test return, {way}", values)
+    for way, values in zip(WAYS[1:], returns[1:], strict=True):
         said = "two standard errors of the gain, seed by seed"
-        result.targets[name] = experiment.gain_target(gain, said, digits=2)
-    act = random(env)
-    found = jax.jit(lambda key: play.evaluate(env, act, key, config.episodes))(jax.random.key(TEST))
-    result.baselines["random policy"] = {"metric": "test return"} | experiment.summary(
-        [found["return"]], "higher"
-    )
+        run.gain(f"gain over {way}", returns[0] - values, said, digits=2)
+    by_chance = jax.jit(lambda key: play.evaluate(env, random(env), key, config.episodes))
+    found = by_chance(jax.random.key(TEST))["return"]
+    run.baseline("random policy", "test return", [found])
 
 
-def draw(path: Path, result: Result, chosen: DQN, fitted: Fitted) -> None:
+def draw(path: Path, result: Result, gamma: float, fitted: Fitted) -> None:
     """Returns and value estimates against steps, and each way's tested returns."""
     figure, axes = figures.panels(3)
     steps = figures.curve(fitted.records, "validation/steps")[1][:, 0]
-    _, returns = figures.curve(fitted.records, "validation/return")
-    _, values = figures.curve(fitted.records, "train/value")
-    seeds = returns.shape[1] // len(WAYS)
+    returns, values = (
+        np.split(figures.curve(fitted.records, name)[1], len(WAYS), axis=1)
+        for name in ("validation/return", "train/value")
+    )
     for i, (way, color) in enumerate(zip(WAYS, figures.COLORS, strict=False)):
-        rows = slice(i * seeds, (i + 1) * seeds)
-        label = way.replace("\n", " ")
-        axes[0].plot(steps, returns[:, rows].mean(1), color=color, lw=1.4, label=label)
-        axes[1].plot(steps, np.median(values[:, rows], 1), color=color, lw=1.4)
+        axes[0].plot(steps, returns[i].mean(1), color=color, lw=1.4, label=way)
+        axes[1].plot(steps, np.median(values[i], 1), color=color, lw=1.4)
     axes[0].set_ylabel("return on fresh episodes, mean of seeds")
-    axes[0].legend(frameon=False, fontsize=8)
     axes[1].set_ylabel("mean Q(s, a) in a batch, median of seeds")
-    if chosen.gamma < 1:
-        most = 1 / (1 - chosen.gamma)
-        axes[1].axhline(most, color=figures.INK, lw=1, ls="--", label="most that reward 1 can earn")
+    axes[1].set_yscale("symlog", linthresh=100)  # estimates that diverge beside those that do not
+    if gamma < 1:
+        said = "most that reward 1 can earn"
+        axes[1].axhline(1 / (1 - gamma), color=figures.INK, lw=1, ls="--", label=said)
         axes[1].legend(frameon=False, fontsize=8)
-    axes[1].set_yscale("symlog", linthresh=100)
+    axes[0].legend(frameon=False, fontsize=8)
     for ax in axes[:2]:
         ax.set_xlabel("environment steps of a seed")
     tested = {
-        way: result.metrics[f"test return, {way}".replace("\n", " ")]["values"] for way in WAYS
+        way.replace("target ", "target\n"): result.metrics[f"test return, {way}"]["values"]
+        for way in WAYS
     }
     figures.dots(axes[2], tested)
     axes[2].set_ylabel("test return of the last policy")
+    seeds = len(result.seeds)
     figure.suptitle(f"DQN on {result.config['env']} without its parts, {seeds} seeds", fontsize=10)
     figures.save(figure, path)
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import optax
 
 from dljax.envs.environment import Environment, make
-from dljax.errors import InputError, unknown
+from dljax.errors import InputError
 from dljax.host import experiment
-from dljax.host.experiment import Result, require
+from dljax.host.result import Result
 from dljax.learn import dqn
 from dljax.learner import Learner
 from dljax.nets.q_network import QNetwork
@@ -70,8 +70,6 @@ def learner(
     recent: int | Array | None = None,
 ) -> Learner:
     """The learner of the settings, or with another tau or from the newest `recent` transitions."""
-    if chosen.loss not in LOSSES:
-        raise unknown("loss", chosen.loss, LOSSES)
     return dqn.make(
         env,
         net,
@@ -114,13 +112,9 @@ def learning(chosen: DQN) -> DQN:
 
 
 def main(config: Config) -> Result:
-    common.check(config)
     if config.sampled:
         raise InputError("--sampled: DQN has a greedy policy only")
     chosen = settle(DQN(), DQN_FOR, config)
-    require("rate", chosen.rate, at_least=1e-9)
-    require("epsilon", chosen.epsilon, at_least=0, below=1)
-    require("explore", chosen.explore, at_least=0)
     env = make(config.env, repeat=chosen.repeat)
     return common.train(NAME, ["S47"], config, learning(chosen), env, agent(env, chosen))
 

@@ -12,13 +12,13 @@ import optax
 
 from dljax.envs.environment import Box, Environment, make
 from dljax.host import experiment
-from dljax.host.experiment import Result, require
+from dljax.host.result import Result
 from dljax.learn import play, ppo
 from dljax.nets.actor_critic import ActorCritic
 from dljax.typing import Array, Key
 from experiments.control import common
 from experiments.control.common import Agent
-from experiments.control.settings import PPO, PPO_FOR, REINFORCE, settle
+from experiments.control.settings import PPO, PPO_FOR, PolicyGradient, settle
 
 NAME = "control.ppo"
 
@@ -68,14 +68,19 @@ def agent(
     def act(kept, key: Key, observation: Array) -> Array:
         params, seen = kept
         outputs = ppo.apply(net, params, ppo.see(seen, observation), "policy")
-        if not config.sampled:
-            return policy.mode(outputs)
-        return policy.sample(policy.noise(key, observation.shape[:1]), outputs)
+        return choose(policy, outputs, key if config.sampled else None)
 
     return Agent(learner, per_step, lambda state: (state.fit.params, state.observed), act)
 
 
-def network(env: Environment, chosen: PPO | REINFORCE) -> ActorCritic:
+def choose(policy: play.Policy, outputs: Array, key: Key | None) -> Array:
+    """Actions [E, ...] of a policy's outputs [E, ...]: samples, or the likeliest without a key."""
+    if key is None:
+        return policy.mode(outputs)
+    return policy.sample(policy.noise(key, outputs.shape[:1]), outputs)
+
+
+def network(env: Environment, chosen: PolicyGradient) -> ActorCritic:
     policy = play.policy_for(env)
     return ActorCritic(
         policy.outputs,
@@ -96,9 +101,7 @@ def optimizer(chosen: PPO, steps: int) -> optax.GradientTransformation:
 
 
 def main(config: Config) -> Result:
-    common.check(config)
     chosen = settle(PPO(), PPO_FOR, config)
-    require("--set rate", chosen.rate, at_least=1e-9)
     env = make(config.env, repeat=chosen.repeat)
     return common.train(NAME, ["S48"], config, chosen, env, agent(env, config, chosen))
 

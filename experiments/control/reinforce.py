@@ -13,18 +13,16 @@ from typing import Any
 import optax
 
 from dljax.envs.environment import Environment, make
-from dljax.errors import unknown
 from dljax.host import experiment
-from dljax.host.experiment import Result, require
+from dljax.host.result import Result
 from dljax.learn import play, policy_gradient
 from dljax.typing import Array, Key
 from experiments.control import common
 from experiments.control.common import Agent
-from experiments.control.ppo import network
+from experiments.control.ppo import choose, network
 from experiments.control.settings import REINFORCE, REINFORCE_FOR, settle
 
 NAME = "control.reinforce"
-METHODS = ("baseline", "plain", "a2c")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,36 +42,21 @@ def agent(env: Environment, config: Config, chosen: REINFORCE) -> Agent:
         "value": chosen.value_weight,
         "normalize": chosen.normalize,
     }
+    actors = chosen.actors
     if chosen.method == "a2c":
-        learner = policy_gradient.actor_critic(
-            net,
-            policy,
-            env,
-            tx,
-            actors=chosen.actors,
-            steps=chosen.horizon,
-            lam=chosen.lam,
-            **shared,
-        )
-        per_step = chosen.actors * chosen.horizon * chosen.repeat
+        options = {"actors": actors, "steps": chosen.horizon, "lam": chosen.lam}
+        learner = policy_gradient.actor_critic(net, policy, env, tx, **options, **shared)
+        per_step = actors * chosen.horizon * chosen.repeat
     else:
-        learner = policy_gradient.reinforce(
-            net,
-            policy,
-            env,
-            tx,
-            episodes=chosen.actors,
-            baseline=chosen.method == "baseline",
-            budget=chosen.steps,
-            **shared,
-        )
-        per_step = chosen.actors * chosen.expected
+        baseline = chosen.method == "baseline"
+        options = {"episodes": actors, "baseline": baseline, "budget": chosen.steps}
+        learner = policy_gradient.reinforce(net, policy, env, tx, **options, **shared)
+        # how long episodes are is known afterwards only, so the learner minds the budget itself
+        per_step = actors * chosen.expected
 
     def act(kept, key: Key, observation: Array) -> Array:
         outputs: Any = net.apply({"params": kept}, observation, method="policy")
-        if not config.sampled:
-            return policy.mode(outputs)
-        return policy.sample(policy.noise(key, observation.shape[:1]), outputs)
+        return choose(policy, outputs, key if config.sampled else None)
 
     return Agent(
         learner,
@@ -86,11 +69,7 @@ def agent(env: Environment, config: Config, chosen: REINFORCE) -> Agent:
 
 
 def main(config: Config) -> Result:
-    common.check(config)
     chosen = settle(REINFORCE(), REINFORCE_FOR, config)
-    if chosen.method not in METHODS:
-        raise unknown("method", chosen.method, METHODS)
-    require("rate", chosen.rate, at_least=1e-9)
     env = make(config.env, repeat=chosen.repeat)
     return common.train(NAME, ["S48"], config, chosen, env, agent(env, config, chosen))
 

@@ -5,144 +5,145 @@ An environment that is not listed gets the algorithm's defaults.
 
 import ast
 import dataclasses
+import math
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from dljax.errors import InputError, unknown
+from annotated_types import Gt, Le
+
+from dljax.errors import unknown
+from dljax.host.config import (
+    Checked,
+    Count,
+    NotNegative,
+    Positive,
+    Share,
+    ShareBelow1,
+    Widths,
+    hints,
+    plain,
+)
 
 S = TypeVar("S", bound="Settings")
+Norm = Annotated[float, Gt(0), Le(math.inf)]  # infinite: no gradient is clipped
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Checked):
     """What every algorithm has."""
 
-    steps: int = 500_000
+    prefix = "--set "  # no field: what messages put before a name
+
+    steps: Count = 500_000
     """Environment steps of each seed."""
-    repeat: int = 1
+    repeat: Count = 1
     """Environment steps for which an action is held."""
-    gamma: float = 0.99
+    gamma: Share = 0.99
     """Discount of a step of the agent."""
+    rate: Positive = 2.5e-4
+    """Learning rate of Adam."""
+    norm: Norm = 0.5
+    """Largest global norm of a gradient."""
+    hidden: Widths = (64, 64)
+    """Widths of the dense layers."""
+    channels: Widths = ()
+    """Features of the 3x3 convolutions before them, for images."""
+    activation: Literal["tanh", "relu", "swish"] = "tanh"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPO(Settings):
+class PolicyGradient(Settings):
+    """What those have that learn a policy beside a value."""
+
+    lam: Share = 0.95
+    """Lambda of the advantages."""
+    value_weight: NotNegative = 0.5
+    entropy: NotNegative = 0.0
+    """Weight of the policy's entropy."""
+    shared: bool = False
+    """Whether policy and value have one torso."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPO(PolicyGradient):
     """Proximal policy optimisation."""
 
-    actors: int = 8
+    actors: Count = 8
     """Environments played at once."""
-    horizon: int = 128
+    horizon: Count = 128
     """Steps of each environment in a rollout."""
-    epochs: int = 4
+    epochs: Count = 4
     """Passes over a rollout."""
-    minibatches: int = 4
+    minibatches: Count = 4
     """Pieces of a pass."""
-    rate: float = 2.5e-4
-    """Learning rate of Adam."""
     anneal: bool = True
     """Whether the rate falls to 0 in a straight line."""
-    adam_eps: float = 1e-5
-    norm: float = 0.5
-    """Largest global norm of a gradient."""
-    lam: float = 0.95
-    """Lambda of the advantages."""
-    clip: float = 0.2
+    adam_eps: Positive = 1e-5
+    clip: Positive = 0.2
     """How far the ratio of the policies may go from 1."""
     value_clip: bool = False
     """Whether values too are kept near their old ones."""
-    value_weight: float = 0.5
-    entropy: float = 0.0
-    """Weight of the policy's entropy."""
     normalize_observations: bool = False
     normalize_rewards: bool = False
-    hidden: tuple[int, ...] = (64, 64)
-    """Widths of the dense layers."""
-    channels: tuple[int, ...] = ()
-    """Features of the 3x3 convolutions before them, for images."""
-    activation: str = "tanh"
-    """tanh, relu or swish."""
-    shared: bool = False
-    """Whether policy and value have one torso."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class REINFORCE(Settings):
+class REINFORCE(PolicyGradient):
     """Policy gradients without a bound on their steps."""
 
-    method: str = "baseline"
-    """baseline or plain (whole episodes, with or without a learnt baseline), or a2c."""
-    actors: int = 16
+    method: Literal["baseline", "plain", "a2c"] = "baseline"
+    """Whole episodes, with or without a learnt baseline, or the advantage actor-critic."""
+    actors: Count = 16
     """Episodes of an update; environments of a2c."""
-    expected: int = 250
+    expected: Count = 250
     """Environment steps of an episode, by which the updates within the budget are counted."""
-    horizon: int = 16
+    horizon: Count = 16
     """Steps of each environment in an update of a2c."""
-    lam: float = 1.0
+    lam: Share = 1.0
     """Lambda of the advantages of a2c."""
-    rate: float = 3e-3
-    """Learning rate of Adam."""
-    norm: float = 0.5
-    """Largest global norm of a gradient."""
-    value_weight: float = 0.5
-    entropy: float = 0.0
-    """Weight of the policy's entropy."""
+    rate: Positive = 3e-3
     normalize: bool = True
     """Whether advantages are divided by their standard deviation, and centred."""
-    hidden: tuple[int, ...] = (64, 64)
-    """Widths of the dense layers."""
-    channels: tuple[int, ...] = ()
-    """Features of the 3x3 convolutions before them, for images."""
-    activation: str = "tanh"
-    """tanh, relu or swish."""
-    shared: bool = False
-    """Whether policy and value have one torso."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DQN(Settings):
     """Deep Q-learning; by default CleanRL's settings, with ten actors in step."""
 
-    actors: int = 10
+    actors: Count = 10
     """Environments played at once."""
-    iterations: int = 100
+    iterations: Count = 100
     """Times that they act, and that is learnt, in one step of the learner."""
-    capacity: int = 10_000
+    capacity: Count = 10_000
     """Transitions kept."""
-    warmup: int = 10_000
+    warmup: Count = 10_000
     """Transitions of a random policy before learning; they count as steps."""
-    batch: int = 128
+    batch: Count = 128
     """Transitions in an update."""
-    updates: int = 1
+    updates: Count = 1
     """Updates after the actors acted."""
-    period: int = 50
+    period: Count = 50
     """Times that the actors act between two changes of the target network."""
-    tau: float = 1.0
+    tau: Share = 1.0
     """How much of the way to the learning network it goes then."""
-    epsilon: float = 0.05
+    epsilon: ShareBelow1 = 0.05
     """Chance of a random action at last; it falls to this from 1 in a straight line."""
-    explore: float = 0.5
+    explore: NotNegative = 0.5
     """Share of the steps in which it falls."""
-    n: int = 1
+    n: Count = 1
     """Steps of the return."""
     double: bool = False
     dueling: bool = False
-    loss: str = "squared"
-    """squared or huber."""
-    rate: float = 2.5e-4
-    """Learning rate of Adam."""
+    loss: Literal["squared", "huber"] = "squared"
     anneal: bool = False
     """Whether the rate falls to 0 in a straight line."""
-    norm: float = float("inf")
-    """Largest global norm of a gradient."""
+    norm: Norm = math.inf
     bits: bool = False
     """Whether observations are zeros and ones, and kept so."""
-    hidden: tuple[int, ...] = (120, 84)
-    """Widths of the dense layers."""
-    channels: tuple[int, ...] = ()
-    """Features of the 3x3 convolutions before them, for images."""
-    activation: str = "relu"
-    """tanh, relu or swish."""
+    hidden: Widths = (120, 84)
+    activation: Literal["tanh", "relu", "swish"] = "relu"
 
 
 DQN_FOR: dict[str, DQN] = {
@@ -197,40 +198,31 @@ TARGETS: dict[tuple[str, str], tuple[float, int, str]] = {
 """The return to reach, the environment steps it may take, and whose number it is."""
 
 
-def settle(default: S, tuned: Mapping[str, S], config) -> S:
+def settle(default: S, tuned: Mapping[str, S], config: Any) -> S:
     """The settings for `config.env`, with `--set` and `--steps` in place.
 
-    Raises InputError for a name that is not among the settings, a value of another type, and a
-    count below 1.
+    Raises InputError for a name that is not among the settings, and for a value that its
+    annotation does not accept.
     """
-    settings = tuned.get(config.env, default)
-    types = {
-        field.name: type(getattr(settings, field.name)) for field in dataclasses.fields(settings)
-    }
-    changes = {}
+    settings, changes = tuned.get(config.env, default), {}
+    kinds = {name: plain(hint) for name, hint in hints(type(settings)).items()}
     for word in config.set:
         name, _, text = word.partition("=")
-        if name not in types:
-            raise unknown("setting in --set", name, types)
-        changes[name] = read(name, text, types[name])
+        name = name.replace("-", "_")  # messages write names as flags are written
+        if name not in kinds:
+            raise unknown("setting in --set", name, kinds)
+        changes[name] = read(text, kinds[name])
     if config.steps:
         changes["steps"] = config.steps
-    for name, value in changes.items():
-        if type(value) is int and value < 1:
-            raise InputError(f"--set {name} must be at least 1; got {value}")
     return dataclasses.replace(settings, **changes)
 
 
-def read(name: str, text: str, kind: type) -> object:
-    """The value of a setting from its text."""
+def read(text: str, kind: Any) -> object:
+    """The value that a text has in Python, or else the text, which only a string accepts."""
     try:
         value = text if kind is str else ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = None
+    except (ValueError, SyntaxError, TypeError):
+        return text
     if kind is float and type(value) is int:
-        value = float(value)
-    if kind is tuple and type(value) is int:
-        value = (value,)
-    if type(value) is not kind:
-        raise InputError(f"--set {name} must be of type {kind.__name__}; got {text!r}")
-    return value
+        return float(value)
+    return (value,) if typing.get_origin(kind) is tuple and type(value) is int else value

@@ -7,6 +7,7 @@ import pytest
 
 from dljax import InputError
 from dljax.host import fit
+from dljax.host.checkpoint import steps as steps_saved
 from experiments.control import dqn
 
 TINY = (
@@ -42,20 +43,21 @@ def test_it_tests_every_seed_and_counts_the_random_steps(whole):
 def test_a_run_cut_in_the_middle_of_episodes_goes_on_to_the_same_bits(whole, tmp_path):
     result, _ = whole
     out = tmp_path / "cut"
-    learner, steps = fit.DONATED, []
+    advance, steps = fit.advance_spread, []
 
     def stopping(*args):
         if len(steps) == 11:
             raise KeyboardInterrupt
         steps.append(args)
-        return learner(*args)
+        return advance(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dljax.host.fit.DONATED", stopping)
+        patch.setattr("dljax.host.fit.advance_spread", stopping)
         with pytest.raises(KeyboardInterrupt):
-            dqn.main(config(out, checkpoint_every=100))
+            dqn.main(config(out, checkpoint_every=150))
     assert not (out / "result.json").exists()
-    again = dqn.main(config(out, checkpoint_every=100, resume=True))
+    assert steps_saved(out / "checkpoints")[-1] == 10  # 150 environment steps are two of 100
+    again = dqn.main(config(out, checkpoint_every=150, resume=True))
     assert again.fingerprint == result.fingerprint
     assert again.metrics["test return"] == result.metrics["test return"]
 
@@ -70,11 +72,12 @@ def test_a_run_cut_in_the_middle_of_episodes_goes_on_to_the_same_bits(whole, tmp
             "--steps must be at least 400 of the warm-up and 100 of learning; got 450",
         ),
         ({"sampled": True}, "--sampled: DQN has a greedy policy only"),
-        ({"set": (*TINY, "loss=cubic")}, "unknown loss 'cubic'"),
-        ({"set": (*TINY, "activation=step")}, "unknown activation 'step'"),
+        ({"set": (*TINY, "loss=cubic")}, "unknown --set loss 'cubic'"),
+        ({"set": (*TINY, "activation=step")}, "unknown --set activation 'step'"),
         ({"set": (*TINY, "batch=900")}, "batch <= warmup <= capacity"),
-        ({"set": (*TINY, "rate=0")}, "rate must be at least"),
-        ({"set": (*TINY, "epsilon=2")}, "epsilon must be at least 0 and below 1; got 2.0"),
+        ({"set": (*TINY, "rate=0")}, "--set rate must be above 0; got 0.0"),
+        ({"set": (*TINY, "explore=-1")}, "--set explore must be at least 0; got -1.0"),
+        ({"set": (*TINY, "epsilon=2")}, "--set epsilon must be at least 0 and below 1; got 2.0"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_a_folder_is_made(changes, said, tmp_path):

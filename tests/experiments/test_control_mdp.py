@@ -9,6 +9,7 @@ from dljax import InputError
 from dljax.envs import tabular
 from dljax.host.log import read
 from experiments.control import _mistakes, mdp
+from experiments.control._world import exact
 from experiments.control.mdp import Config, main
 
 
@@ -61,7 +62,7 @@ def test_the_log_and_the_figures_are_there(done):
 def test_the_exact_q_is_its_own_best_next_value():
     for slip in (0.0, 0.3):
         world = tabular.gridworld(tabular.LAYOUTS["russell_norvig"], slip=slip)
-        q = mdp.exact(world, 0.95)
+        q = exact(world, 0.95)
         chance = np.asarray(world.transition, float) * ~np.asarray(world.terminal)
         best = np.asarray(world.reward, float) + 0.95 * chance @ q.max(1)
         np.testing.assert_allclose(q, best, atol=1e-12)
@@ -71,7 +72,7 @@ def test_the_printed_discount_tells_states_of_a_path_apart_no_more(done):
     """Nothing is earned but at the goal: gamma^i values each state of a path as the first one."""
     result, _ = done
     world = tabular.gridworld(tabular.LAYOUTS["russell_norvig"])
-    along = _mistakes.walk(world, mdp.exact(world, 0.8), 0.8)
+    along = _mistakes.walk(world, exact(world, 0.8), 0.8)
     assert len(along["V*"]) == 5  # the far corner is 5 moves from the goal
     np.testing.assert_allclose(along["V*"], 0.8 ** np.arange(4, -1, -1), rtol=1e-6)
     np.testing.assert_allclose(along["gamma^(i-t)"], along["V*"], rtol=1e-6)
@@ -97,10 +98,10 @@ def test_under_a_time_limit_every_target_is_1_over_1_minus_gamma(done):
     [
         ({"layout": "room"}, "unknown --layout 'room'; did you mean rooms"),
         ({"gamma": 1.0}, "--gamma must be at least 0 and below 1; got 1.0"),
-        ({"slip": -0.1}, "--slip"),
-        ({"rate": 0.0}, "--rate"),
-        ({"steps": 100}, "--steps must be at least 4000"),
-        ({"seeds": 0}, "--seeds"),
+        ({"slip": -0.1}, "--slip must be at least 0 and below 1; got -0.1"),
+        ({"rate": 0.0}, "--rate must be above 0; got 0.0"),
+        ({"steps": 100}, "--steps must be at least 4000; got 100"),
+        ({"seeds": 0}, "--seeds must be at least 1; got 0"),
     ],
 )
 def test_bad_flags_are_named(flags, said, tmp_path):

@@ -89,12 +89,15 @@ def test_the_policy_that_validated_best_is_tested_beside_the_last(tmp_path):
     [
         ({"env": "CartPole"}, "unknown environment 'CartPole'; did you mean CartPole-v1"),
         ({"set": ("rates=1",)}, "unknown setting in --set 'rates'; did you mean rate"),
-        ({"set": ("rate=fast",)}, "--set rate must be of type float; got 'fast'"),
-        ({"set": ("actors=2.5",)}, "--set actors must be of type int"),
-        ({"set": ("activation=swash",)}, "unknown activation 'swash'; did you mean swish"),
+        ({"set": ("rate=fast",)}, "--set rate must be a number; got 'fast'"),
+        ({"set": ("actors=2.5",)}, "--set actors must be an integer; got 2.5"),
+        ({"set": ("activation=swash",)}, "unknown --set activation 'swash'; did you mean swish"),
         ({"set": ("minibatches=7",)}, "minibatches must divide the rollout"),
-        ({"set": ("gamma=2",)}, "gamma must be from 0 to 1; got 2"),
-        ({"set": ("rate=-1.0",)}, "--set rate must be at least"),
+        ({"set": ("gamma=2",)}, "--set gamma must be at least 0 and at most 1; got 2.0"),
+        ({"set": ("rate=-1.0",)}, "--set rate must be above 0; got -1.0"),
+        ({"set": ("anneal=1",)}, "--set anneal must be true or false; got 1"),
+        ({"set": ("value_weight=-1",)}, "--set value-weight must be at least 0; got -1.0"),
+        ({"set": ("hidden=wide",)}, "--set hidden must be a tuple; got 'wide'"),
         ({"set": ("repeat=0",)}, "--set repeat must be at least 1; got 0"),
         ({"set": ("channels=(4,)",)}, "--set channels needs an image"),
         ({"set": ("hidden=(8,0)",)}, "--set hidden must be at least 1; got 0"),
@@ -116,6 +119,9 @@ def test_settings_are_the_environments_with_changes_in_place():
     changed = {"rate": 1.0, "hidden": (8,), "anneal": False, "activation": "relu", "steps": 1000}
     assert found == dataclasses.replace(PPO_FOR["CartPole-v1"], **changed)
     assert settle(PPO(), PPO_FOR, Config(env="Catch-bsuite")) == PPO()
+    # as messages write it, and by its annotation, whatever the default's type
+    named = Config(env="Catch-bsuite", set=("value-weight=1", "norm=2"))
+    assert settle(PPO(), PPO_FOR, named) == PPO(value_weight=1.0, norm=2.0)
 
 
 def test_every_environment_of_the_settings_and_goals_exists():
