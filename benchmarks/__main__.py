@@ -10,7 +10,8 @@ import jax
 
 from benchmarks.measure import matmul_peak
 from dljax.errors import InputError, unknown
-from dljax.host.experiment import environment, fail, programs
+from dljax.host.experiment import fail, programs
+from dljax.host.result import environment
 
 HERE = Path(__file__).parent
 
