@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
+from benchmarks._sizes import BATCH, HIDDEN, RATES, SEEDS, STEPS
 from benchmarks.measure import compiled, interleaved, row
 from dljax import advance, start
 from dljax.data import ImageData, load
@@ -24,8 +24,7 @@ from dljax.learn.optimizers import OPTIMIZERS, optimizer
 from dljax.nets import MLP
 from experiments.foundations.optimizers import contest
 
-STEPS, BATCH, HIDDEN, SEEDS, REPEATS = 400, 32, 32, 5, 5
-RATES = np.geomspace(1e-4, 10**1.5, 12)
+REPEATS = 5
 
 
 def main(peak: float) -> list[dict[str, Any]]:
