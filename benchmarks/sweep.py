@@ -20,7 +20,7 @@ from benchmarks.measure import compiled, interleaved, row
 from dljax import advance, start
 from dljax.data import ImageData, load
 from dljax.learn import classify
-from dljax.learn.optimizers import OPTIMIZERS, optimizer
+from dljax.learn.optimizers import OPTIMIZERS, Optimizer, optimizer
 from dljax.nets import MLP
 from experiments.foundations.optimizers import contest
 
@@ -65,7 +65,7 @@ def main(peak: float) -> list[dict[str, Any]]:
 def loop(net: MLP, data: ImageData) -> Callable[[], Any]:
     """The 300 one after the other, each a compiled whole run."""
 
-    def whole(name: str) -> Callable:
+    def whole(name: Optimizer) -> Callable:
         def run(key: jax.Array, rate: jax.Array):
             learner = classify.make(net, optimizer(name, rate), data.train, batch=BATCH)
             return advance(learner, start(learner, key), STEPS)

@@ -123,7 +123,7 @@ def train(run: Study, config: Config, net: MLP, sets: list[Batch]) -> Fitted:
         return {"fit/accuracy": found["fit/accuracy"], "fit/loss": found["fit/loss"]}
 
     return run.fit(
-        sweep(make, hparams, np.repeat(run.seeds, len(VARIANTS))),
+        sweep(make, hparams, jnp.repeat(jnp.array(run.seeds), len(VARIANTS))),
         steps,
         Watch(evaluate, per_epoch),
         shown=("fit/accuracy", "fit/loss"),
