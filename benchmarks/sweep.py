@@ -14,18 +14,17 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
+from benchmarks._sizes import BATCH, HIDDEN, RATES, SEEDS, STEPS
 from benchmarks.measure import compiled, interleaved, row
 from dljax import advance, start
 from dljax.data import ImageData, load
 from dljax.learn import classify
-from dljax.learn.optimizers import OPTIMIZERS, optimizer
+from dljax.learn.optimizers import OPTIMIZERS, Optimizer, optimizer
 from dljax.nets import MLP
 from experiments.foundations.optimizers import contest
 
-STEPS, BATCH, HIDDEN, SEEDS, REPEATS = 400, 32, 32, 5, 5
-RATES = np.geomspace(1e-4, 10**1.5, 12)
+REPEATS = 5
 
 
 def main(peak: float) -> list[dict[str, Any]]:
@@ -66,7 +65,7 @@ def main(peak: float) -> list[dict[str, Any]]:
 def loop(net: MLP, data: ImageData) -> Callable[[], Any]:
     """The 300 one after the other, each a compiled whole run."""
 
-    def whole(name: str) -> Callable:
+    def whole(name: Optimizer) -> Callable:
         def run(key: jax.Array, rate: jax.Array):
             learner = classify.make(net, optimizer(name, rate), data.train, batch=BATCH)
             return advance(learner, start(learner, key), STEPS)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from benchmarks.sweep import BATCH, HIDDEN, RATES, SEEDS, STEPS
+from benchmarks._sizes import BATCH, HIDDEN, RATES, SEEDS, STEPS
 from dljax.data import ImageData
 
 SAMPLE = (1e-2,)  # the rates at which torch's eager trainings are timed, one seed each

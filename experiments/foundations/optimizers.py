@@ -8,27 +8,27 @@ decades, and at their best rates all five reach the same test accuracy within a 
     python -m experiments.foundations.optimizers
 """
 
-import dataclasses
 import functools
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Ge
 
 from dljax import Learner, sweep
 from dljax.data import ImageData, load
 from dljax.host import experiment, figures
 from dljax.host.baselines import logistic_regression
-from dljax.host.experiment import Common, Result, require
-from dljax.host.fit import fit
+from dljax.host.config import Common, Count, Positive, require
+from dljax.host.experiment import Study
+from dljax.host.result import Result
 from dljax.learn import classify, descent
 from dljax.learn.optimizers import OPTIMIZERS, optimizer
 from dljax.nets import MLP
-from dljax.typing import Key, Metrics, PyTree
+from dljax.typing import Array, Key, Metrics, PyTree
 
 NAME = "foundations.optimizers"
 
@@ -37,15 +37,15 @@ NAME = "foundations.optimizers"
 class Config(Common):
     """Train a small network on digits with every optimiser at every rate."""
 
-    rates: int = 12
+    rates: Count = 12
     """Learning rates from --lowest to --highest, evenly spaced on a logarithmic scale."""
-    lowest: float = 1e-4
+    lowest: Annotated[float, Ge(1e-30)] = 1e-4  # far smaller ones are 0 in float32
     """The lowest rate."""
-    highest: float = 10**1.5
+    highest: Positive = 10**1.5
     """The highest rate."""
-    hidden: int = 32
+    hidden: Count = 32
     """Units of the hidden layer."""
-    batch: int = 32
+    batch: Count = 32
     """Examples in a step."""
 
 
@@ -55,78 +55,65 @@ LIMITS = (5e-3, 50.0)  # of the losses drawn
 
 
 def main(config: Config) -> Result:
-    begun = time.monotonic()
-    for flag in ("rates", "hidden", "batch"):
-        require(f"--{flag}", getattr(config, flag), at_least=1)
-    require("--lowest", config.lowest, at_least=1e-30, below=config.highest)
-    data = load("digits")
-    require("--batch", config.batch, below=len(data.train.y) + 1)
-    out, seeds = experiment.open_folder(NAME, config), experiment.seeds(config)
-    result = Result(NAME, ["S11"], dataclasses.asdict(config), seeds)
-    net = MLP((config.hidden, len(data.classes)))
-    rates = np.geomspace(config.lowest, config.highest, config.rates)
-    fitted = fit(
-        contest(net, rates, data, config.batch, seeds),
-        jax.random.key(0),
-        config.steps or 400,
-        out=out,
-        checkpoint_every=config.checkpoint_every,
-        resume=config.resume,
-        quiet=config.quiet,
-        may_diverge=True,
-    )
-    result.seconds |= fitted.seconds
-    scores = evaluate(net, data, fitted.run.state.run.state.fits)
-    report(result, scores, rates)
-    result.baselines["logistic regression"] = logistic_regression(data)
-    draw(out / "figures" / "rates.png", result, scores, rates)
-    return experiment.finish(result, out, fitted.run, begun)
+    with Study(NAME, ["S11"], config) as run:
+        require("--lowest", config.lowest, below=config.highest)
+        data = load("digits")
+        require("--batch", config.batch, below=len(data.train.y) + 1)
+        net = MLP((config.hidden, len(data.classes)))
+        rates = np.geomspace(config.lowest, config.highest, config.rates)
+        learner = contest(net, rates, data, config.batch, run.seeds)
+        # the highest rates are meant to diverge
+        fitted = run.fit(learner, config.steps or 400, may_diverge=True)
+
+        def score(params: PyTree) -> Metrics:
+            weights = params, {}
+            train = classify.evaluate(net, weights, data.train, "train")
+            test = classify.evaluate(net, weights, data.test, "test")
+            return train | test | classify.evaluate(net, weights, data.validation)
+
+        fits, scores = fitted.run.state.run.state.fits, {}
+        for name in map(str, OPTIMIZERS):
+            scores[name] = jax.device_get(run.each(jax.vmap(score), fits[name].params))
+            report(run, name, scores[name], rates)
+        run.baseline("logistic regression", **logistic_regression(data))
+        run.figure("rates.png", draw, run.result, scores, rates)
+    return run.result
 
 
 def contest(net: MLP, rates: np.ndarray, data: ImageData, batch: int, seeds: list[int]) -> Learner:
-    """Every optimiser at every rate, for every seed; its only metric is the share still finite."""
+    """Every optimiser at every rate, for every seed; the only metric is the share still finite."""
     makers = {name: functools.partial(optimizer, name) for name in OPTIMIZERS}
-    racers = sweep(
-        lambda rates: descent.race(net, makers, rates, data.train, batch=batch),
-        jnp.tile(jnp.asarray(rates, jnp.float32), (len(seeds), 1)),
-        jnp.array(seeds),
-    )
 
-    def step(key: Key, state: PyTree) -> tuple[PyTree, Metrics]:
-        state, losses = racers.step(key, state)
-        return state, {"finite": jnp.mean(jnp.isfinite(jnp.stack([*losses.values()])))}
+    def member(rates: Array) -> Learner:
+        race = descent.race(net, makers, rates, data.train, batch=batch)
 
-    return Learner(racers.init, step)
+        def step(key: Key, state: PyTree) -> tuple[PyTree, Metrics]:
+            state, losses = race.step(key, state)
+            return state, {"finite": jnp.mean(jnp.isfinite(jnp.stack([*losses.values()])))}
 
+        return Learner(race.init, step)
 
-def evaluate(net: MLP, data: ImageData, fits: dict[str, Any]) -> dict[str, Any]:
-    """Of each optimiser the scores on each split, [seeds, rates]."""
-
-    def one(params: PyTree) -> Metrics:
-        splits = {"train": data.train, "validation": data.validation, "test": data.test}
-        found = {}
-        for split, examples in splits.items():
-            found |= classify.evaluate(net, (params, {}), examples, split)
-        return found
-
-    every = jax.jit(jax.vmap(jax.vmap(one)))
-    return {name: jax.device_get(every(fits[name].params)) for name in OPTIMIZERS}
+    # the rates are one member's, not an axis of the sweep: all of a seed share its batches
+    return sweep(member, jnp.tile(jnp.asarray(rates, jnp.float32), (len(seeds), 1)), seeds)
 
 
-def report(result: Result, scores: dict[str, Any], rates: np.ndarray) -> None:
-    """Of each optimiser the test accuracy at the rate of the least mean validation loss.
+def report(run: Study, name: str, found: dict[str, np.ndarray], rates: np.ndarray) -> None:
+    """Of an optimiser the test accuracy at the rate of the least mean validation loss.
 
     Beside it the range of good rates, and how many runs were lost: at a rate above the best, ended
-    no better than a constant guess (training loss log 10), or not finite.
+    no better than a constant guess (training loss log 10), or not finite. Scores [seeds, rates].
     """
-    for name, found in scores.items():
-        loss, accuracy = found["validation/loss"], found["validation/accuracy"].mean(0)
-        best = int(np.argmin(np.where(np.isfinite(loss), loss, np.inf).mean(0)))
-        good = rates[accuracy >= accuracy.max() - GOOD]
-        row = experiment.summary(found["test/accuracy"][:, best], "higher")
-        row |= {"rate": rates[best], "good_rates": [good.min(), good.max()]}
-        row["lost"] = int((~(found["train/loss"] < np.log(10)) & (rates > rates[best])).sum())
-        result.metrics[f"test accuracy {name}"] = row
+    loss, accuracy = found["validation/loss"], found["validation/accuracy"].mean(0)
+    best = int(np.argmin(np.where(np.isfinite(loss), loss, np.inf).mean(0)))
+    good = rates[accuracy >= accuracy.max() - GOOD]
+    run.metric(
+        f"test accuracy {name}",
+        found["test/accuracy"][:, best],
+        rate=rates[best],
+        good_rates=[good.min(), good.max()],
+        # not "loss >= log 10", which nan is not
+        lost=int((~(found["train/loss"] < np.log(10)) & (rates > rates[best])).sum()),
+    )
 
 
 def draw(path: Path, result: Result, scores: dict[str, Any], rates: np.ndarray) -> None:
@@ -144,8 +131,7 @@ def draw(path: Path, result: Result, scores: dict[str, Any], rates: np.ndarray) 
         ax.axhline(np.log(10), color=figures.INK, lw=0.6, ls=":")
         ax.set(xscale="log", yscale="log", ylim=LIMITS, xlabel="learning rate")
         ax.set_title(f"{name}\n{100 * row['mean']:.1f} % at {row['rate']:.2g}", fontsize=10)
-    for ax in axes[1:]:
-        ax.set_yticklabels([])
+        ax.label_outer()
     axes[0].set_ylabel("final training loss")
     figure.suptitle(
         "Median and range over seeds; crosses: no better than a constant guess; grey: good rates; "

@@ -16,22 +16,22 @@ optimisation is the limit, not width. Outside the interval every seed goes on st
 error grows with the distance.
 """
 
-import dataclasses
 import functools
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import MinLen
 
 from dljax import Batch, Fit, Learner, Member, gradient_step, grid, sweep
 from dljax.host import experiment
-from dljax.host.experiment import Common, Result, require
-from dljax.host.fit import fit
+from dljax.host.config import Common, Count, Positive, Widths
+from dljax.host.experiment import Study
+from dljax.host.result import Result
 from dljax.learn.optimizers import optimizer
 from dljax.nets.shallow import Shallow
 from dljax.typing import Array, Key, Metrics, PyTree
@@ -53,15 +53,37 @@ STEPS = 1500
 class Config(Common):
     """Fit three functions with one hidden layer of growing width."""
 
-    widths: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+    widths: Annotated[Widths, MinLen(1)] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
     """Hidden units, one compiled program for each width."""
-    batch: int = 64
+    batch: Count = 64
     """Points in a step, one drawn in each of as many equal parts of [-1, 1]."""
-    rate: float = 0.03
+    rate: Positive = 0.03
     """Adam's rate at its highest; of 0.01 and 0.03 the better at most widths, on other seeds."""
 
 
 PRESETS = {"quick": Config(), "standard": Config(steps=10_000, batch=128)}
+
+
+def main(config: Config) -> Result:
+    with Study(NAME, ["S50", "S52"], config) as run:
+        seeds = jnp.array(run.seeds)
+        members = grid(leak=jnp.arange(2.0), target=jnp.arange(len(TARGETS)), seed=seeds)
+        x = jnp.linspace(-OUTSIDE[-1], OUTSIDE[-1], POINTS)
+        guesses = []
+        for width in config.widths:
+            if not config.quiet:
+                print(f"width {width}", flush=True)
+            fitted = run.fit(
+                sweep(functools.partial(make, width, config), members, members["seed"]),
+                config.steps or STEPS,
+                chunk=500,
+                part=f"width-{width}",
+            )
+            guess = run.each(functools.partial(predict, width, x=x), fitted.run.state)
+            guesses.append(guess.reshape(len(KINDS), len(TARGETS), config.seeds, POINTS))
+        run.state = [fitted.run for fitted in run.fits.values()]  # in the order of widths
+        report(run, config.widths, np.asarray(x), np.stack(guesses))
+    return run.result
 
 
 def target(x: Array, index: Array) -> Array:
@@ -96,65 +118,28 @@ def predict(width: int, member: Member, x: Array) -> Array:
     return jnp.asarray(Shallow(width, member.hparams["leak"]).apply({"params": params}, x))
 
 
-def main(config: Config) -> Result:
-    begun = time.monotonic()
-    require("the count of --widths", len(config.widths), at_least=1)
-    for width in config.widths:
-        require("--widths", width, at_least=1)
-    require("--batch", config.batch, at_least=1)
-    require("--rate", config.rate, at_least=1e-9, below=float("inf"))
-    seeds = experiment.seeds(config)
-    out = experiment.open_folder(NAME, config)
-    members = grid(leak=jnp.arange(2.0), target=jnp.arange(len(TARGETS)), seed=jnp.array(seeds))
-    x = jnp.linspace(-OUTSIDE[-1], OUTSIDE[-1], POINTS)
-    result = Result(NAME, ["S50", "S52"], dataclasses.asdict(config), seeds)
-    runs, guesses = [], []
-    for width in config.widths:
-        fitted = fit(
-            sweep(functools.partial(make, width, config), members, members["seed"]),
-            jax.random.key(0),
-            config.steps or STEPS,
-            chunk=500,
-            out=out / f"width-{width}",
-            checkpoint_every=config.checkpoint_every,
-            resume=config.resume,
-        )
-        result.add(fitted.seconds)
-        runs.append(fitted.run)
-        guess = jax.jit(jax.vmap(functools.partial(predict, width, x=x)))(fitted.run.state)
-        guesses.append(guess.reshape(len(KINDS), len(TARGETS), config.seeds, POINTS))
-        if not config.quiet:
-            print(f"width {width} done after {time.monotonic() - begun:.0f} s", flush=True)
-    report(result, out / "figures", config.widths, np.asarray(x), np.stack(guesses))
-    return experiment.finish(result, out, runs, begun)
-
-
-def report(result: Result, folder: Path, widths, x: np.ndarray, guesses: np.ndarray) -> None:
+def report(run: Study, widths: tuple[int, ...], x: np.ndarray, guesses: np.ndarray) -> None:
     """The greatest errors of guesses [width, kind, target, seed, x], as numbers and figures."""
     truth = {name: np.asarray(f(x)) for name, f in TARGETS.items()}
     errors = abs(guesses - np.stack(list(truth.values()))[:, None])
-    inside = abs(x) <= 1
-    sup = errors[..., inside].max(-1)
+    sup = errors[..., abs(x) <= 1].max(-1)
     pieces = np.array([[interpolation_error(f, n) for f in TARGETS.values()] for n in widths])
+    # baselines at four of the widths only: the table would be long
     few = sorted({round(i) for i in np.linspace(0, len(widths) - 1, 4)})
     for j, name in enumerate(TARGETS):
         for i, width in enumerate(widths):
-            metric = f"{name}, {width} units"
-            result.metrics[metric] = experiment.summary(sup[i, 0, j], "lower")
-            if i in few:
-                baseline = {"metric": metric, "mean": float(pieces[i, j])}
-                result.baselines[f"{name}, {width} even pieces"] = baseline
+            run.metric(f"{name}, {width} units", sup[i, 0, j], "lower")
+        for i in few:
+            known = f"{name}, {widths[i]} even pieces"
+            run.baseline(known, f"{name}, {widths[i]} units", pieces[i, j])
         for i in (0, -1):
-            linear = experiment.summary(sup[i, 1, j], "lower")
-            result.metrics[f"{name}, {widths[i]} linear units"] = linear
+            run.metric(f"{name}, {widths[i]} linear units", sup[i, 1, j], "lower")
         for near, far in itertools.pairwise(OUTSIDE):
-            stretch = (abs(x) > near) & (abs(x) <= far)
-            worst = errors[-1, 0, j][:, stretch].max(-1)
-            result.metrics[f"{name}, {near} < |x| <= {far}"] = experiment.summary(worst, "lower")
-    labels = ("hidden units", "greatest error on [-1, 1]", "even pieces, not learnt")
+            worst = errors[-1, 0, j][:, (abs(x) > near) & (abs(x) <= far)].max(-1)
+            run.metric(f"{name}, {near} < |x| <= {far}", worst, "lower")
     kinds = {f"{kind} network": sup[:, k] for k, kind in enumerate(KINDS)}
-    curves.errors_by_size(folder / "errors.png", widths, kinds, pieces, list(TARGETS), labels)
-    curves.beyond(folder / "outside.png", x, truth, guesses[-1, 0])
+    run.figure("errors.png", curves.errors_by_width, widths, kinds, pieces, list(TARGETS))
+    run.figure("outside.png", curves.beyond, x, truth, guesses[-1, 0])
 
 
 def interpolation_error(f: Callable, units: int) -> float:

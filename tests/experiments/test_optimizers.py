@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dljax import InputError
+from dljax.host.log import read
 from dljax.learn.optimizers import OPTIMIZERS
 from experiments.foundations import descent, optimizers
 
@@ -28,6 +29,8 @@ def test_every_optimiser_is_reported_at_its_own_rate(race):
     assert result.metrics["test accuracy sgd"]["lost"] > 0
     assert json.loads((out / "result.json").read_text())["systems"] == ["S11"]
     assert (out / "figures" / "rates.png").stat().st_size > 10_000
+    shares = np.array([record["train/finite"] for record in read(out / "metrics.jsonl")])
+    assert shares.shape[1] == 2 and 0 < shares.min() <= shares.max() <= 1  # one a seed
 
 
 def test_a_rate_that_overflows_is_lost_and_not_chosen(tmp_path):
@@ -42,7 +45,8 @@ def test_a_rate_that_overflows_is_lost_and_not_chosen(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"lowest": 2.0, "highest": 1.0}, "--lowest must be at least .* and below 1.0; got 2.0"),
+        ({"lowest": 2.0, "highest": 1.0}, "--lowest must be below 1.0; got 2.0"),
+        ({"lowest": 0.0}, "--lowest must be at least 1e-30; got 0.0"),
         ({"batch": 2000}, "--batch must be below 1258; got 2000"),
         ({"rates": 0}, "--rates must be at least 1; got 0"),
     ],
