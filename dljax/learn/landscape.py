@@ -109,8 +109,8 @@ class Recorded(NamedTuple):
 def record(learner: Learner, keep: Callable[[PyTree], PyTree], every: int, length: int) -> Learner:
     """The learner, with `keep(state)` of its start and of every `every`-th step on record.
 
-    Row i of the path is that after `i every` steps, the newest row perhaps earlier; rows beyond
-    `length` are dropped.
+    Row i of the path is that after `i every` steps, but the newest row and the last are those of the
+    newest step.
     """
 
     def write(path: PyTree, state: PyTree, row: Array) -> PyTree:
@@ -125,7 +125,7 @@ def record(learner: Learner, keep: Callable[[PyTree], PyTree], every: int, lengt
         state, metrics = learner.step(key, recorded.state)
         done = recorded.step + 1
         # Rows are written at every step, the last write stays: cheaper under vmap than a branch.
-        row = -(-done // every)
+        row = jnp.minimum(-(-done // every), length - 1)
         return Recorded(state, done, write(recorded.path, state, row)), metrics
 
     return Learner(init, step)

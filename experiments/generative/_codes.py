@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +11,7 @@ from matplotlib.axes import Axes
 from dljax.data import ImageData
 from dljax.host import figures
 from dljax.host.baselines import flat
-from dljax.host.experiment import Result
+from dljax.host.experiment import Study
 from dljax.host.figures import COLORS, INK
 from dljax.host.fit import Fitted
 from dljax.learn import autoencode
@@ -22,6 +21,7 @@ from experiments.generative._images import mosaic
 
 WAYS = ("fresh layers", "layers in turn")
 SHOWN = 14  # test images
+STRAIGHT = 1e-3  # radians: the largest angle between subspaces that are one
 
 
 class Narrow(Autoencoder):
@@ -47,19 +47,18 @@ def scaled(x: np.ndarray) -> np.ndarray:
     return flat(Batch(x, None)).x.reshape(x.shape)
 
 
-def passed(kind: Any, kept: PyTree, x: np.ndarray, seeds: int) -> Passed:
+def passed(run: Study, kind: Any, kept: PyTree, x: np.ndarray) -> Passed:
     """`kept`: the parameters of every choice and seed, choice by choice; x [n, h, w, c]."""
     some = slice(None, None, max(1, len(x) // SHOWN))
 
-    def one(pair):
-        params, choice = pair
+    def one(params: PyTree, choice: Array) -> tuple[Array, Array, Array]:
         net = kind.net(choice)
         given = x - kind.mean
         y = kind.pixels(autoencode.reconstruct(net, params, given)) + kind.mean[None]
         return jnp.mean((y - x) ** 2), y[some][:SHOWN], autoencode.encode(net, params, given)
 
-    pairs = (kept, jnp.repeat(jnp.array(kind.choices), seeds))
-    leaves = jax.jit(lambda pairs: jax.lax.map(one, pairs))(pairs)
+    choices, seeds = jnp.array(kind.choices), len(run.seeds)
+    leaves = run.each(one, kept, jnp.repeat(choices, seeds))
     split = [np.asarray(leaf).reshape(-1, seeds, *leaf.shape[1:]) for leaf in leaves]
     return Passed(split[0], split[1][:, 0], split[2][:, 0])
 
@@ -96,57 +95,89 @@ def principal(data: ImageData, latents: Sequence[int]) -> dict[int, np.ndarray]:
     }
 
 
+def report(
+    run: Study, latents: Sequence[int], passed: dict[str, Passed], angles: dict[int, np.ndarray]
+) -> None:
+    for units, values in angles.items():
+        name = f"angle to PCA, {units} units"
+        found = run.metric(name, values, "lower")["values"]
+        met = len(found) >= 5 and max(found) <= STRAIGHT
+        run.target(name, STRAIGHT, "our goal, every seed", met)
+    said = "two standard errors of the gain over the next smaller code"
+    for kind in ("dense", "conv"):
+        for units, gain in zip(latents[1:], -np.diff(passed[kind].errors, axis=0), strict=True):
+            run.gain(f"gain of {kind}, {units} units", gain, said, seeds=5, digits=None)
+    for kind in ("linear", "dense", "conv"):
+        for units, values in zip(latents, passed[kind].errors, strict=True):
+            run.metric(f"test error of {kind}, {units} units", values, "lower")
+    for way, values in zip(WAYS, passed["deep"].errors, strict=True):
+        run.metric(f"test error of deep, {way}", values, "lower")
+
+
 def draw(
-    folder: Path,
+    run: Study,
     data: ImageData,
     deep: Fitted,
     found: dict[str, Passed],
     plain: dict[int, np.ndarray],
-    result: Result,
 ) -> None:
-    """Errors by code, angles, the deep network's curves; reconstructions; maps of the codes."""
-    test = scaled(data.test.x)
-    some = slice(None, None, max(1, len(test) // SHOWN))
+    named = [name for name in run.result.metrics if name.startswith("angle")]
+    angles = {name.split()[-2]: run.result.metrics[name]["values"] for name in named}
+    run.figure("errors.png", errors, data, deep, found, plain, angles)
+    run.figure("reconstructions.png", reconstructions, data, found, plain)
+    run.figure("codes.png", maps, data, found, list(plain))
+
+
+def errors(
+    path: Path,
+    data: ImageData,
+    deep: Fitted,
+    found: dict[str, Passed],
+    plain: dict[int, np.ndarray],
+    angles: dict[str, list[float]],
+) -> Path:
+    """Errors by code, angles to PCA, and the deep network's curves."""
     figure, axes = figures.panels(3)
-    errors(axes[0], found, plain, test)
-    straightness(axes[1], result)
+    compared(axes[0], found, plain, scaled(data.test.x))
+    figures.dots(axes[1], angles)
+    axes[1].axhline(STRAIGHT, color=INK, lw=1, ls="--", label="goal")
+    axes[1].set(xlabel="units", ylabel="largest angle, radians", yscale="log")
+    axes[1].set_title("linear autoencoder against PCA", fontsize=10)
     steps, values = figures.curve(deep.records, "validation/loss")
     for way, group, color in zip(WAYS, np.split(values, 2, 1), COLORS, strict=False):
         figures.spread(axes[2], steps, group, way, color)
     axes[2].set(xlabel="step", ylabel="validation loss", yscale="log", title="deep, of sigmoids")
-    axes[2].legend(frameon=False, fontsize=8)
-    figures.save(figure, folder / "errors.png")
-
-    rows = {"test images": test[some][:SHOWN]}
-    for i, (units, images) in enumerate(plain.items()):
-        rows[f"PCA, {units}"] = images[some][:SHOWN]
-        rows |= {f"{kind}, {units}": found[kind].images[i] for kind in ("dense", "conv")}
-    clipped = {name: row.clip(0, 1) for name, row in rows.items()}
-    mosaic(folder / "reconstructions.png", clipped, f"{data.name}: through codes of several sizes")
-    maps(folder / "codes.png", data, found, list(plain))
+    for ax in axes:
+        ax.legend(frameon=False, fontsize=8)
+    return figures.save(figure, path)
 
 
-def errors(
+def compared(
     ax: Axes, found: dict[str, Passed], plain: dict[int, np.ndarray], test: np.ndarray
 ) -> None:
     units = list(plain)
     for kind, color in zip(("linear", "dense", "conv"), COLORS, strict=False):
         figures.spread(ax, units, found[kind].errors, kind, color)
     values = [float(np.mean((images - test) ** 2)) for images in plain.values()]
+    # as many units as pixels lose nothing, which has no logarithm
     ax.plot(units, np.maximum(values, 1e-6), color=INK, lw=1.2, ls="--", label="PCA")
     ax.set(xscale="log", yscale="log", xlabel="units", ylabel="mean square on test images")
     ax.set_xticks(units, [str(each) for each in units])
     ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=8)
 
 
-def straightness(ax: Axes, result: Result) -> None:
-    named = [name for name in result.metrics if name.startswith("angle")]
-    figures.dots(ax, {name.split()[-2]: result.metrics[name]["values"] for name in named})
-    ax.axhline(result.targets[named[0]]["value"], color=INK, lw=1, ls="--", label="goal")
-    ax.set(xlabel="units", ylabel="largest angle, radians", yscale="log")
-    ax.set_title("linear autoencoder against PCA", fontsize=10)
-    ax.legend(frameon=False, fontsize=8)
+def reconstructions(
+    path: Path, data: ImageData, found: dict[str, Passed], plain: dict[int, np.ndarray]
+) -> Path:
+    """Some test images through every code."""
+    test = scaled(data.test.x)
+    some = slice(None, None, max(1, len(test) // SHOWN))
+    rows = {"test images": test[some][:SHOWN]}
+    for i, (units, images) in enumerate(plain.items()):
+        rows[f"PCA, {units}"] = images[some][:SHOWN]
+        rows |= {f"{kind}, {units}": found[kind].images[i] for kind in ("dense", "conv")}
+    clipped = {name: row.clip(0, 1) for name, row in rows.items()}
+    return mosaic(path, clipped, f"{data.name}: through codes of several sizes")
 
 
 def maps(path: Path, data: ImageData, found: dict[str, Passed], units: list[int]) -> Path:

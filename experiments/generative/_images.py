@@ -8,20 +8,30 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax import advance, start
-from dljax.data import ImageData
+from dljax.data import ImageData, load
 from dljax.data.stream import unit_scale
-from dljax.host import experiment, figures
+from dljax.errors import InputError
+from dljax.host import figures
 from dljax.host.baselines import flat
-from dljax.host.experiment import Result
+from dljax.host.config import require
+from dljax.host.experiment import Study
 from dljax.learn import classify, gan
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN
 from dljax.ops.scores import frechet
 from dljax.typing import Array, PyTree
 
-SAMPLES = 2000
 WIDTH, STEPS = 32, 1500  # of the classifier: its features, and how long it trains
 COMPONENTS, FACTORS = 10, 24  # of the baselines: Gaussians, and principal components
+
+
+def pictures(name: str, batch: int) -> ImageData:
+    """The data set of --data. Raises InputError for a table, and for fewer images than --batch."""
+    data = load(name)
+    if data.train.x.ndim != 4:
+        raise InputError(f"--data must hold images; {name} is a table")
+    require("--batch", batch, below=len(data.train.x) + 1)
+    return data
 
 
 def classifier(data: ImageData) -> tuple[CNN, classify.Weights]:
@@ -51,19 +61,12 @@ def moments(features: Array) -> tuple[Array, Array]:
     return features.mean(0), jnp.cov(features, rowvar=False)
 
 
-def report(
-    result: Result,
-    settings: Sequence[str],
-    data: ImageData,
-    kept: dict[int, np.ndarray],
-) -> None:
-    """Scores of the last samples [settings, seeds, n, h, w, c], of real images and of Gaussians."""
-    samples = list(kept.values())[-1]
+def report(run: Study, settings: Sequence[str], data: ImageData, samples: np.ndarray) -> None:
+    """Scores of samples [settings, seeds, n, h, w, c], of real images and of Gaussians."""
     n, classes = samples.shape[2], len(data.classes)
     net, weights = classifier(data)
     found = classify.evaluate(net, weights, data.test, "test")
-    accuracy = {"metric": "test accuracy", "mean": float(found["test/accuracy"])}
-    result.baselines["the classifier that judges"] = accuracy
+    run.baseline("the classifier that judges", "test accuracy", found["test/accuracy"])
     judge = jax.jit(lambda x: judged(net, weights, x))
     test = moments(judge(unit_scale(jnp.asarray(data.test.x)))[0])
     train, fresh = flat(data.train).x, flat(data.test).x
@@ -89,8 +92,7 @@ def report(
         rows = [all_scores(x) for x in members]
         for name in rows[0]:
             better = "higher" if name in ("sure of its class", "classes covered") else "lower"
-            values = [row[name] for row in rows]
-            result.metrics[f"{name}, {setting}"] = experiment.summary(values, better)
+            run.metric(f"{name}, {setting}", [row[name] for row in rows], better)
         lost = sum(row["collapsed"] for row in rows)
         if lost:
             print(f"collapse: {setting} misses classes in {lost:.0f} of {len(rows)} seeds")
@@ -102,7 +104,7 @@ def report(
         (f"mixture of {COMPONENTS}", gaussian(train, COMPONENTS, n).reshape(-1, *shape)),
     ):
         for metric, value in all_scores(x).items():
-            result.baselines[f"{name}: {metric}"] = {"metric": metric, "mean": value}
+            run.baseline(f"{name}: {metric}", metric, value)
 
 
 def squares(x: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -138,21 +140,16 @@ def mosaic(path: Path, rows: dict[str, np.ndarray], title: str) -> Path:
     return figures.save(figure, path)
 
 
-def draw(
-    folder: Path,
-    settings: Sequence[str],
-    data: ImageData,
-    kept: dict[int, np.ndarray],
-) -> None:
-    """The same latents over training, the nearest training images, and a mixture of Gaussians."""
+def draw(path: Path, setting: str, data: ImageData, stages: dict[int, np.ndarray]) -> Path:
+    """Samples [14, h, w, c] of the same latents at each stage, the training images nearest to the
+    last, and a mixture of Gaussians."""
     real = np.asarray(unit_scale(jnp.asarray(data.train.x)))
     train, shape = real.reshape(len(real), -1), real.shape[1:]
-    for i, setting in enumerate(settings):
-        rows = {f"step {stage}": x[i, 0, :14] for stage, x in kept.items()}
-        last = rows[next(reversed(rows))]
-        rows["nearest real"] = real[squares(last.reshape(len(last), -1), train).argmin(1)]
-        rows[f"{COMPONENTS} Gaussians"] = gaussian(train, COMPONENTS, 14).reshape(14, *shape)
-        mosaic(folder / f"samples-{setting}.png", rows, f"{data.name}, {setting}: one seed")
+    rows = {f"step {step}": x for step, x in stages.items()}
+    last = list(stages.values())[-1]
+    rows["nearest real"] = real[squares(last.reshape(len(last), -1), train).argmin(1)]
+    rows[f"{COMPONENTS} Gaussians"] = gaussian(train, COMPONENTS, 14).reshape(14, *shape)
+    return mosaic(path, rows, f"{data.name}, {setting}: one seed")
 
 
 def arcs(path: Path, net: gan.GAN, params: PyTree, rows: int = 6, columns: int = 11) -> Path:

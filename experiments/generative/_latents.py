@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 
 from dljax.data import ImageData
 from dljax.host import figures
+from dljax.host.experiment import Study
 from dljax.host.figures import COLORS, INK
 from dljax.host.fit import Fitted
 from dljax.learn import autoencode, vae
 from dljax.nets.coders import Gaussian, Variational
 from dljax.typing import Array, Metrics, PyTree
+from experiments.generative._density import Mixture, nats
 from experiments.generative._images import mosaic
 
 LIKELIHOOD = vae.BERNOULLI
@@ -22,33 +24,61 @@ JUDGED = 1000  # samples of each network, for a plain density to judge
 
 
 class Tested(NamedTuple):
-    """Networks on the test images, each leaf [S, ...]; nats an image where it applies."""
+    """A network on the test images; nats an image where it applies. In a stack, [S, ...]."""
 
     bound: Metrics
     log_likelihood: Array
-    posterior: Gaussian  # [S, n, L]
-    samples: Array  # [S, JUDGED, h, w, c]
+    posterior: Gaussian  # [n, L]
+    samples: Array  # [JUDGED, h, w, c]
 
 
 def measured(net: Variational, params: PyTree, x: np.ndarray, samples: int) -> Tested:
-    """Networks, whose parameters are stacked [S, ...], on the test images x [n, h, w, c]."""
+    """A network on the test images x [n, h, w, c], by the same draws for every one."""
+    k_bound, k_more, k_prior, k_draw = jax.random.split(jax.random.key(4), 4)
+    posterior = autoencode.encode(net, params, x)
+    logits = vae.sample(net, params, k_prior, JUDGED, posterior.mean.shape[-1])
+    return Tested(
+        vae.evaluate(net, params, LIKELIHOOD, k_bound, x, "test"),
+        vae.log_likelihood(net, params, LIKELIHOOD, k_more, x, samples).mean(),
+        posterior,
+        LIKELIHOOD.sample(k_draw, logits),
+    )
 
-    def one(params: PyTree) -> Tested:
-        k_bound, k_more, k_prior, k_draw = jax.random.split(jax.random.key(4), 4)
-        posterior = autoencode.encode(net, params, x)
-        logits = vae.sample(net, params, k_prior, JUDGED, posterior.mean.shape[-1])
-        return Tested(
-            vae.evaluate(net, params, LIKELIHOOD, k_bound, x, "test"),
-            vae.log_likelihood(net, params, LIKELIHOOD, k_more, x, samples).mean(),
-            posterior,
-            LIKELIHOOD.sample(k_draw, logits),
-        )
 
-    return jax.jit(lambda params: jax.lax.map(one, params))(params)
+def report(
+    run: Study,
+    networks: dict[str, tuple[PyTree, Tested]],
+    mixture: Mixture,
+    plain: float,
+    goal: tuple[float, str] | None,
+) -> None:
+    """The metrics of networks, in stacks, those of the second kind under its name; `plain` are the
+    mixture's nats of the test images, `goal` the first kind's."""
+    judge = jax.vmap(lambda x: nats(mixture, x))
+    for (kind, (_, each)), first in zip(networks.items(), (True, False), strict=True):
+        bound, q = each.bound, each.posterior
+        found = {
+            "test negative ELBO": bound["test/negative_elbo"],
+            "test negative log p(x)": -each.log_likelihood,
+            "test distortion": bound["test/distortion"],
+            "test rate": bound["test/rate"],
+            "active units": bound["test/active_units"],
+            "posterior deviation": jnp.exp(q.log_var / 2).mean((1, 2)),
+            "spread of means": jnp.sqrt((q.mean**2).mean((1, 2))),
+            "samples by the mixture, off the test bits'": jnp.abs(judge(each.samples) - plain),
+        }
+        for name, values in found.items():
+            better = "higher" if name == "active units" else "lower"
+            aim = goal if first and name == "test negative ELBO" else None
+            run.metric(name if first else f"{name}, {kind}", values, better, aim)
+        silent = q.mean.shape[-1] - found["active units"].mean()
+        if first and silent > 0:
+            units = q.mean.shape[-1]
+            print(f"posterior collapse: {silent:g} of {units} units say nothing of the image")
 
 
 def draw(
-    folder: Path,
+    run: Study,
     net: Variational,
     fitted: Fitted,
     data: ImageData,
@@ -60,12 +90,12 @@ def draw(
     params = {name: each[0] for name, each in first.items()}
     codes = {name: each[1].posterior for name, each in first.items()}
     name, q = next(iter(codes.items()))
-    reconstructions(folder / "reconstructions.png", net, params, x, data.name)
-    samples(folder / "samples.png", net, params, q.mean.shape[-1])
-    traversals(folder / "traversals.png", net, params[name], q)
-    interpolations(folder / "interpolations.png", net, params[name], q.mean, data)
-    maps(folder / "latents.png", codes, data)
-    curves(folder / "curves.png", fitted, list(networks))
+    run.figure("reconstructions.png", reconstructions, net, params, x, data.name)
+    run.figure("samples.png", samples, net, params, q.mean.shape[-1])
+    run.figure("traversals.png", traversals, net, params[name], q)
+    run.figure("interpolations.png", interpolations, net, params[name], q.mean, data)
+    run.figure("latents.png", maps, codes, data)
+    run.figure("curves.png", curves, fitted, list(networks))
 
 
 def shown(net: Variational, params: PyTree, z: Array) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 import io
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,9 @@ from PIL import Image, UnidentifiedImageError
 from sklearn.datasets import load_sample_image
 
 from dljax.errors import InputError
+from dljax.host import figures
 from dljax.learn import autoencode
+from dljax.learn.autoencode import Corrupt
 from dljax.typing import Array, Key
 
 BLOCK = 8  # pixels of a side of what is coded at once, as in JPEG
@@ -45,6 +49,13 @@ def crops(image: np.ndarray, side: int, stride: int) -> np.ndarray:
     return np.moveaxis(windows[::stride, ::stride], 2, -1).reshape(-1, side, side, 3)
 
 
+def whole(blocks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The image of a shape whose blocks [n, ...] stand row by row, clipped to [0, 1]."""
+    h, w = shape[0] // BLOCK, shape[1] // BLOCK
+    tiled = blocks.reshape(h, w, BLOCK, BLOCK, 3).swapaxes(1, 2)
+    return np.clip(tiled.reshape(shape), 0, 1)
+
+
 def noise(key: Key, x: Array) -> Array:
     """Gaussian noise of standard deviation 0.1."""
     return autoencode.add_noise(key, x, 0.1)
@@ -65,9 +76,6 @@ def drain(key: Key, x: Array) -> Array:
     return jnp.broadcast_to(grey[..., None], x.shape)
 
 
-SPOIL = {"denoise": noise, "enlarge": shrink, "colour": drain}
-
-
 def smooth(spoilt: np.ndarray, train: np.ndarray, spoilt_train: np.ndarray) -> np.ndarray:
     """A Gaussian filter of the width that is best on the training photograph."""
 
@@ -82,6 +90,21 @@ def smooth(spoilt: np.ndarray, train: np.ndarray, spoilt_train: np.ndarray) -> n
 def tint(spoilt: np.ndarray, train: np.ndarray, spoilt_train: np.ndarray) -> np.ndarray:
     """The mean colour of the training photograph over its grey, added to all pixels."""
     return spoilt + (train - spoilt_train).mean((0, 1))
+
+
+class Task(NamedTuple):
+    """What spoils a photograph, and the plain way to mend it, of the arguments of `smooth`."""
+
+    spoil: Corrupt
+    plain: str
+    mend: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+TASKS = {
+    "denoise": Task(noise, "Gaussian filter", smooth),
+    "enlarge": Task(shrink, "cubic interpolation", lambda spoilt, *_: spoilt),
+    "colour": Task(drain, "mean tint", tint),
+}
 
 
 def jpeg(image: np.ndarray, most: int) -> tuple[np.ndarray, int]:
@@ -109,3 +132,14 @@ def packed(codes: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.nda
     # number by number, differences along the row of blocks: neighbours are alike
     flat = np.diff(whole.T, axis=1, prepend=0).astype(np.uint8)
     return whole / levels * (high - low) + low, zlib.compress(flat.tobytes(), 9)
+
+
+def strip(path: Path, images: dict[str, np.ndarray]) -> Path:
+    """The middle of each image, side by side."""
+    figure, axes = figures.panels(len(images), size=(2.6, 2.7))
+    for ax, (name, image) in zip(axes, images.items(), strict=True):
+        h, w = (max(0, side // 2 - 48) for side in image.shape[:2])
+        ax.imshow(image[h : h + 96, w : w + 96], interpolation="nearest")
+        ax.set_title(name, fontsize=10)
+        ax.set_axis_off()
+    return figures.save(figure, path)

@@ -9,8 +9,8 @@ import numpy as np
 
 from dljax.data import gaussians
 from dljax.data.gaussians import Ring
-from dljax.host import experiment, figures
-from dljax.host.experiment import Result
+from dljax.host import figures
+from dljax.host.experiment import Study
 from dljax.learn import gan
 
 SAMPLES = 2000
@@ -26,33 +26,26 @@ def coverage(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(gan.covered(counts, n)).reshape(shape), share.reshape(shape)
 
 
-def report(result: Result, settings: Sequence[str], kept: dict[int, np.ndarray]) -> None:
-    """What the last samples [settings, seeds, n, 2] cover, beside a mixture that is told there are
-    eight."""
-    modes, share = coverage(list(kept.values())[-1])
+def report(run: Study, settings: Sequence[str], samples: np.ndarray) -> None:
+    """What samples [settings, seeds, n, 2] cover, beside a mixture that is told there are eight."""
+    modes, share = coverage(samples)
     for name, covered, near in zip(settings, modes, share, strict=True):
-        good = (covered == Ring().modes) & (near >= SHARE)
-        for what, values, better in (
-            ("modes", covered, "higher"),
-            ("within 3 sd", near, "higher"),
-            ("collapsed", covered < Ring().modes, "lower"),
-            ("good", good, "higher"),
-        ):
-            result.metrics[f"{what}, {name}"] = experiment.summary(values, better)
-        if np.any(covered < Ring().modes):
-            lost = f"{np.sum(covered < Ring().modes)} of {len(covered)} seeds"
+        collapsed = covered < Ring().modes
+        run.metric(f"modes, {name}", covered)
+        run.metric(f"within 3 sd, {name}", near)
+        run.metric(f"collapsed, {name}", collapsed, "lower")
+        good = run.metric(f"good, {name}", ~collapsed & (near >= SHARE))
+        if name == "recommended":
+            source = f"issue: share of 10 seeds with all 8 modes and {SHARE:.0%} within 3 sd"
+            met = len(covered) >= 10 and good["mean"] >= SEEDS
+            run.target("good, recommended", SEEDS, source, met)
+        if collapsed.any():
+            lost = f"{collapsed.sum()} of {len(covered)} seeds"
             print(f"collapse: {name} misses modes in {lost} ({covered.mean():.1f} of 8 on average)")
-    if "recommended" in settings:
-        good = result.metrics["good, recommended"]
-        result.targets["good, recommended"] = {
-            "value": SEEDS,
-            "source": f"issue: share of 10 seeds with all 8 modes and {SHARE:.0%} within 3 sd",
-            "met": len(good["values"]) >= 10 and good["mean"] >= SEEDS,
-        }
     for name, points in (("the ring itself", real(1)), ("mixture of 8, by EM", mixture())):
         covered, near = coverage(points)
-        for metric, value in (("within 3 sd", near), ("modes", covered)):
-            result.baselines[f"{name}: {metric}"] = {"metric": metric, "mean": float(value)}
+        run.baseline(f"{name}: within 3 sd", "within 3 sd", near)
+        run.baseline(f"{name}: modes", "modes", covered)
 
 
 def real(seed: int, n: int = SAMPLES) -> np.ndarray:

@@ -15,62 +15,62 @@ On the ring the recommended setting covers all 8 modes, with 90 % of its samples
 standard deviations, for at least 8 of 10 seeds; the plain one collapses (1 minute on 2 cores).
 """
 
-import dataclasses
-import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+from annotated_types import MinLen
 
 from dljax import Batch, Learner, grid, sweep
-from dljax.data import ImageData, gaussians, load
+from dljax.data import ImageData, gaussians
 from dljax.data.gaussians import Ring
 from dljax.data.stream import epochs
-from dljax.errors import InputError, unknown
+from dljax.errors import InputError
 from dljax.host import experiment
-from dljax.host.experiment import Common, Result, require
-from dljax.host.fit import Fitted, fit
+from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths
+from dljax.host.experiment import Study
+from dljax.host.fit import Fitted, Watch
+from dljax.host.result import Result
 from dljax.learn import gan
 from dljax.nets.adversarial import Discriminator, Generator
-from experiments.generative import _images, _ring
+from dljax.typing import Array
+from experiments.generative import _images, _players, _ring, _stages
+from experiments.generative._players import Name, Setting
 
 NAME = "generative.gan"
-STAGES = 8  # at which samples are kept, for the figures
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Common):
     """Train a GAN under one or more settings, and look for the modes that it misses."""
 
-    seeds: int = 10
+    seeds: Count = 10
     """Independent runs of each setting, in one compiled program."""
-    steps: int = 5000
+    steps: Count = 5000
     """Steps of the generator."""
     data: str = "ring"
     """ring, digits, mnist, fashion_mnist, or the path of an .npz file with images x and y."""
-    settings: tuple[str, ...] = ("recommended", "plain")
-    """Those to compare: recommended, minimax, unpenalised, slow, plain."""
-    hidden: tuple[int, ...] = (64, 64)
+    settings: Annotated[tuple[Name, ...], MinLen(1)] = ("recommended", "plain")
+    """Those to compare."""
+    hidden: Widths = (64, 64)
     """Widths of the dense layers of either network."""
-    channels: tuple[int, ...] = ()
+    channels: Widths = ()
     """For images: feature maps of the discriminator's convolutions; the generator's in reverse."""
     spectral: bool = False
     """Divide the discriminator's kernels by their spectral norms."""
-    latent: int = 8
+    latent: Count = 8
     """Dimensions of the generator's input."""
-    batch: int = 128
+    batch: Count = 128
     """Real examples, and samples, in a step."""
-    rounds: int = 1
+    rounds: Count = 1
     """Steps of the discriminator for each of the generator."""
-    rate: float = 5e-3
+    rate: Positive = 5e-3
     """The learning rate of both Adams; it falls to 0 over the second half."""
-    penalty: float = 0.1
+    penalty: NotNegative = 0.1
     """The weight of R1 where a setting has it."""
-    average: float = 0.99
+    average: ShareBelow1 = 0.99
     """The decay of the generator's running average, which is what is sampled."""
 
 
@@ -101,151 +101,77 @@ PRESETS = {
 }
 
 
-class Setting(NamedTuple):
-    """What is compared: the generator's goal, whether R1 is on, and Adam's two memories."""
-
-    saturating: float  # 1 is minimax, 0 is not saturating
-    penalised: float
-    b1: float
-    b2: float
-
-
-SETTINGS = {
-    "recommended": Setting(0, 1, 0.5, 0.9),
-    "minimax": Setting(1, 1, 0.5, 0.9),
-    "unpenalised": Setting(0, 0, 0.5, 0.9),
-    "slow": Setting(0, 1, 0.9, 0.999),
-    "plain": Setting(1, 0, 0.9, 0.999),
-}
-
-
-def check(config: Config) -> None:
-    experiment.check_common(config)
-    for name in config.settings:
-        if name not in SETTINGS:
-            raise unknown("--settings", name, SETTINGS)
-    if not 0 < len(set(config.settings)) == len(config.settings):
-        raise InputError(f"--settings must name at least one, each once; got {config.settings}")
-    for flag in ("latent", "batch", "rounds"):
-        require(f"--{flag}", getattr(config, flag), at_least=1)
-    for width in (*config.hidden, *config.channels):
-        require("--hidden and --channels", width, at_least=1)
-    require("--rate", config.rate, at_least=1e-9)
-    require("--penalty", config.penalty, at_least=0)
-    require("--average", config.average, at_least=0, below=1)
+def main(config: Config) -> Result:
+    with Study(NAME, ["S42", "S43"], config) as run:
+        if len(set(config.settings)) < len(config.settings):
+            raise InputError(f"--settings must name each once; got {config.settings}")
+        data = None if config.data == "ring" else _images.pictures(config.data, config.batch)
+        net = network(config, data)
+        at = _stages.stages(config.steps)
+        fitted = train(run, config, net, data and data.train, at)
+        equilibrium(run, config, fitted)
+        path = _stages.path(fitted)
+        # as many as of each real set: the Frechet distance falls with the number of images
+        sets = () if data is None else (data.test, data.validation)
+        count = min([_ring.SAMPLES, *(len(each.y) for each in sets)])
+        kept = dict(zip(at, _stages.samples(run, net, path, count), strict=True))
+        if data is None:
+            _ring.report(run, config.settings, kept[config.steps])
+            run.figure("ring.png", _ring.draw, config.settings, kept)
+        else:
+            _images.report(run, config.settings, data, kept[config.steps])
+            for i, name in enumerate(config.settings):
+                first = {step: x[i, 0, :14] for step, x in kept.items()}
+                run.figure(f"samples-{name}.png", _images.draw, name, data, first)
+            last = jax.tree.map(lambda leaf: leaf[0, -1], path)
+            run.figure("interpolation.png", _images.arcs, net, last)
+    return run.result
 
 
-def network(config: Config, shape: tuple[int, ...]) -> gan.GAN:
-    """Both networks for samples of a shape: (2,) of the ring, [h, w, c] of images."""
+def network(config: Config, data: ImageData | None) -> gan.GAN:
+    """Both networks, for images or for the points of the ring."""
     judge = Discriminator(config.hidden, config.channels, config.spectral)
     back = config.hidden[::-1], config.channels[::-1]
-    if len(shape) != 3:
+    if data is None:
         if config.channels:
-            raise InputError("--channels needs images; give none for points or a table")
-        return gan.GAN(Generator(shape, *back), judge, config.latent)
+            raise InputError("--channels needs images; give none for the ring")
+        return gan.GAN(Generator((2,), *back), judge, config.latent)
+    shape = data.train.x.shape[1:]
     if (side := min(shape[:2])) >> len(config.channels) == 0:
         raise InputError(f"--channels must halve {side} pixels fewer times; got {config.channels}")
     return gan.GAN(Generator(shape, *back, jax.nn.sigmoid), judge, config.latent)
 
 
-def make(config: Config, net: gan.GAN, data: Batch | None, setting: Setting) -> Learner:
-    """The learner of one setting, whose fields may be a sweep's arrays; without data, the ring."""
-
-    def rate(step):
-        return -config.rate * jnp.clip(2 - 2 * step / config.steps, 0, 1)
-
-    tx = optax.chain(optax.scale_by_adam(setting.b1, setting.b2), optax.scale_by_schedule(rate))
-
-    def goal(logits):
-        share = setting.saturating
-        return share * gan.minimax(logits) + (1 - share) * gan.non_saturating(logits)
-
+def train(run: Study, config: Config, net: gan.GAN, data: Batch | None, at: list[int]) -> Fitted:
+    """Members run over setting x seed; the generator's average `at` each stage is on record."""
     stream = gaussians.fresh(Ring(), config.batch) if data is None else epochs(data, config.batch)
-    penalty = gan.r1(config.penalty * setting.penalised)
-    options = {"goal": goal, "penalty": penalty, "rounds": config.rounds}
-    return gan.make(net, tx, tx, stream, **options, average=config.average)
+    axes = grid(setting=jnp.arange(len(config.settings)), seed=jnp.array(run.seeds))
+
+    def rate(step: Array) -> Array:
+        return config.rate * jnp.clip(2 - 2 * step / config.steps, 0, 1)
+
+    def make(setting: Setting) -> Learner:
+        given = (config.penalty, config.rounds, config.average)
+        return _stages.recorded(_players.make(net, stream, setting, rate, *given), at)
+
+    return run.fit(
+        sweep(make, _players.settings(config.settings, axes["setting"]), axes["seed"]),
+        config.steps,
+        Watch(every=at[0]),
+        names=[f"{name}, seed {seed}" for name in config.settings for seed in run.seeds],
+        shown=("train/value",),
+        chunk=250,
+    )
 
 
-def train(
-    config: Config, net: gan.GAN, data: Batch | None, out: Path, n: int
-) -> tuple[Fitted, dict[int, np.ndarray]]:
-    """Members run over setting x seed; n samples of each by stage, in files, for a resumed run."""
-    axes = grid(setting=jnp.arange(len(config.settings)), seed=jnp.array(experiment.seeds(config)))
-    table = Setting(*np.array([SETTINGS[name] for name in config.settings], np.float32).T)
-    hparams = jax.tree.map(lambda leaf: jnp.asarray(leaf)[axes["setting"]], table)
-    learner = sweep(lambda setting: make(config, net, data, setting), hparams, axes["seed"])
-
-    @jax.jit
-    def sample(members):
-        generators = members.run.state.generator
-        return jax.vmap(lambda g: gan.sample(net, gan.best(g), jax.random.key(1), n))(generators)
-
-    (out / "samples").mkdir(exist_ok=True)
-    apart = max(1, config.steps // STAGES)
-    apart -= apart % 50 if apart > 50 else 0
-    stages = [*range(apart, config.steps - apart + 1, apart), config.steps]
-    # one length for nearly all chunks, since each length is a compilation
-    chunk = max(n for n in range(1, min(250, apart) + 1) if apart % n == 0)
-    resume, compiling, kept, fitted = config.resume, 0.0, {}, None
-    for stage in stages:
-        path = out / "samples" / f"{stage}.npy"
-        if stage == config.steps or not path.exists():
-            fitted = fit(
-                learner,
-                jax.random.key(0),
-                stage,
-                chunk=chunk,
-                out=out,
-                checkpoint_every=config.checkpoint_every,
-                resume=resume,
-                quiet=config.quiet,
-                shown=("train/value",),
-            )
-            np.save(part := path.with_suffix(".part.npy"), np.asarray(sample(fitted.run.state)))
-            part.replace(path)  # whole or not at all
-            resume, compiling = True, compiling + fitted.seconds["compile"]
-        drawn = np.load(path)
-        kept[stage] = drawn.reshape(len(config.settings), config.seeds, *drawn.shape[1:])
-    assert fitted is not None
-    return fitted._replace(seconds=fitted.seconds | {"compile": compiling}), kept
-
-
-def main(config: Config) -> Result:
-    begun = time.monotonic()
-    check(config)
-    data: ImageData | None = None if config.data == "ring" else load(config.data)
-    if data is not None:
-        if data.train.x.ndim != 4:
-            raise InputError(f"--data needs images; {config.data} is a table")
-        require("--batch", config.batch, below=len(data.train.y) + 1)
-    net = network(config, (2,) if data is None else data.train.x.shape[1:])
-    out = experiment.open_folder(NAME, config)
-    # as many as of each real set: the Frechet distance falls with the number of images
-    sets = () if data is None else (data.test, data.validation)
-    count = min([_images.SAMPLES, *(len(each.y) for each in sets)]) if sets else _ring.SAMPLES
-    fitted, kept = train(config, net, data and data.train, out, count)
-    result = Result(NAME, ["S42", "S43"], dataclasses.asdict(config), experiment.seeds(config))
-    result.seconds |= fitted.seconds
-    equilibrium(result, config, fitted)
-    if data is None:
-        _ring.report(result, config.settings, kept)
-        _ring.draw(out / "figures" / "ring.png", config.settings, kept)
-    else:
-        _images.report(result, config.settings, data, kept)
-        _images.draw(out / "figures", config.settings, data, kept)
-        first = jax.tree.map(lambda leaf: leaf[0], fitted.run.state.run.state.generator)
-        _images.arcs(out / "figures" / "interpolation.png", net, gan.best(first))
-    return experiment.finish(result, out, fitted.run, begun)
-
-
-def equilibrium(result: Result, config: Config, fitted: Fitted) -> None:
+def equilibrium(run: Study, config: Config, fitted: Fitted) -> None:
     """The value and the chances over the last records, to stand beside -log 4 and 1/2."""
     last = fitted.records[-max(1, len(fitted.records) // 20) :]
     for metric, name in (("value", "V + log 4"), ("real", "D of data"), ("fake", "D of samples")):
         values = np.mean([record[f"train/{metric}"] for record in last], 0)
         values = values.reshape(-1, config.seeds) + (np.log(4) if metric == "value" else 0)
         for setting, row in zip(config.settings, values, strict=True):
-            result.metrics[f"{name}, {setting}"] = experiment.summary(row, "lower")
+            run.metric(f"{name}, {setting}", row, "lower")
 
 
 if __name__ == "__main__":

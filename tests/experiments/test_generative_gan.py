@@ -10,10 +10,14 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from dljax import InputError
+from dljax import InputError, Learner, advance, start, sweep
 from dljax.data import gaussians, load
 from dljax.data.gaussians import Ring
-from experiments.generative import _images, _ring, divergences, gan
+from dljax.host.experiment import Study
+from dljax.host.fit import Fitted
+from dljax.learn.gan import State
+from dljax.learner import Fit
+from experiments.generative import _images, _ring, _stages, divergences, gan
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +41,42 @@ def test_a_network_that_has_learnt_nothing_is_said_to_have_collapsed(ring, capsy
     written = json.loads((out / "result.json").read_text())
     assert written["systems"] == ["S42", "S43"] and written["seeds"] == [0, 1]
     assert (out / "figures" / "ring.png").stat().st_size > 10_000
-    _ring.report(result, ("plain",), {1: np.zeros((1, 3, 50, 2))})
+    study = Study(gan.NAME, [], tiny(out.with_name("none")))
+    _ring.report(study, ("plain",), np.zeros((1, 3, 50, 2)))
     assert "collapse: plain misses modes in 3 of 3 seeds" in capsys.readouterr().out
 
 
 def test_a_resumed_run_ends_with_the_same_samples(ring, tmp_path):
-    """It was killed between its last checkpoint and its last samples."""
+    """It was killed after a stage; what is drawn of the stages before is in its state."""
     whole, folder = ring
+    assert not (folder / "samples").exists()
     out = tmp_path / "run"
     shutil.copytree(folder, out)
-    last = max((out / "samples").iterdir(), key=lambda path: int(path.stem))
-    last.unlink()
+    shutil.rmtree(out / "checkpoints" / "20")
+    (out / "result.json").unlink()
     again = gan.main(tiny(out, resume=True))
     assert again.fingerprint == whole.fingerprint
-    np.testing.assert_array_equal(np.load(last), np.load(folder / "samples" / last.name))
+    assert again.metrics == whole.metrics
+    for name in ("ring.png", "../result.json"):
+        assert (out / "figures" / name).exists()
+
+
+@pytest.mark.parametrize("steps", [1, 5, 70])
+def test_what_is_drawn_of_a_stage_is_the_generator_after_its_steps(steps):
+    at = _stages.stages(steps)
+    assert at[-1] == steps and set(np.diff([0, *at[:-1]])) <= {at[0]}
+
+    def state(count):
+        return State(Fit({}, {"average": count}, ()), Fit({}, {}, ()), ())
+
+    counter = Learner(
+        lambda key: state(jnp.int32(0)),
+        lambda key, before: (state(before.generator.extra["average"] + 1), {}),
+    )
+    learner = sweep(lambda _: _stages.recorded(counter, at), None, [0, 1])
+    run, _ = advance(learner, start(learner, jax.random.key(0)), steps)
+    found = _stages.path(Fitted(run, None, [], {}, None))
+    np.testing.assert_array_equal(found, [at, at])
 
 
 def test_the_ring_is_counted_by_its_modes():

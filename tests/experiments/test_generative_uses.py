@@ -12,7 +12,7 @@ from PIL import Image
 
 from dljax import InputError
 from dljax.nets.restore import Restorer
-from experiments.generative import _photos, uses
+from experiments.generative import _alike, _photos, uses
 
 
 def test_a_photo_is_halved_and_cut_to_blocks(tmp_path):
@@ -28,6 +28,14 @@ def test_crops_are_every_square():
     found = _photos.crops(image, 3, 2)
     assert found.shape == (2 * 2, 3, 3, 3)
     np.testing.assert_array_equal(found[3], image[2:5, 2:5])
+
+
+def test_blocks_make_the_image_again():
+    image = _photos.photo("flower") / np.float32(255)
+    side = _photos.BLOCK
+    np.testing.assert_array_equal(
+        _photos.whole(_photos.crops(image, side, side), image.shape), image
+    )
 
 
 def test_jpeg_keeps_to_its_bytes():
@@ -67,9 +75,9 @@ def test_what_is_found_is_counted_by_its_label():
     known = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]] * 5)
     labels = (known[:, 0] > 1).astype(int)
     asked, answers = np.array([[0.1], [5.1]]), np.array([0, 1])
-    assert uses.precision(known, labels, asked, answers) == 1
-    assert uses.precision(known, labels, asked, answers[::-1]) == 0
-    assert uses.neighbours(known, labels, asked, np.array([0, 0])) == 0.5
+    assert _alike.precision(known, asked, labels, answers) == 1
+    assert _alike.precision(known, asked, labels, answers[::-1]) == 0
+    assert _alike.neighbours(known, asked, labels, np.array([0, 0])) == 0.5
 
 
 def test_what_spoils_spoils_as_it_says():
@@ -106,7 +114,7 @@ def test_it_runs_and_leaves_its_result(tmp_path):
         pixels = np.roll(np.broadcast_to(ramp, (72, 72, 3)), 9 * i, 0).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / name)
     paths = {"train": str(tmp_path / "a.png"), "test": str(tmp_path / "b.png")}
-    with pytest.raises(InputError, match="--batch must be at least 1 and below 26; got 32"):
+    with pytest.raises(InputError, match="--batch must be below 26; got 32"):
         uses.main(uses.Config(**paths))
     config = uses.Config(seeds=1, steps=2, batch=8, out=tmp_path / "run", quiet=True, **paths)
     result = uses.main(config)

@@ -94,6 +94,8 @@ def test_a_record_holds_every_kth_state_and_the_newest():
     run, _ = advance(recorded, start(recorded, KEY), 8)
     np.testing.assert_array_equal(run.state.path, [0, 3, 6, 8])
     assert run.state.state == 8
+    run, _ = advance(recorded, run, 3)
+    np.testing.assert_array_equal(run.state.path, [0, 3, 6, 11])  # beyond, the last row follows
 
 
 def test_a_flat_path_lies_wholly_in_its_plane():
