@@ -147,6 +147,8 @@ def phrases(bounds: Sequence[Any]) -> Iterator[str]:
         if type(bound) in BOUNDS:
             field, words, _ = BOUNDS[type(bound)]
             yield f"{words} {getattr(bound, field)}"
+        elif isinstance(bound, at.MinLen):
+            yield f"at least {bound.min_length} of them"
 
 
 def accepted(hint: Any) -> str:

@@ -53,15 +53,19 @@ class Codes(NamedTuple):
 
 def parts(side: int, train: int) -> tuple[Part, Part, Part]:
     """`train` points to learn from, and POINTS each to choose and to test with; none twice."""
+    # NumPy keeps these numbers for ever
     order = np.random.RandomState(0).permutation(sprites.TOTAL)
     points = np.asarray(sprites.factors())[order[: train + 2 * POINTS]]
     x = np.asarray(jnp.round(255 * jax.jit(sprites.render, static_argnums=1)(points, side)))
-    cuts = (
-        np.split(points, [POINTS, 2 * POINTS]),
-        np.split(x.astype(np.uint8), [POINTS, 2 * POINTS]),
-    )
-    validation, test, rest = (Part(*each) for each in zip(*cuts, strict=True))
+    cuts = [POINTS, 2 * POINTS]
+    validation, test, rest = map(Part, np.split(points, cuts), np.split(x.astype(np.uint8), cuts))
     return rest, validation, test
+
+
+def votes(side: int) -> tuple[Pairs, Pairs]:
+    """To train the classifier of the beta-VAE metric with, and to test it with."""
+    k_train, k_test = jax.random.split(jax.random.key(2))
+    return pairs(k_train, side), pairs(k_test, side)
 
 
 def pairs(key: Array, side: int) -> Pairs:
@@ -87,7 +91,8 @@ def measure(
 ) -> Codes:
     """The codes of one network, drawn by fixed keys, so that networks are compared on equal terms.
 
-    The gap is of codes drawn from the posterior, the differences are of its means.
+    The gap is of codes drawn from the posterior, the differences are of its means, as in the papers
+    that propose them.
     """
     k_bound, k_choose, k_test = jax.random.split(jax.random.key(1), 3)
 
@@ -101,6 +106,7 @@ def measure(
     _, chosen_by = codes(validation, k_choose)
     found, z = codes(test, k_test)
     factors = jnp.asarray(test.points)
+    train, unseen = (difference(mean(each.first), mean(each.second)) for each in votes)
     return Codes(
         mig(chosen_by, jnp.asarray(validation.points), SIZES),
         mig(z, factors, SIZES),
@@ -108,10 +114,7 @@ def measure(
         found.rate.mean(0),
         vae.active(found.posterior.mean).sum(),
         shares(z, factors),
-        (
-            difference(mean(votes[0].first), mean(votes[0].second)),
-            difference(mean(votes[1].first), mean(votes[1].second)),
-        ),
+        (train, unseen),
     )
 
 
@@ -122,8 +125,21 @@ def shares(codes: Array, factors: Array) -> Array:
 
 
 def accuracy(differences: Sequence[Array], votes: Sequence[Pairs]) -> float:
+    """How often the fixed factor is told from the differences to test with."""
     train, test = (np.asarray(each) for each in differences)
     return beta_metric(train, votes[0].fixed, test, votes[1].fixed)
+
+
+def scores(codes: Codes, votes: Sequence[Pairs]) -> dict[str, np.ndarray]:
+    """What the codes of a sweep are worth, one number a member."""
+    apart = zip(*codes.differences, strict=True)
+    return {
+        "MIG": codes.mig,
+        "beta-VAE metric": np.array([accuracy(pair, votes) for pair in apart]),
+        "rate": codes.rates.sum(-1),
+        "distortion": codes.distortion,
+        "active units": codes.active,
+    }
 
 
 def principal(train: Part, test: Part, votes: Sequence[Pairs], units: int) -> dict[str, float]:

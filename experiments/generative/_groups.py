@@ -1,16 +1,25 @@
 """The task of debias, and what it finds: the worst groups, their report and their figures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dljax.data.groups import Grouped
-from dljax.host.experiment import Result, gain_target, summary
+from dljax import Member
+from dljax.data import ImageData
+from dljax.data.groups import Grouped, grouped, thinned
+from dljax.errors import InputError
+from dljax.host.experiment import Study
 from dljax.host.figures import COLORS, INK, dots, panels, picture, save, spread
+from dljax.host.fit import Fitted
 from dljax.learn import debias
+from dljax.ops.scores import group_accuracy
+from dljax.typing import Array, PyTree
 
 
 class Task(NamedTuple):
@@ -37,27 +46,79 @@ class Outcome(NamedTuple):
         return self.worst()["debiased"] - self.worst()[over]
 
 
-def report(result: Result, outcomes: dict[str, Outcome]) -> None:
+def check_labels(flag: str, chosen: Sequence[int], labels: int) -> None:
+    """Raises InputError unless the chosen are labels 0..labels - 1, each once."""
+    if not set(range(labels)) >= set(chosen) or len(set(chosen)) < len(chosen):
+        raise InputError(f"{flag} must be labels from 0 to {labels - 1}, each once; got {chosen}")
+
+
+def task(
+    data: ImageData,
+    second: Sequence[int],
+    designs: Sequence[Sequence[int]],
+    seeds: Sequence[int],
+    nets: debias.Nets,
+) -> Task:
+    """Labels in `second` against the others; each design has so many examples of each label.
+
+    Raises InputError for labels that are not there, and if a label has too few examples.
+    """
+    check_labels("--second", second, len(data.classes))
+    if len(second) == len(data.classes):
+        raise InputError("--second holds every label, and leaves none for the first class")
+    classes = [int(label in second) for label in range(len(data.classes))]
+    train, *unseen = (grouped(part, classes) for part in (data.train, data.validation, data.test))
+    # by the seed alone, so that its training sets differ only in the labels that are rare
+    keys = [jax.random.key(seed) for seed in seeds]
+    rows = np.array([[thinned(key, train.group, sizes) for key in keys] for sizes in designs])
+    return Task(train, *unseen, rows, nets)
+
+
+def take(tree: PyTree, rows: np.ndarray | int) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[rows], tree)
+
+
+def compare(run: Study, task: Task, ways: Sequence[str], fitted: Fitted) -> list[Outcome]:
+    """Test each way of each design at the setting of the best worst group in validation.
+
+    Members run over design x way x seed; a way has as many entries in `ways` as settings.
+    """
+    group, labels = jnp.asarray(task.test.group), int(task.test.group.max()) + 1
+
+    def test(params: PyTree) -> Array:
+        logits, _ = debias.predict(task.nets, params, jnp.asarray(task.test.x))
+        return group_accuracy(logits.argmax(-1) == task.test.y, group, labels)
+
+    designs, seeds, _ = task.rows.shape
+    members = np.arange(designs * len(ways) * seeds).reshape(designs, len(ways), seeds)
+    scores = np.reshape(fitted.records[-1]["validation/worst_group"], members.shape).mean(-1)
+    names = list(dict.fromkeys(ways))
+    best = [np.where(np.array(ways) == name, scores, -1).argmax(1) for name in names]
+    chosen = np.stack([members[range(designs), own] for own in best], 1)  # [designs, names, seeds]
+    tested = run.each(test, take(fitted.run.state.run.state.fit.params, chosen.ravel()))
+    tested = np.asarray(tested).reshape(*chosen.shape, labels)
+    return [
+        Outcome(*(dict(zip(names, rows, strict=True)) for rows in both))
+        for both in zip(chosen, tested, strict=True)
+    ]
+
+
+def report(run: Study, outcomes: dict[str, Outcome]) -> None:
     """Each way's worst group, as the mean over designs, and what debiasing gains, seed by seed."""
-
-    def mean(values: Iterable[np.ndarray]) -> dict[str, Any]:
-        return summary(np.mean(list(values), 0), "higher")
-
-    for way in next(iter(outcomes.values())).tested:
-        found = mean(outcome.worst()[way] for outcome in outcomes.values())
+    every = list(outcomes.values())
+    for way in every[0].tested:
+        worst = np.mean([each.worst()[way] for each in every], 0)
         if way == "debiased":
-            result.metrics["worst-group accuracy"] = found
+            run.metric("worst-group accuracy", worst)
         else:
-            result.baselines[way] = {"metric": "worst-group accuracy"} | found
+            run.baseline(way, "worst-group accuracy", worst)
     for way in ("uniform", "plain classifier"):
-        gain = mean(outcome.gain(way) for outcome in outcomes.values())
-        result.metrics[f"gain over {way}"] = gain
-        said = "two standard errors of the paired gain"
-        result.targets[f"gain over {way}"] = gain_target(gain, said)
-    changes = [each.tested["debiased"] - each.tested["uniform"] for each in outcomes.values()]
-    result.metrics["gain of the mean group"] = mean(change.mean(1) for change in changes)
+        gain = np.mean([each.gain(way) for each in every], 0)
+        run.gain(f"gain over {way}", gain, "two standard errors of the paired gain")
+    changes = [each.tested["debiased"] - each.tested["uniform"] for each in every]
+    run.metric("gain of the mean group", np.mean([change.mean(1) for change in changes], 0))
     for label, outcome in outcomes.items():
-        result.metrics[f"gain, {label} rare"] = mean([outcome.gain()])
+        run.metric(f"gain, {label} rare", outcome.gain())
 
 
 def worst_group(
@@ -74,9 +135,8 @@ def worst_group(
     for way, color in zip(every[0].members, COLORS, strict=False):
         curves = np.mean([validation[:, outcome.members[way]] for outcome in every], 0)
         spread(axes[0], steps, curves, way, color)
-        tested[way.replace(" ", "\n", 1)] = np.mean(
-            [each.worst()[way] for each in every], 0
-        ).tolist()
+        worst = np.mean([each.worst()[way] for each in every], 0)
+        tested[way.replace(" ", "\n", 1)] = worst.tolist()
     axes[0].set(xlabel="step", ylabel="validation accuracy of the worst group")
     axes[0].set_title("mean over designs; range over seeds", fontsize=10)
     axes[0].legend(frameon=False, fontsize=8, loc="lower right")
@@ -91,24 +151,31 @@ def worst_group(
     return save(figure, path)
 
 
-def resampling(path: Path, x: np.ndarray, times: np.ndarray, rare: np.ndarray, label: str) -> Path:
-    """Of one class, the examples that are drawn least and most, and how often each is drawn.
-
-    x [n, h, w, c]; times [n] as often as uniformly; rare [n] tells the members of the rare group.
-    """
+def resampling(path: Path, task: Task, member: Member, label: int, name: str) -> Path:
+    """Of a rare label's class, the examples that are drawn least and most, and how often each."""
+    (alpha, *_), rows = member.hparams
+    x, y, group = (leaf[rows] for leaf in task.train)
+    chances = debias.chances(member.run.state.latents, jnp.asarray(y), task.nets.classes, alpha)
+    mine = y == y[group == label][0]
+    x, rare, times = x[mine], group[mine] == label, np.asarray(chances)[mine] * len(rows)
     figure = Figure(figsize=(10.8, 6.4), layout="constrained")
     above, below = np.asarray(figure.subfigures(2, 1, height_ratios=(5, 2)))
     order = np.argsort(times)
-    above.suptitle(f"drawn least, in two rows, and most, in two rows; {label} in red", fontsize=10)
+    above.suptitle(f"drawn least, in two rows, and most, in two rows; {name} in red", fontsize=10)
     for ax, row in zip(above.subplots(4, 12).flat, (*order[:24], *order[:-25:-1]), strict=False):
         ax.axis("off")
         picture(ax, x[row])
         ax.set_title(f"{times[row]:.2g}", fontsize=8, color=COLORS[1] if rare[row] else INK)
     ax = below.subplots()
     edges = np.geomspace(times.min(), 1.001 * times.max(), 40)
-    for mine, said, color in ((~rare, "others", COLORS[0]), (rare, label, COLORS[1])):
-        weights = np.full(mine.sum(), 1 / max(1, mine.sum()))
-        ax.hist(times[mine], edges, weights=weights, alpha=0.6, color=color, label=said)
+    histograms(ax, edges, {"others": times[~rare], name: times[rare]})
     ax.set(xscale="log", xlabel="times as often as uniformly", ylabel="share of the group")
-    ax.legend(frameon=False, fontsize=8)
     return save(figure, path)
+
+
+def histograms(ax: Axes, edges: np.ndarray, groups: dict[str, np.ndarray]) -> None:
+    """Each group's values as shares of that group, so that a small one can be seen."""
+    for (name, values), color in zip(groups.items(), COLORS, strict=False):
+        weights = np.full(len(values), 1 / max(1, len(values)))
+        ax.hist(values, edges, weights=weights, alpha=0.6, color=color, label=name)
+    ax.legend(frameon=False, fontsize=8)

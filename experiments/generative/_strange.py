@@ -11,8 +11,9 @@ from dljax.data import ImageData
 from dljax.data.stream import unit_scale
 from dljax.errors import InputError
 from dljax.host import figures
-from dljax.host.experiment import Result, summary
-from dljax.host.figures import COLORS, INK
+from dljax.host.experiment import Study
+from dljax.host.figures import INK
+from experiments.generative._groups import histograms
 from experiments.generative._images import mosaic
 
 PLAIN = ("components' error", "Gaussian density", "nearest neighbour")
@@ -62,25 +63,22 @@ def designs(
     # NumPy keeps these numbers for ever; designs share most of their images
     orders = [np.random.RandomState(0).permutation(len(part.y)) for part in splits]
 
-    def rows(part: int, keep: np.ndarray, n: int) -> np.ndarray:
-        order = orders[part]
-        return np.sort(starts[part] + order[keep[order]][:n])
+    def rows(part: int, n: int, keep: np.ndarray | None = None) -> np.ndarray:
+        order = orders[part] if keep is None else orders[part][keep[orders[part]]]
+        return np.sort(starts[part] + order[:n])
 
-    everything = [np.full(len(part.y), True) for part in splits]
     found = []
     if other is not None:
         for first, second, name in (
             (0, 2, f"{other.name} among {data.name}"),
             (2, 0, f"{data.name} among {other.name}"),
         ):
-            kept = (everything[each] for each in (first, first + 1, second + 1))
-            places = ((first, examples), (first + 1, tested), (second + 1, tested))
-            chosen = (rows(p, keep, n) for (p, n), keep in zip(places, kept, strict=True))
-            found.append(Design(name, *chosen))
+            inside, outside = rows(first + 1, tested), rows(second + 1, tested)
+            found.append(Design(name, rows(first, examples), inside, outside))
     for label in held_out:
-        normal = rows(0, data.train.y != label, examples)
-        inside = rows(1, data.test.y != label, tested)
-        outside = rows(1, data.test.y == label, tested)
+        normal = rows(0, examples, data.train.y != label)
+        inside = rows(1, tested, data.test.y != label)
+        outside = rows(1, tested, data.test.y == label)
         found.append(Design(data.classes[label], normal, inside, outside))
     for design in found:
         if len(design.train) < examples:
@@ -116,13 +114,8 @@ def plain(x: np.ndarray, design: Design, components: int) -> Plain:
     def score(rows: np.ndarray) -> dict[str, np.ndarray]:
         own = flat(rows)
         error = ((own - pca.inverse_transform(pca.transform(own))) ** 2).sum(1)
-        return dict(
-            zip(
-                PLAIN,
-                (error, -pca.score_samples(own), neighbours.kneighbors(own)[0][:, 0]),
-                strict=True,
-            )
-        )
+        found = error, -pca.score_samples(own), neighbours.kneighbors(own)[0][:, 0]
+        return dict(zip(PLAIN, found, strict=True))
 
     inside, outside = score(design.inside), score(design.outside)
     both = {name: Sorts(inside[name][None], outside[name][None]) for name in PLAIN}
@@ -130,39 +123,35 @@ def plain(x: np.ndarray, design: Design, components: int) -> Plain:
 
 
 def report(
-    result: Result,
+    run: Study,
     designs: Sequence[Design],
     learnt: Sequence[dict[str, Sorts]],
     plain: Sequence[Plain],
 ) -> dict[str, np.ndarray]:
     """AUROC of every score in every design, and of the mean design; gives [designs, seeds]."""
-    found = {}
-    for name in (*learnt[0], *PLAIN):
-        by_design = [scores | own.scores for scores, own in zip(learnt, plain, strict=True)]
-        values = found[name] = np.array([scores[name].auroc() for scores in by_design])
-        for title, row in (
-            *zip((d.name for d in designs), values, strict=True),
-            ("mean", values.mean(0)),
-        ):
+    by_design = [scores | own.scores for scores, own in zip(learnt, plain, strict=True)]
+    found = {k: np.array([scores[k].auroc() for scores in by_design]) for k in by_design[0]}
+    titles = [*(design.name for design in designs), "mean"]
+    for name, values in found.items():
+        for title, row in zip(titles, (*values, values.mean(0)), strict=True):
             if name in PLAIN:
-                baseline = {"metric": "AUROC", "mean": float(row[0])}
-                result.baselines[f"{name}, {title}"] = baseline
+                run.baseline(f"{name}, {title}", "AUROC", row[0])
             else:
-                result.metrics[f"AUROC of {name}, {title}"] = summary(row, "higher")
+                run.metric(f"AUROC of {name}, {title}", row)
     best = np.max([found[name].mean(1) for name in PLAIN], 0)
     for name in learnt[0]:
         means = found[name].mean(1)
         below = [design.name for design, mean in zip(designs, means, strict=True) if mean < 0.5]
         if below:
             print(f"failure: the {name} is below chance on {', '.join(below)}")
-        result.metrics[f"below chance, {name}"] = summary((found[name] < 0.5).mean(0), "lower")
+        run.metric(f"below chance, {name}", (found[name] < 0.5).mean(0), "lower")
         gain = (found[name] - best[:, None]).mean(0)
-        result.metrics[f"gain of {name} over the best plain"] = summary(gain, "higher")
+        run.metric(f"gain of {name} over the best plain", gain)
     return found
 
 
 def draw(
-    folder: Path,
+    run: Study,
     x: np.ndarray,
     designs: Sequence[Design],
     learnt: Sequence[dict[str, Sorts]],
@@ -170,27 +159,30 @@ def draw(
     found: dict[str, np.ndarray],
 ) -> None:
     """All scores; and where the bound is best and worst, how it spreads and what it mistakes."""
-    table(folder / "auroc.png", designs, found)
+    run.figure("auroc.png", table, designs, found)
     order = found["bound"].mean(1).argsort()
     picked = {"best": int(order[-1]), "worst": int(order[0])}
-    figure, axes = figures.panels(2, size=(4.6, 3.2))
-    for ax, (said, i) in zip(axes, picked.items(), strict=True):
-        sorts = learnt[i]["bound"]
+    panels = {}
+    for said, i in picked.items():
+        title = f"{said}: {designs[i].name} is strange, AUROC {found['bound'][i, 0]:.2f}"
+        panels[title] = learnt[i]["bound"]
+        run.figure(f"{said}.png", mistakes, x, designs[i], learnt[i] | plain[i].scores)
+    run.figure("bound.png", bounds, panels)
+
+
+def bounds(path: Path, panels: dict[str, Sorts]) -> Path:
+    """How the bound of the first seed spreads, each panel under its title."""
+    figure, axes = figures.panels(len(panels), size=(4.6, 3.2))
+    for ax, (title, sorts) in zip(axes, panels.items(), strict=True):
         inside, outside = sorts.inside[0], sorts.outside[0]
         both = np.concatenate([inside, outside])
+        # a few outliers are so far out that they would leave one bar of all others
         edges = np.linspace(both.min(), np.percentile(both, 99), 25)
-        for values, name, color in ((inside, "normal", COLORS[0]), (outside, "strange", COLORS[1])):
-            weights = np.full(len(values), 1 / len(values))
-            ax.hist(values, edges, weights=weights, alpha=0.6, color=color, label=name)
+        histograms(ax, edges, {"normal": inside, "strange": outside})
         ax.set(xlabel="negative bound, nats", ylabel="share")
-        ax.set_title(
-            f"{said}: {designs[i].name} is strange, AUROC {found['bound'][i, 0]:.2f}", fontsize=10
-        )
-        ax.legend(frameon=False, fontsize=8)
+        ax.set_title(title, fontsize=10)
     figure.suptitle("the bound of the first seed", fontsize=10)
-    figures.save(figure, folder / "bound.png")
-    for said, i in picked.items():
-        mistakes(folder / f"{said}.png", x, designs[i], learnt[i] | plain[i].scores)
+    return figures.save(figure, path)
 
 
 def table(path: Path, designs: Sequence[Design], found: dict[str, np.ndarray]) -> Path:

@@ -65,6 +65,7 @@ def learner(
 
         return Learner(init, step)
 
+    # with the usual momentum of 0.9 the game swings (Radford et al. 2015)
     short = optax.chain(optax.scale_by_adam(0.5, 0.9), optax.scale(-rate))
     likelihood = vae.gaussian(normal.scale)
     three = (

@@ -15,27 +15,27 @@ all.
     python -m experiments.generative.beta_vae --preset standard
 """
 
-import dataclasses
-import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Ge, Le, MinLen
 
-from dljax import Learner, Member, grid, sweep
+from dljax import grid, sweep
 from dljax.data import sprites
 from dljax.errors import InputError
 from dljax.host import experiment
-from dljax.host.experiment import Common, Result, require
-from dljax.host.fit import Fitted, fit
+from dljax.host.config import Common, Count, NotNegative, Positive, Widths, require
+from dljax.host.experiment import Study
+from dljax.host.result import Result
 from dljax.learn import vae
 from dljax.learn.optimizers import optimizer
 from dljax.nets.coders import Variational, dense
-from dljax.typing import Array
+from dljax.typing import PyTree
 from experiments.generative import _factors
-from experiments.generative._factors import Codes, Pairs, Part
+from experiments.generative._factors import POINTS, Codes
 
 NAME = "generative.beta_vae"
 LIKELIHOOD = vae.gaussian(0.1)
@@ -45,46 +45,34 @@ LIKELIHOOD = vae.gaussian(0.1)
 class Config(Common):
     """Train beta-VAEs on sprites, and see which beta takes their factors apart."""
 
-    seeds: int = 5
+    seeds: Annotated[int, Ge(2)] = 5  # for one of them the others choose beta
     """Independent runs of each beta, in one compiled program."""
-    betas: tuple[float, ...] = (1, 4, 16, 60, 250)
+    betas: Annotated[tuple[NotNegative, ...], MinLen(2)] = (1, 4, 16, 60, 250)
     """Weights of the rate, each greater than the one before; gains are over the first."""
-    side: int = 16
+    side: Annotated[int, Ge(8), Le(64)] = 16
     """Pixels along an image's side."""
-    examples: int = 20000
+    examples: Annotated[int, Ge(POINTS), Le(sprites.TOTAL - 2 * POINTS)] = 20000
     """Sprites to train on."""
-    hidden: tuple[int, ...] = (128, 64)
+    hidden: Widths = (128, 64)
     """Widths of the encoder's hidden layers; the decoder's in reverse."""
-    latents: int = 8
+    latents: Annotated[int, Ge(2)] = 8
     """Latent variables."""
-    batch: int = 64
+    batch: Count = 64
     """Examples in a step."""
-    rate: float = 2e-3
+    rate: Positive = 2e-3
     """The learning rate of Adam at its highest."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if list(self.betas) != sorted(set(self.betas)):
+            raise InputError(f"--betas must each be greater than the one before; got {self.betas}")
+        require("--batch", self.batch, below=self.examples + 1)
 
 
 PRESETS = {
     "quick": Config(steps=1000),
     "standard": Config(steps=2400, seeds=8, betas=(1, 4, 8, 16, 60, 250)),
 }
-
-
-def check(config: Config) -> None:
-    experiment.check_common(config)
-    require("--seeds", config.seeds, at_least=2)  # the others choose
-    require("the count of --betas", len(config.betas), at_least=2)
-    for beta in config.betas:
-        require("--betas", beta, at_least=0)
-    if list(config.betas) != sorted(set(config.betas)):
-        raise InputError(f"--betas must each be greater than the one before; got {config.betas}")
-    require("--side", config.side, at_least=8, below=65)
-    most = sprites.TOTAL - 2 * _factors.POINTS
-    require("--examples", config.examples, at_least=_factors.POINTS, below=most + 1)
-    require("--batch", config.batch, at_least=1, below=config.examples + 1)
-    require("--latents", config.latents, at_least=2)
-    require("--rate", config.rate, at_least=1e-9)
-    for width in config.hidden:
-        require("--hidden", width, at_least=1)
 
 
 def network(config: Config) -> Variational:
@@ -94,45 +82,32 @@ def network(config: Config) -> Variational:
     return net
 
 
-def train(config: Config, x: np.ndarray, out: Path) -> Fitted:
-    """Members run over beta x seed."""
-    net, steps = network(config), config.steps or 1000
-    axes = grid(beta=jnp.array(config.betas, float), seed=jnp.array(experiment.seeds(config)))
-    tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
-
-    def make(beta: Array) -> Learner:
-        return vae.make(
-            net, tx, jnp.asarray(x), batch=config.batch, likelihood=LIKELIHOOD, beta=beta
+def main(config: Config) -> Result:
+    with Study(NAME, ["S39"], config) as run:
+        learnt, validation, test = _factors.parts(config.side, config.examples)
+        net, x, steps = network(config), jnp.asarray(learnt.x), config.steps or 1000
+        tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
+        options = {"batch": config.batch, "likelihood": LIKELIHOOD}
+        axes = grid(beta=jnp.array(config.betas, float), seed=jnp.array(run.seeds))
+        fitted = run.fit(
+            sweep(lambda beta: vae.make(net, tx, x, beta=beta, **options), *axes.values()),
+            steps,
+            names=[f"beta {beta:g}, seed {s}" for beta, s in zip(*axes.values(), strict=True)],
+            shown=("train/distortion", "train/rate"),
         )
-
-    return fit(
-        sweep(make, axes["beta"], axes["seed"]),
-        jax.random.key(0),
-        steps,
-        chunk=100,
-        out=out,
-        checkpoint_every=config.checkpoint_every,
-        resume=config.resume,
-        quiet=config.quiet,
-        names=[f"beta {beta:g}, seed {seed}" for beta, seed in zip(*axes.values(), strict=True)],
-        shown=("train/distortion", "train/rate"),
-    )
-
-
-def measured(
-    config: Config, members: Member, validation: Part, test: Part, votes: tuple[Pairs, Pairs]
-) -> Codes:
-    """Every leaf leads with [betas, seeds]."""
-    net = network(config)
-
-    @jax.jit
-    def every(params):
-        one = lambda own: _factors.measure(net, own, LIKELIHOOD, validation, test, votes)  # noqa: E731
-        return jax.lax.map(one, params)
-
-    codes = every(members.run.state.fit.params)
-    shape = (len(config.betas), config.seeds)
-    return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(*shape, *leaf.shape[1:]), codes)
+        votes = _factors.votes(config.side)
+        params = fitted.run.state.run.state.fit.params
+        measure = lambda own: _factors.measure(net, own, LIKELIHOOD, validation, test, votes)  # noqa: E731
+        codes: Codes = jax.tree.map(np.asarray, run.each(measure, params))
+        shape = (len(config.betas), config.seeds)
+        found = {k: np.reshape(v, shape) for k, v in _factors.scores(codes, votes).items()}
+        choice = chosen(codes.validation_mig.reshape(shape))
+        plain = _factors.principal(learnt, test, votes, config.latents)
+        report(run, config.betas, found, choice, plain)
+        run.figure("beta.png", _factors.curves, config.betas, found, plain)
+        rows = traversed(config, params, codes, int(np.bincount(choice).argmax()))
+        run.figure("traversals.png", _factors.traversals, net, config.side, rows)
+    return run.result
 
 
 def chosen(validation: np.ndarray) -> np.ndarray:
@@ -145,91 +120,47 @@ def reversals(rate: np.ndarray, distortion: np.ndarray) -> np.ndarray:
     return ((np.diff(rate, axis=0) > 0) | (np.diff(distortion, axis=0) < 0)).sum(0)
 
 
-def main(config: Config) -> Result:
-    begun = time.monotonic()
-    check(config)
-    out = experiment.open_folder(NAME, config)
-    learnt, validation, test = _factors.parts(config.side, config.examples)
-    fitted = train(config, learnt.x, out)
-    k_train, k_test = jax.random.split(jax.random.key(2))
-    votes = _factors.pairs(k_train, config.side), _factors.pairs(k_test, config.side)
-    codes = measured(config, fitted.run.state, validation, test, votes)
-    result = Result(NAME, ["S39"], dataclasses.asdict(config), experiment.seeds(config))
-    result.seconds |= fitted.seconds
-    found = {
-        "MIG": codes.mig,
-        "beta-VAE metric": np.array(
-            [
-                [_factors.accuracy([d[i, j] for d in codes.differences], votes) for j in range(n)]
-                for i, n in enumerate([config.seeds] * len(config.betas))
-            ]
-        ),
-        "rate": codes.rates.sum(-1),
-        "distortion": codes.distortion,
-        "active units": codes.active,
-    }
-    plain = _factors.principal(learnt, test, votes, config.latents)
-    choice = chosen(np.asarray(codes.validation_mig))
-    report(result, config, found, choice, plain)
-    draw(out / "figures", config, fitted, codes, found, choice, plain)
-    return experiment.finish(result, out, fitted.run, begun)
-
-
 def report(
-    result: Result,
-    config: Config,
+    run: Study,
+    betas: tuple[float, ...],
     found: dict[str, np.ndarray],
     choice: np.ndarray,
     plain: dict[str, float],
 ) -> None:
     """Every score at every beta, [betas, seeds]; what the chosen one gains; whether R(D) turns."""
-    better = {"MIG": "higher", "beta-VAE metric": "higher", "active units": "higher"}
     for name, values in found.items():
-        for beta, row in zip(config.betas, values, strict=True):
-            metric = experiment.summary(row, better.get(name, "lower"))
-            result.metrics[f"{name}, beta {beta:g}"] = metric
+        better = "lower" if name in ("rate", "distortion") else "higher"
+        for beta, row in zip(betas, values, strict=True):
+            run.metric(f"{name}, beta {beta:g}", row, better)
     for name, value in plain.items():
-        result.baselines[f"principal components: {name}"] = {"metric": name, "mean": value}
-    for beta, active in zip(config.betas, found["active units"], strict=True):
+        run.baseline(f"principal components: {name}", name, value)
+    for beta, active in zip(betas, found["active units"], strict=True):
         if lost := int((active == 0).sum()):
             print(f"collapse: no unit is active at beta {beta:g} in {lost} of {len(active)} seeds")
-    own = found["MIG"][choice, np.arange(config.seeds)]
-    first = f"beta {config.betas[0]:g}"
-    gain = experiment.summary(own - found["MIG"][0], "higher")
-    result.metrics["MIG, chosen beta"] = experiment.summary(own, "higher")
-    result.metrics["chosen beta"] = experiment.summary(np.array(config.betas)[choice], "higher")
-    result.metrics[f"gain of MIG over {first}"] = gain
-    said = "issue: two standard errors of the paired gain"
-    result.targets[f"gain of MIG over {first}"] = experiment.gain_target(gain, said, seeds=5)
-    turns = reversals(found["rate"], found["distortion"])
-    result.metrics["reversals of rate-distortion"] = experiment.summary(turns, "lower")
-    mean = reversals(*(found[name].mean(1, keepdims=True) for name in ("rate", "distortion")))
-    result.targets["reversals of rate-distortion"] = {
-        "value": 0,
-        "source": "issue: the curve of the means is monotone",
-        "met": config.seeds >= 5 and mean.item() == 0,
-    }
+    own = found["MIG"][choice, np.arange(len(choice))]
+    run.metric("MIG, chosen beta", own)
+    run.metric("chosen beta", np.array(betas)[choice])
+    gain, said = own - found["MIG"][0], "issue: two standard errors of the paired gain"
+    run.gain(f"gain of MIG over beta {betas[0]:g}", gain, said, seeds=5)
+    curve = found["rate"], found["distortion"]
+    turns = run.metric("reversals of rate-distortion", reversals(*curve), "lower")
+    # of the means: one seed may turn by the noise of its training
+    mean = reversals(*(values.mean(1, keepdims=True) for values in curve))
+    met = len(turns["values"]) >= 5 and mean.item() == 0
+    said = "issue: the curve of the means is monotone"
+    run.target("reversals of rate-distortion", 0, said, met)
 
 
-def draw(
-    folder: Path,
-    config: Config,
-    fitted: Fitted,
-    codes: Codes,
-    found: dict[str, np.ndarray],
-    choice: np.ndarray,
-    plain: dict[str, float],
-) -> None:
-    """The curves; and what the units of the first seed do at the first, chosen and last beta."""
-    _factors.curves(folder / "beta.png", config.betas, found, plain)
+def traversed(
+    config: Config, params: PyTree, codes: Codes, good: int
+) -> dict[str, tuple[PyTree, Codes]]:
+    """Weights and codes of the first seed at the first, the mostly chosen and the last beta."""
     rows = {}
-    good = int(np.bincount(choice).argmax())
     for i in dict.fromkeys((0, good, len(config.betas) - 1)):
-        member: Member = jax.tree.map(lambda leaf, i=i: leaf[i * config.seeds], fitted.run.state)
-        own = jax.tree.map(lambda leaf, i=i: leaf[i, 0], codes)
-        said = f"beta {config.betas[i]:g}{', chosen' * (i == good)}: MIG {own.mig:.2f}"
-        rows[said] = member.run.state.fit.params, own
-    _factors.traversals(folder / "traversals.png", network(config), config.side, rows)
+        own = jax.tree.map(lambda leaf, i=i: leaf[i * config.seeds], (params, codes))
+        title = f"beta {config.betas[i]:g}{', chosen' * (i == good)}: MIG {own[1].mig:.2f}"
+        rows[title] = own
+    return rows
 
 
 if __name__ == "__main__":

@@ -16,31 +16,29 @@ accuracy on labelled validation data, and tested once.
     python -m experiments.generative.debias --preset standard
 """
 
-import dataclasses
-import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import Ge, MinLen
 
-from dljax import Batch, Learner, Member, sweep
+from dljax import Batch, Learner, sweep
 from dljax.data import ImageData, load
-from dljax.data.groups import grouped, thinned
 from dljax.errors import InputError
 from dljax.host import experiment, figures
-from dljax.host.experiment import Common, Result, require
-from dljax.host.fit import Fitted, fit
+from dljax.host.config import Common, Count, NotNegative, Number, Positive, require
+from dljax.host.experiment import Study
+from dljax.host.fit import Fitted, Watch
+from dljax.host.result import Result
 from dljax.learn import debias
 from dljax.learn.optimizers import optimizer
 from dljax.nets import MLP
 from dljax.nets.coders import DenseDecoder
-from dljax.ops.scores import group_accuracy
-from dljax.typing import Array, Metrics
+from dljax.typing import Array
 from experiments.generative import _groups
-from experiments.generative._groups import Outcome, Task, report
+from experiments.generative._groups import Task
 
 NAME = "generative.debias"
 EVALUATIONS = 5
@@ -51,29 +49,29 @@ UNIFORM = 1e30  # so great an alpha; infinity itself would read as a state that 
 class Config(Common):
     """Train on classes in which a group is rare, and see how that group fares."""
 
-    seeds: int = 10
+    seeds: Count = 10
     """Independent runs, each with its own training set, in one compiled program."""
     data: str = "digits"
     """digits, mnist, fashion_mnist, or the path of an .npz file with images x and labels y."""
-    second: tuple[int, ...] = (1, 3, 5, 7, 9)
+    second: Annotated[tuple[Number, ...], MinLen(1)] = (1, 3, 5, 7, 9)
     """Labels that make up the second class; all others are the first."""
-    rare: tuple[int, ...] = tuple(range(10))
+    rare: Annotated[tuple[Number, ...], MinLen(1)] = tuple(range(10))
     """Labels that are made rare, each in training sets of its own."""
-    members: int = 100
+    members: Count = 100
     """Training examples of every other label."""
-    rare_members: int = 4
+    rare_members: Count = 4
     """Training examples of the rare label."""
-    hidden: int = 64
+    hidden: Count = 64
     """Width of the encoder's and of the decoder's hidden layer."""
-    latents: int = 4
+    latents: Count = 4
     """Latent variables."""
-    alpha: tuple[float, ...] = (0.03, 0.1, 0.3)
+    alpha: Annotated[tuple[Annotated[float, Ge(1e-6)], ...], MinLen(1)] = (0.03, 0.1, 0.3)
     """What is added to each share of a histogram, to choose from; the less, the less uniform."""
-    weight: tuple[float, ...] = (1e-2,)
+    weight: Annotated[tuple[NotNegative, ...], MinLen(1)] = (1e-2,)
     """Weights of the autoencoder's bound in the objective, to choose from."""
-    batch: int = 64
+    batch: Count = 64
     """Examples in a step."""
-    rate: float = 1e-3
+    rate: Positive = 1e-3
     """The learning rate of Adam."""
 
 
@@ -111,40 +109,21 @@ def ways(config: Config) -> list[Way]:
 
 
 def prepare(config: Config) -> tuple[ImageData, Task]:
-    """Raises InputError for flags that are wrong."""
-    experiment.check_common(config)
-    for flag in ("members", "rare_members", "hidden", "latents", "batch"):
-        require(f"--{flag.replace('_', '-')}", getattr(config, flag), at_least=1)
-    require("--rate", config.rate, at_least=1e-9, below=float("inf"))
-    for flag, lowest in (("alpha", 1e-6), ("weight", 0)):
-        require(f"the count of --{flag}", len(getattr(config, flag)), at_least=1)
-        for value in getattr(config, flag):
-            require(f"--{flag}", value, at_least=lowest, below=float("inf"))
+    """Raises InputError for flags that do not fit the data."""
     data = load(config.data)
     if data.train.x.ndim != 4:
         raise InputError(f"--data {config.data} is a table, and the autoencoder needs images")
-    labels = set(range(len(data.classes)))
-    for flag, chosen in (("--second", config.second), ("--rare", config.rare)):
-        if not chosen or not labels >= set(chosen) or len(set(chosen)) < len(chosen):
-            raise InputError(f"{flag} must be labels from 0 to {max(labels)}; got {chosen}")
-    if labels == set(config.second):
-        raise InputError("--second holds every label, and leaves none for the first class")
-    classes = [int(label in config.second) for label in labels]
-    train, validation, test = (
-        grouped(part, classes) for part in (data.train, data.validation, data.test)
-    )
-    sizes = np.full((len(config.rare), len(labels)), config.members)
+    _groups.check_labels("--rare", config.rare, len(data.classes))
+    sizes = np.full((len(config.rare), len(data.classes)), config.members)
     sizes[range(len(config.rare)), config.rare] = config.rare_members
     require("--batch", config.batch, below=sizes[0].sum() + 1)
-    keys = [jax.random.key(seed) for seed in experiment.seeds(config)]
-    rows = np.array([[thinned(key, train.group, each) for key in keys] for each in sizes.tolist()])
     encoder = MLP((config.hidden, 2 + 2 * config.latents))
     decoder = DenseDecoder(data.train.x.shape[1:], (config.hidden,))
     nets = debias.Nets(encoder, decoder, 2, config.latents)
-    return data, Task(train, validation, test, rows, nets)
+    return data, _groups.task(data, config.second, sizes.tolist(), config.each_seed, nets)
 
 
-def train(config: Config, task: Task, out: Path) -> Fitted:
+def train(run: Study, config: Config, task: Task) -> Fitted:
     """Members run over design x way x seed."""
     group = jnp.asarray(task.train.group)
     labels = int(group.max()) + 1
@@ -164,85 +143,39 @@ def train(config: Config, task: Task, out: Path) -> Fitted:
             batch=config.batch,
             alpha=alpha,
             weight=weight,
-            known=-balanced * (own @ jnp.log(own.sum(0))),
+            known=-balanced * (own @ jnp.log(own.sum(0))),  # log of 1 / a label's examples
         )
-
-    def evaluate(member: Member) -> Metrics:
-        return debias.evaluate(task.nets, member.run.state.fit.params, task.validation)
 
     steps = config.steps or 300
     every = max(1, steps // EVALUATIONS)
-    return fit(
+    return run.fit(
         sweep(make, hparams, jnp.asarray(config.seed + seed)),
-        jax.random.key(0),
         steps,
-        evaluate=jax.vmap(evaluate),
-        every=every,
-        chunk=every,
-        out=out,
-        checkpoint_every=config.checkpoint_every or steps,
-        resume=config.resume,
-        quiet=config.quiet,
+        Watch(
+            lambda member: debias.evaluate(task.nets, member.run.state.fit.params, task.validation),
+            every,
+        ),
         shown=("train/cross_entropy", "validation/worst_group"),
+        chunk=every,
+        saves=steps,
     )
 
 
 def main(config: Config) -> Result:
-    begun = time.monotonic()
-    data, task = prepare(config)
-    out = experiment.open_folder(NAME, config)
-    fitted = train(config, task, out)
-    result = Result(NAME, ["S40"], dataclasses.asdict(config), experiment.seeds(config))
-    result.seconds |= fitted.seconds
-    outcomes = zip(config.rare, compare(config, task, fitted), strict=True)
-    found = {data.classes[label]: outcome for label, outcome in outcomes}
-    report(result, found)
-    draw(out / "figures", config, task, fitted, found)
-    return experiment.finish(result, out, fitted.run, begun)
-
-
-def compare(config: Config, task: Task, fitted: Fitted) -> list[Outcome]:
-    """Test each way of each design at the setting of the best worst group in validation."""
-    group, labels = jnp.asarray(task.test.group), int(task.test.group.max()) + 1
-
-    @jax.jit
-    @jax.vmap
-    def test(member: Member) -> Array:
-        logits, _ = debias.predict(task.nets, member.run.state.fit.params, jnp.asarray(task.test.x))
-        return group_accuracy(logits.argmax(-1) == task.test.y, group, labels)
-
-    names = np.array([way.name for way in ways(config)])
-    shape = (len(config.rare), len(names), config.seeds)
-    validation = np.reshape(fitted.records[-1]["validation/worst_group"], shape).mean(-1)
-    outcomes = []
-    for rows, values in zip(np.arange(np.prod(shape)).reshape(shape), validation, strict=True):
-        members = {}
-        for name in dict.fromkeys(names.tolist()):
-            settings = np.flatnonzero(names == name)
-            members[name] = rows[settings[values[settings].argmax()]]
-        scores = {name: test(take(fitted.run.state, own)) for name, own in members.items()}
-        outcomes.append(Outcome(members, {name: np.asarray(each) for name, each in scores.items()}))
-    return outcomes
-
-
-def take(tree: Any, rows: np.ndarray | int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[rows], tree)
-
-
-def draw(folder: Path, config: Config, task: Task, fitted: Fitted, found: dict[str, Outcome]):
-    """How the worst groups fare; what is drawn where that gains most, and where it gains least."""
-    steps, validation = figures.curve(fitted.records, "validation/worst_group")
-    _groups.worst_group(folder / "worst_group.png", steps, validation, found)
-    ranked = sorted(found, key=lambda label: found[label].gain().mean())
-    for name, label in (("most", ranked[-1]), ("least", ranked[0])):
-        member: Member = take(fitted.run.state, found[label].members["debiased"][0])
-        (alpha, *_), rows = member.hparams
-        x, y, group = (leaf[rows] for leaf in task.train)
-        chances = debias.chances(member.run.state.latents, jnp.asarray(y), 2, alpha)
-        rare = config.rare[list(found).index(label)]
-        mine = np.flatnonzero(y == (rare in config.second))
-        times = np.asarray(chances)[mine] * len(rows)
-        _groups.resampling(folder / f"{name}.png", x[mine], times, group[mine] == rare, label)
+    with Study(NAME, ["S40"], config) as run:
+        data, task = prepare(config)
+        fitted = train(run, config, task)
+        outcomes = _groups.compare(run, task, [way.name for way in ways(config)], fitted)
+        found = dict(zip((data.classes[label] for label in config.rare), outcomes, strict=True))
+        _groups.report(run, found)
+        curve = figures.curve(fitted.records, "validation/worst_group")
+        run.figure("worst_group.png", _groups.worst_group, *curve, found)
+        ranked = np.argsort([outcome.gain().mean() for outcome in outcomes], stable=True)
+        for name, i in (("most", ranked[-1]), ("least", ranked[0])):
+            first, rare = outcomes[i].members["debiased"][0], config.rare[i]
+            drawn = task, _groups.take(fitted.run.state, first), rare, data.classes[rare]
+            run.figure(f"{name}.png", _groups.resampling, *drawn)
+    return run.result
 
 
 if __name__ == "__main__":

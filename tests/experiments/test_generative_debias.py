@@ -1,6 +1,7 @@
 """The debiasing experiment (S40), tiny: pairing, what is chosen, what is refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -76,26 +77,38 @@ def test_the_result_stands_beside_its_baselines(done):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"rare": (10,)}, "--rare"),
-        ({"rare": ()}, "--rare"),
-        ({"rare": (1, 1)}, "--rare"),
-        ({"second": (0, -1)}, "--second"),
-        ({"second": tuple(range(10))}, "--second"),
+        ({"rare": ()}, "the count of --rare must be at least 1; got ()"),
+        ({"second": ()}, "the count of --second must be at least 1; got ()"),
+        ({"second": (0, -1)}, "--second must be at least 0; got -1"),
+        ({"rare_members": 0}, "--rare-members must be at least 1; got 0"),
+        ({"hidden": 0}, "--hidden must be at least 1; got 0"),
+        ({"latents": 0}, "--latents must be at least 1; got 0"),
+        ({"rate": 0.0}, "--rate must be above 0; got 0.0"),
+        ({"alpha": ()}, "the count of --alpha must be at least 1; got ()"),
+        ({"alpha": (0.0,)}, "--alpha must be at least 1e-06; got 0.0"),
+        ({"weight": (-1.0,)}, "--weight must be at least 0; got -1.0"),
+        ({"seeds": 0}, "--seeds must be at least 1; got 0"),
+    ],
+)
+def test_bad_flags_are_named(flags, said):
+    with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+        Config(**TINY | flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"rare": (10,)}, "--rare must be labels from 0 to 9, each once; got (10,)"),
+        ({"rare": (1, 1)}, "--rare must be labels from 0 to 9, each once; got (1, 1)"),
+        ({"second": (0, 11)}, "--second must be labels from 0 to 9, each once; got (0, 11)"),
+        ({"second": tuple(range(10))}, "--second holds every label"),
         ({"members": 200}, "group 0 has"),
-        ({"rare_members": 0}, "--rare-members"),
-        ({"hidden": 0}, "--hidden"),
-        ({"latents": 0}, "--latents"),
-        ({"batch": 365}, "--batch"),
-        ({"rate": 0.0}, "--rate"),
-        ({"alpha": ()}, "--alpha"),
-        ({"alpha": (0.0,)}, "--alpha"),
-        ({"weight": (-1.0,)}, "--weight"),
-        ({"seeds": 0}, "--seeds"),
+        ({"batch": 365}, "--batch must be below 365; got 365"),
         ({"data": "digit"}, "digits"),
     ],
 )
-def test_bad_flags_are_named(flags, said, tmp_path):
-    with pytest.raises(InputError, match=said):
+def test_flags_that_do_not_fit_the_data_are_named_and_leave_nothing(flags, said, tmp_path):
+    with pytest.raises(InputError, match=re.escape(said)):
         main(Config(**TINY | flags, out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 

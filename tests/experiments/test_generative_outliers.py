@@ -1,6 +1,7 @@
 """The experiment outliers (S40), tiny: who is normal, what a score is worth, what is refused."""
 
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -125,23 +126,34 @@ def designs(result):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"held_out": (10,)}, "--held-out"),
-        ({"held_out": (1, 1)}, "--held-out"),
-        ({"held_out": ()}, "--held-out"),
-        ({"examples": 1200}, "--examples"),
-        ({"latents": 0}, "--latents"),
-        ({"latents": 64}, "--latents"),
-        ({"hidden": 0}, "--hidden"),
-        ({"tested": 0}, "--tested"),
-        ({"batch": 1001}, "--batch"),
-        ({"rate": 0.0}, "--rate"),
-        ({"penalty": -1.0}, "--penalty"),
-        ({"seeds": 0}, "--seeds"),
+        ({"held_out": (-1,)}, "--held-out must be at least 0; got -1"),
+        ({"latents": 0}, "--latents must be at least 1; got 0"),
+        ({"hidden": 0}, "--hidden must be at least 1; got 0"),
+        ({"tested": 0}, "--tested must be at least 1; got 0"),
+        ({"rate": 0.0}, "--rate must be above 0; got 0.0"),
+        ({"penalty": -1.0}, "--penalty must be at least 0; got -1.0"),
+        ({"seeds": 0}, "--seeds must be at least 1; got 0"),
+    ],
+)
+def test_bad_flags_are_named(flags, said):
+    with pytest.raises(InputError, match=f"^{re.escape(said)}$"):
+        Config(**TINY | flags)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"held_out": (10,)}, "--held-out must be labels from 0 to 9, each once; got (10,)"),
+        ({"held_out": (1, 1)}, "--held-out must be labels from 0 to 9, each once; got (1, 1)"),
+        ({"held_out": ()}, "--held-out names no label"),
+        ({"examples": 1200}, "--examples must be at most"),
+        ({"latents": 64}, "--latents must be below 64; got 64"),
+        ({"batch": 1001}, "--batch must be below 1001; got 1001"),
         ({"data": "digit"}, "digits"),
     ],
 )
-def test_bad_flags_are_named(flags, said, tmp_path):
-    with pytest.raises(InputError, match=said):
+def test_flags_that_do_not_fit_the_data_are_named_and_leave_nothing(flags, said, tmp_path):
+    with pytest.raises(InputError, match=re.escape(said)):
         main(Config(**TINY | flags, out=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
