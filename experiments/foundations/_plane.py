@@ -25,7 +25,7 @@ def decisions(
     figure, axes = panels(1 + len(logits), size=(3.4, 3.5))
     regions(axes[0], neuron, (-4, 4, -4, 4))
     axes[0].set_title("one neuron: 1 + 3 x1 - 2 x2 = 0", fontsize=10)
-    z = neuron(point)
+    z = neuron(jnp.asarray(point))
     mark(axes[0], point, f"z = {z:.0f}, chance {jax.nn.sigmoid(z):.5f}", above=0.5)
     for ax, kind, logit in zip(axes[1:], kinds, logits, strict=True):
         regions(ax, logit, (-0.5, 1.5, -0.5, 1.5))

@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -121,14 +122,14 @@ def draw(path: Path, found: dict[str, float], errors: np.ndarray) -> Path:
     """The network with its weights and their slopes on the edges, and its error as it learns."""
     figure, (left, right) = panels(2, size=(5.6, 3.9))
     left.axis("off")
-    centre = {"ha": "center", "va": "center"}
+    centre: dict[str, Any] = {"ha": "center", "va": "center"}
     for k, (layer, j, i) in enumerate(PLACES, 1):
         start, end = np.array([layer, 1 - i]), np.array([layer + 1, 1 - j])
         left.plot(*np.stack([start, end], 1), color=COLORS[5], lw=1, zorder=1)
         # short of the middle, where edges cross, and at different heights
         place = start + (0.3 if i == j else 0.36) * (end - start)
         said = f"w{k} {float(worked()[layer].w[i, j]):.2f}\n{found[f'dE/dw{k}']:+.5f}"
-        left.text(*place, said, fontsize=7, bbox=PAPER, **centre)
+        left.text(place[0], place[1], said, fontsize=7, bbox=PAPER, **centre)
     for (column, name), i in itertools.product(enumerate("iho"), range(2)):
         value = INPUT[i] if name == "i" else found[f"out {name}{i + 1}"]
         left.scatter(column, 1 - i, s=1500, c="w", edgecolors=COLORS[0], lw=1.4, zorder=3)

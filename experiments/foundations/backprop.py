@@ -74,7 +74,7 @@ def report(run: Study, hand: dict[str, float], auto: dict[str, float]) -> None:
     for name, value in hand.items():
         print(f"{name:12} {value:14.9f} {auto[name]:14.9f} {NOTES.get(name, ''):>14}")
     holds = [agrees(found[name], NOTES[name]) for found in (hand, auto) for name in NOTES]
-    run.metric("notes' numbers that hold", [np.mean(holds)])
+    run.metric("notes' numbers that hold", [float(np.mean(holds))])
     gap = max(abs(hand[name] - auto[name]) for name in hand)
     run.metric("hand - jax.grad, S9 and S10", [gap], "lower")
 
