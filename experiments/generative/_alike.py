@@ -11,7 +11,7 @@ NEAREST = 10
 
 
 def precision(
-    known: np.ndarray, asked: np.ndarray, labels: np.ndarray, answers: np.ndarray
+    known: np.ndarray, labels: np.ndarray, asked: np.ndarray, answers: np.ndarray
 ) -> float:
     """The share of the `NEAREST` known codes that have the label of the one asked for."""
     near = KNeighborsClassifier(NEAREST).fit(known, labels).kneighbors(asked)[1]
@@ -19,7 +19,7 @@ def precision(
 
 
 def neighbours(
-    known: np.ndarray, asked: np.ndarray, labels: np.ndarray, answers: np.ndarray
+    known: np.ndarray, labels: np.ndarray, asked: np.ndarray, answers: np.ndarray
 ) -> float:
     """The accuracy of the label of the nearest five."""
     return float(KNeighborsClassifier(5).fit(known, labels).score(asked, answers))

@@ -134,7 +134,7 @@ def errors(
     deep: Fitted,
     found: dict[str, Passed],
     plain: dict[int, np.ndarray],
-    angles: dict[str, list[float]],
+    angles: dict[str, Sequence[float]],
 ) -> Path:
     """Errors by code, angles to PCA, and the deep network's curves."""
     figure, axes = figures.panels(3)

@@ -1,6 +1,6 @@
 """The settings of a GAN that are compared, as numbers, so that all train in one program."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ def make(
     net: gan.GAN,
     stream: Stream,
     setting: Setting,
-    rate: optax.Schedule,
+    rate: Callable[[Array], Array],
     penalty: float,
     rounds: int,
     average: float,

@@ -165,23 +165,24 @@ def compress(run: Study, config: Config, train: np.ndarray, test: np.ndarray) ->
 
 def search(run: Study, config: Config, digits: ImageData) -> None:
     """Which images are alike: the labels of the nearest by code, and a map of two numbers."""
-    sets, labels = (digits.train.x, digits.test.x), (digits.train.y, digits.test.y)
-    flat = [x.reshape(len(x), -1) for x in sets]
+    (x, y), (asked, answers) = digits.train, digits.test
+    flat, questions = x.reshape(len(x), -1), asked.reshape(len(asked), -1)
     for latent, part, metric, score in (
         (config.latent, "search", f"precision of {_alike.NEAREST} found", _alike.precision),
         (2, "map", "label by a map of two", _alike.neighbours),
     ):
-        net = dense(sets[0].shape[1:], latent, (128, 64))
-        params = trained(run, config, part, net, sets[0])
-        found = codes(run, net, params, *sets)
-        pca = PCA(latent, random_state=0).fit(flat[0])
-        linear = [pca.transform(each) for each in flat]
-        run.metric(metric, [score(*each, *labels) for each in zip(*found, strict=True)])
-        run.baseline(f"PCA, {metric}", metric, score(*linear, *labels))
+        net = dense(x.shape[1:], latent, (128, 64))
+        params = trained(run, config, part, net, x)
+        known, theirs = codes(run, net, params, x, asked)
+        pca = PCA(latent, random_state=0).fit(flat)
+        linear, linear_asked = pca.transform(flat), pca.transform(questions)
+        pairs = zip(known, theirs, strict=True)
+        run.metric(metric, [score(own, y, other, answers) for own, other in pairs])
+        run.baseline(f"PCA, {metric}", metric, score(linear, y, linear_asked, answers))
         if part == "search":
-            run.baseline(f"pixels, {metric}", metric, score(*flat, *labels))
+            run.baseline(f"pixels, {metric}", metric, score(flat, y, questions, answers))
         else:
-            run.figure("map.png", _alike.maps, found[1][0], linear[1], labels[1])
+            run.figure("map.png", _alike.maps, theirs[0], linear_asked, answers)
 
 
 if __name__ == "__main__":

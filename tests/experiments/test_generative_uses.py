@@ -75,9 +75,9 @@ def test_what_is_found_is_counted_by_its_label():
     known = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]] * 5)
     labels = (known[:, 0] > 1).astype(int)
     asked, answers = np.array([[0.1], [5.1]]), np.array([0, 1])
-    assert _alike.precision(known, asked, labels, answers) == 1
-    assert _alike.precision(known, asked, labels, answers[::-1]) == 0
-    assert _alike.neighbours(known, asked, labels, np.array([0, 0])) == 0.5
+    assert _alike.precision(known, labels, asked, answers) == 1
+    assert _alike.precision(known, labels, asked, answers[::-1]) == 0
+    assert _alike.neighbours(known, labels, asked, np.array([0, 0])) == 0.5
 
 
 def test_what_spoils_spoils_as_it_says():
