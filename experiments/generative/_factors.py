@@ -134,11 +134,11 @@ def scores(codes: Codes, votes: Sequence[Pairs]) -> dict[str, np.ndarray]:
     """What the codes of a sweep are worth, one number a member."""
     apart = zip(*codes.differences, strict=True)
     return {
-        "MIG": codes.mig,
+        "MIG": np.asarray(codes.mig),
         "beta-VAE metric": np.array([accuracy(pair, votes) for pair in apart]),
-        "rate": codes.rates.sum(-1),
-        "distortion": codes.distortion,
-        "active units": codes.active,
+        "rate": np.asarray(codes.rates).sum(-1),
+        "distortion": np.asarray(codes.distortion),
+        "active units": np.asarray(codes.active),
     }
 
 

@@ -67,11 +67,12 @@ def task(
     if len(second) == len(data.classes):
         raise InputError("--second holds every label, and leaves none for the first class")
     classes = [int(label in second) for label in range(len(data.classes))]
-    train, *unseen = (grouped(part, classes) for part in (data.train, data.validation, data.test))
+    splits = (grouped(part, classes) for part in (data.train, data.validation, data.test))
+    train, validation, test = splits
     # by the seed alone, so that its training sets differ only in the labels that are rare
     keys = [jax.random.key(seed) for seed in seeds]
     rows = np.array([[thinned(key, train.group, sizes) for key in keys] for sizes in designs])
-    return Task(train, *unseen, rows, nets)
+    return Task(train, validation, test, rows, nets)
 
 
 def take(tree: PyTree, rows: np.ndarray | int) -> PyTree:
@@ -177,5 +178,5 @@ def histograms(ax: Axes, edges: np.ndarray, groups: dict[str, np.ndarray]) -> No
     """Each group's values as shares of that group, so that a small one can be seen."""
     for (name, values), color in zip(groups.items(), COLORS, strict=False):
         weights = np.full(len(values), 1 / max(1, len(values)))
-        ax.hist(values, edges, weights=weights, alpha=0.6, color=color, label=name)
+        ax.hist(values, edges.tolist(), weights=weights, alpha=0.6, color=color, label=name)
     ax.legend(frameon=False, fontsize=8)

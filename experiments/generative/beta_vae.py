@@ -101,7 +101,7 @@ def main(config: Config) -> Result:
         codes: Codes = jax.tree.map(np.asarray, run.each(measure, params))
         shape = (len(config.betas), config.seeds)
         found = {k: np.reshape(v, shape) for k, v in _factors.scores(codes, votes).items()}
-        choice = chosen(codes.validation_mig.reshape(shape))
+        choice = chosen(np.reshape(codes.validation_mig, shape))
         plain = _factors.principal(learnt, test, votes, config.latents)
         report(run, config.betas, found, choice, plain)
         run.figure("beta.png", _factors.curves, config.betas, found, plain)
