@@ -109,8 +109,8 @@ class Recorded(NamedTuple):
 def record(learner: Learner, keep: Callable[[PyTree], PyTree], every: int, length: int) -> Learner:
     """The learner, with `keep(state)` of its start and of every `every`-th step on record.
 
-    Row i of the path is that after `i every` steps, but the newest row and the last are those of the
-    newest step.
+    Row i of the path is that after `i every` steps; the newest row and the last are of the newest
+    step.
     """
 
     def write(path: PyTree, state: PyTree, row: Array) -> PyTree:
