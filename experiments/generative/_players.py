@@ -1,7 +1,7 @@
 """The settings of a GAN that are compared, as numbers, so that all train in one program."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,14 +43,14 @@ def make(
     net: gan.GAN,
     stream: Stream,
     setting: Setting,
-    rate: optax.Schedule,
+    rate: Callable[[Any], Array],
     penalty: float,
     rounds: int,
     average: float,
 ) -> Learner:
     """The learner of one setting, whose fields may be a sweep's arrays."""
     adam = optax.scale_by_adam(setting.b1, setting.b2)
-    tx = optax.chain(adam, optax.scale_by_schedule(lambda step: -jnp.asarray(rate(step))))
+    tx = optax.chain(adam, optax.scale_by_schedule(lambda step: -rate(step)))
 
     def goal(logits: Array) -> Array:
         share = setting.saturating
