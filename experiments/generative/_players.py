@@ -1,7 +1,7 @@
 """The settings of a GAN that are compared, as numbers, so that all train in one program."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -43,7 +43,7 @@ def make(
     net: gan.GAN,
     stream: Stream,
     setting: Setting,
-    rate: Callable[[Array], Array],
+    rate: Callable[[Any], Array],
     penalty: float,
     rounds: int,
     average: float,
