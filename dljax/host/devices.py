@@ -109,8 +109,17 @@ def spread(f: Callable, at: Layout | None, given: Any = EACH, gives: Any = EACH)
     return jax.shard_map(f, mesh=at.mesh, in_specs=given, out_specs=gives, check_vma=False)
 
 
-def each_member(f: Callable, *stacks: PyTree, count: int | None = None) -> PyTree:
-    """`f(a_i, b_i, ...)` for every i of stacks `[N, ...]`, in one program on all devices."""
+def each_member(
+    f: Callable, *stacks: PyTree, count: int | None = None, at_once: int | None = None
+) -> PyTree:
+    """`f(a_i, b_i, ...)` for every i of stacks `[N, ...]`, in one program on all devices.
+
+    Each device takes `at_once` of its own together, by default all.
+    """
     at = layout(len(jax.tree.leaves(stacks)[0]), count)
-    found = jax.jit(spread(jax.vmap(f), at))(*place(stacks, at))
+
+    def some(*stacks: PyTree) -> PyTree:
+        return jax.lax.map(lambda each: f(*each), stacks, batch_size=at_once)
+
+    found = jax.jit(spread(jax.vmap(f) if at_once is None else some, at))(*place(stacks, at))
     return gather(found, at)

@@ -103,9 +103,9 @@ class Study:
         self.result.add(fitted.seconds)
         return fitted
 
-    def each(self, f: Callable, *stacks: PyTree) -> PyTree:
+    def each(self, f: Callable, *stacks: PyTree, at_once: int | None = None) -> PyTree:
         """`f(a_i, b_i, ...)` for every i of stacks `[N, ...]`, on all of the run's devices."""
-        return devices.each_member(f, *stacks, count=self.config.devices)
+        return devices.each_member(f, *stacks, count=self.config.devices, at_once=at_once)
 
     def metric(
         self,

@@ -58,7 +58,7 @@ def passed(run: Study, kind: Any, kept: PyTree, x: np.ndarray) -> Passed:
         return jnp.mean((y - x) ** 2), y[some][:SHOWN], autoencode.encode(net, params, given)
 
     choices, seeds = jnp.array(kind.choices), len(run.seeds)
-    leaves = run.each(one, kept, jnp.repeat(choices, seeds))
+    leaves = run.each(one, kept, jnp.repeat(choices, seeds), at_once=1)
     split = [np.asarray(leaf).reshape(-1, seeds, *leaf.shape[1:]) for leaf in leaves]
     return Passed(split[0], split[1][:, 0], split[2][:, 0])
 

@@ -98,7 +98,7 @@ def main(config: Config) -> Result:
         votes = _factors.votes(config.side)
         params = fitted.run.state.run.state.fit.params
         measure = lambda own: _factors.measure(net, own, LIKELIHOOD, validation, test, votes)  # noqa: E731
-        codes: Codes = jax.tree.map(np.asarray, run.each(measure, params))
+        codes: Codes = jax.tree.map(np.asarray, run.each(measure, params, at_once=1))
         shape = (len(config.betas), config.seeds)
         found = {k: np.reshape(v, shape) for k, v in _factors.scores(codes, votes).items()}
         choice = chosen(np.reshape(codes.validation_mig, shape))

@@ -145,7 +145,7 @@ def judge(
     used = np.unique(np.concatenate([np.append(each.inside, each.outside) for each in designs]))
     tested = jnp.asarray(x[used])  # every member sees them all: one shape is one compilation
     score = lambda member: _three.scores(nets, member, jax.random.key(1), tested)  # noqa: E731
-    every = run.each(score, members)
+    every = run.each(score, members, at_once=1)
     # members run over design x seed
     scores = {k: np.reshape(v, (len(designs), -1, len(used))) for k, v in every.items()}
     found = []

@@ -115,7 +115,7 @@ def mend(
     spoilt, spoilt_train = (
         np.asarray(task.spoil(key, jnp.asarray(x)[None])) for x in (test, train)
     )
-    mended = run.each(lambda params: net.apply({"params": params}, spoilt)[0], params)
+    mended = run.each(lambda params: net.apply({"params": params}, spoilt)[0], params, at_once=1)
     found = np.clip(np.asarray(mended), 0, 1)
     told(run, name, found, test)
     other = np.clip(task.mend(spoilt[0], train, spoilt_train[0]), 0, 1)

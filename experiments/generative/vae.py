@@ -92,7 +92,9 @@ def main(config: Config) -> Result:
         fitted = train(run, config, net, data)
         test = np.asarray(pixels(config, 3, data.test.x))
         tested = run.each(
-            lambda params: _latents.measured(net, params, test, config.samples), fitted.kept
+            lambda params: _latents.measured(net, params, test, config.samples),
+            fitted.kept,
+            at_once=1,  # of each, a hundred samples for every image
         )
         networks = {
             kind: jax.tree.map(lambda leaf, i=i: jnp.split(leaf, 2)[i], (fitted.kept, tested))

@@ -76,8 +76,10 @@ shutil.copytree(out, out.with_name("again"))
 for folder, count in ((out, 1), (out.with_name("again"), 3)):
     close(whole.run, fit(learner, key, 4, watch, keep=Keep(folder, resume=True), devices=count).run)
 
-squares = devices.each_member(lambda x, y: x * y["a"], jnp.arange(5.0), {"a": jnp.arange(5.0)})
-np.testing.assert_array_equal(squares, jnp.arange(5.0) ** 2)
+x = jnp.arange(5.0)
+for at_once in (None, 1, 2):
+    squares = devices.each_member(lambda x, y: x * y["a"], x, {"a": x}, count=2, at_once=at_once)
+    np.testing.assert_array_equal(squares, x**2)
 print("agrees")
 """
 
