@@ -8,6 +8,7 @@ The benchmarks leave `benchmarks/results/NAME-gpu.json`.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,10 +24,10 @@ TESTS = ["tests/test_contract.py", "tests/ops", "tests/host/test_mesh.py"]
 FULL = ["experiments.vision.classify", "--preset", "full", "--steps", "300", "--seeds", "8"]
 PARTS: dict[str, tuple[list[str], dict[str, str], int]] = {
     "tests": (["pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS], EXACT, 210),
+    "full preset": (FULL, {}, 90),
     "classify": (["benchmarks", "classify"], {}, 180),
     "generative": (["benchmarks", "generative"], {}, 150),
     "sweep": (["benchmarks", "sweep"], {}, 60),
-    "full preset": (FULL, {}, 90),
 }
 
 
@@ -48,11 +49,15 @@ def attempt(words: list[str], variables: dict[str, str], limit: float) -> str:
     """Run `python -m WORDS`; what went wrong, or nothing."""
     print(f"python -m {' '.join(words)}", flush=True)
     environment = os.environ | SHARED | variables
+    command = [sys.executable, "-m", *words]
+    child = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
-        done = subprocess.run([sys.executable, "-m", *words], env=environment, timeout=limit)
+        status = child.wait(limit)
     except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)  # its own children too: they would hold the device
+        child.wait()
         return f"stopped at its limit of {limit:.0f} s"
-    return f"status {done.returncode}" if done.returncode else ""
+    return f"status {status}" if status else ""
 
 
 if __name__ == "__main__":

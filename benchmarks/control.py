@@ -26,7 +26,7 @@ from dljax import sweep
 from dljax.envs import make
 from dljax.errors import InputError
 from dljax.host.devices import gather, layout, place, spread
-from dljax.host.fit import Keep, advance_spread, fit, placed_run
+from dljax.host.fit import SWEEP, Keep, advance_spread, fit
 from dljax.learn import play
 from dljax.learner import Run, start
 from dljax.typing import Key
@@ -86,7 +86,7 @@ class Ours:
 
     def start(self, number: int) -> Run:
         run = start(self.learner, jax.random.key(number))
-        return jax.block_until_ready(placed_run(run, self.at))
+        return jax.block_until_ready(place(run, self.at, SWEEP))
 
     def train(self, run: Run, steps: int) -> Run:
         """At least `steps` environment steps of each seed; `run` is given up."""

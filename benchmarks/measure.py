@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.host.fit import advance_spread, layout_of, placed_run
+from dljax.host.devices import place
+from dljax.host.fit import SWEEP, advance_spread, layout_of
 from dljax.learner import Learner, start, sweep
 
 Times = dict[str, float]
@@ -56,7 +57,7 @@ def training(learner: Learner, steps: int) -> tuple[Callable[[], Any], int]:
     """A call that trains for `steps` more steps as `fit` does, and the devices that it uses."""
     run = start(learner, jax.random.key(0))
     at, _ = layout_of(run)
-    held = [placed_run(run, at)]
+    held = [place(run, at, SWEEP)]
 
     def more() -> Any:
         held[0], metrics = advance_spread(learner, held[0], steps, at)

@@ -3,7 +3,8 @@
 Five optimisers, 12 rates and 5 seeds, as in experiments/foundations/optimizers.py. Peers: the same
 300 as a Python loop of whole runs, compiled once an optimiser with the rate an argument; torch's
 own optimisers in eager mode, of which a few trainings stand for all, on one thread and on all; and
-the 300 stacked by hand in torch, with updates of our own, since its optimisers take one rate.
+the 300 stacked by hand in torch, with updates of our own, since its optimisers take one rate. Our
+five seeds are spread over all devices; each seed races its optimisers and rates within a member.
 Every whole run, initialisation included, is timed; compilation is not.
 """
 
@@ -19,8 +20,11 @@ from benchmarks._sizes import BATCH, HIDDEN, RATES, SEEDS, STEPS
 from benchmarks.measure import compiled, interleaved, row
 from dljax import advance, start
 from dljax.data import ImageData, load
+from dljax.host.devices import place
+from dljax.host.fit import SWEEP, advance_spread, layout_of
 from dljax.learn import classify
 from dljax.learn.optimizers import OPTIMIZERS, Optimizer, optimizer
+from dljax.learner import Run
 from dljax.nets import MLP
 from experiments.foundations.optimizers import contest
 
@@ -31,12 +35,18 @@ def main(peak: float) -> list[dict[str, Any]]:
     data, net = load("digits"), MLP((HIDDEN, 10))
     learner = contest(net, RATES, data, BATCH, list(range(SEEDS)))
     key = jax.random.key(0)
-    executable, costs = compiled(advance, learner, start(learner, key), STEPS, static=(0, 2))
+    at, _ = layout_of(jax.eval_shape(lambda: start(learner, key)))
+
+    def begun() -> Run:
+        return place(start(learner, key), at, SWEEP)
+
+    given = (learner, begun(), STEPS, at)
+    executable, costs = compiled(advance_spread, *given, static=(0, 2, 3))
     torch_peers, timed = peers(data)
     count = len(OPTIMIZERS) * len(RATES) * SEEDS
     times = interleaved(
         {
-            "dljax": lambda: executable(start(learner, key)),
+            "dljax": lambda: executable(begun()),
             "loop of jitted runs": loop(net, data),
             **torch_peers,
         },
@@ -54,6 +64,7 @@ def main(peak: float) -> list[dict[str, Any]]:
             gflop=1e-9 * weights * STEPS * count,
             peak=peak,
             **costs,
+            devices={"dljax": at.mesh.size if at else 1, "loop of jitted runs": 1},
             trainings_per_second={
                 k: round(1e3 * count / t["median_ms"], 1) for k, t in times.items()
             },

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks._sizes import BATCH, HIDDEN, RATES, SEEDS, STEPS
 from dljax.data import ImageData
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SAMPLE = (1e-2,)  # the rates at which torch's eager trainings are timed, one seed each
 EAGER: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda params, lr: torch.optim.SGD(params, lr, momentum=0.9, fused=True),
@@ -22,12 +23,15 @@ EAGER: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 def threads(count: int, function: Callable[[], Any]) -> None:
     torch.set_num_threads(count)
-    function()
+    with torch.device(DEVICE):
+        function()
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
 
 
 def tensors(data: ImageData) -> tuple[Tensor, Tensor]:
     x = torch.from_numpy(data.train.x.reshape(len(data.train.y), -1))
-    return x, torch.from_numpy(data.train.y).long()
+    return x.to(DEVICE), torch.from_numpy(data.train.y).long().to(DEVICE)
 
 
 def trainings(data: ImageData) -> Callable[[], Any]:

@@ -45,6 +45,7 @@ KINDS = {
     int: (numbers.Integral, "an integer"),
     float: (numbers.Real, "a number"),
     str: (str, "a string"),
+    Path: (Path, "a path"),
 }
 
 
@@ -116,7 +117,7 @@ def check(name: str, hint: Any, value: Any) -> None:
     elif origin in (typing.Union, types.UnionType):
         if value is not None:
             check(name, next(each for each in inner if each is not type(None)), value)
-    elif origin is tuple:
+    elif origin is tuple and inner[1:] == (...,):
         if not isinstance(value, tuple | list):
             raise InputError(f"{name} must be a tuple; got {value!r}")
         for each in value:
@@ -125,11 +126,15 @@ def check(name: str, hint: Any, value: Any) -> None:
         kind, said = KINDS[hint]
         if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
             raise InputError(f"{name} must be {said}; got {value!r}")
+    else:
+        raise TypeError(f"{name}: no check is known for {hint}")
 
 
 def within(name: str, value: Any, bounds: Sequence[Any]) -> None:
     """Raises InputError unless a value is within its bounds; without an upper one, finite."""
     for bound in bounds:
+        if type(bound) not in (*BOUNDS, at.MinLen):
+            raise TypeError(f"{name}: no check is known for {bound}")
         if isinstance(bound, at.MinLen) and len(value) < bound.min_length:
             raise InputError(
                 f"the count of {name} must be at least {bound.min_length}; got {value}"

@@ -69,36 +69,47 @@ def row(devices: list[Any], axis: str) -> Mesh:
     return jax.make_mesh((len(devices),), (axis,), axis_types=(AxisType.Auto,), devices=devices)
 
 
-def place(tree: PyTree, at: Layout | None, spec: PartitionSpec = EACH) -> PyTree:
-    """The tree on the layout's devices: a stack of members, filled up and cut, or WHOLE on each."""
+def place(tree: PyTree, at: Layout | None, specs: Any = EACH) -> PyTree:
+    """The tree on the layout's devices: stacks of members, filled up and cut, or WHOLE on each.
+
+    `specs`, a prefix of the tree, says which is which.
+    """
     if at is None:
         return tree
 
-    def put(leaf: Any) -> jax.Array:
+    def put(spec: PartitionSpec, leaf: Any) -> jax.Array:
         leaf = jnp.asarray(leaf)
         missing = -at.members % at.mesh.size if spec == EACH else 0
         if missing:
             leaf = jnp.concatenate([leaf, *[leaf[-1:]] * missing])
         return jax.device_put(leaf, NamedSharding(at.mesh, spec))
 
-    return jax.tree.map(put, tree)
+    return each_leaf(put, specs, tree)
 
 
-def gather(tree: PyTree, at: Layout | None, spec: PartitionSpec = EACH) -> PyTree:
-    """The members alone again, on the default device: what `place` undoes."""
+def gather(tree: PyTree, at: Layout | None, specs: Any = EACH, host: bool = False) -> PyTree:
+    """The members alone again, on the default device or as the host's arrays: `place` undone."""
     if at is None:
         return tree
 
-    def fetch(leaf: jax.Array) -> jax.Array:
+    def fetch(spec: PartitionSpec, leaf: jax.Array) -> Any:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(
-                fetch(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
-            )
+            data = jnp.asarray(fetch(spec, jax.random.key_data(leaf)))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
         # a copy: the next chunk may write over what this leaf is made of
-        host = np.array(leaf)
-        return jnp.asarray(host[: at.members] if spec == EACH else host)
+        own = np.array(leaf)[: at.members] if spec == EACH else np.array(leaf)
+        return own if host else jnp.asarray(own)
 
-    return jax.tree.map(fetch, tree)
+    return each_leaf(fetch, specs, tree)
+
+
+def each_leaf(f: Callable[[PartitionSpec, Any], Any], specs: Any, tree: PyTree) -> PyTree:
+    """`f(spec, leaf)` for every leaf of the tree, whose prefix the specs are."""
+
+    def below(spec: PartitionSpec, part: PyTree) -> PyTree:
+        return jax.tree.map(lambda leaf: f(spec, leaf), part)
+
+    return jax.tree.map(below, specs, tree, is_leaf=lambda each: isinstance(each, PartitionSpec))
 
 
 def spread(f: Callable, at: Layout | None, given: Any = EACH, gives: Any = EACH) -> Callable:

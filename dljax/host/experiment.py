@@ -15,6 +15,7 @@ costs itself and a line.
 import ast
 import dataclasses
 import datetime
+import functools
 import json
 import os
 import shlex
@@ -58,10 +59,10 @@ class Study:
         self.state: PyTree = None  # what the fingerprint is of; by default the runs of all fits
         self.figures: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
 
-    @property
+    @functools.cached_property
     def out(self) -> Path:
-        """The run's folder."""
-        if not (self.root / RECORD).exists():
+        """The run's folder, made at its first use: after the last check of what was asked."""
+        if not self.config.resume:
             make_folder(self.root, self.record)
         return self.root
 
@@ -105,6 +106,7 @@ class Study:
 
     def each(self, f: Callable, *stacks: PyTree, at_once: int | None = None) -> PyTree:
         """`f(a_i, b_i, ...)` for every i of stacks `[N, ...]`, on all of the run's devices."""
+        assert self.out  # whoever cannot write there hears of it before the work
         return devices.each_member(f, *stacks, count=self.config.devices, at_once=at_once)
 
     def metric(
@@ -121,19 +123,12 @@ class Study:
             self.result.targets[name] = result.target(found, *goal)
         return found
 
-    def gain(
-        self,
-        name: str,
-        values: Iterable[float],
-        source: str,
-        seeds: int = 10,
-        digits: int | None = 4,
-    ) -> dict[str, Any]:
-        """Record a paired gain, one a seed, which should exceed two of its standard errors."""
+    def gain(self, name: str, values: Iterable[float], source: str, seeds: int = 10) -> None:
+        """Record a paired gain; its mean, of at least `seeds`, should exceed two of its errors."""
         found = self.metric(name, values)
-        goal = result.gain_target(found, source, seeds=seeds, digits=digits)
-        self.result.targets[name] = goal
-        return found
+        count = len(found["values"])
+        least = 2 * found["sd"] / count**0.5
+        self.target(name, least, source, count >= seeds and found["mean"] > least)
 
     def baseline(self, name: str, metric: str, mean: Any, **more: Any) -> None:
         """Record what something plain gets: a number, or several, then with their spread."""
@@ -196,10 +191,16 @@ def check_folder(name: str, config: Common) -> tuple[Path, dict[str, Any]]:
 
 
 def make_folder(out: Path, record: dict[str, Any]) -> None:
-    """Raises InputError where nothing can be written."""
+    """Raises InputError where nothing can be written, or another run came first."""
+    part = out / f"{RECORD}.{os.getpid()}.partial"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        result.write_whole(out / RECORD, json.dumps(record, indent=1) + "\n")
+        part.write_text(json.dumps(record, indent=1) + "\n")
+        os.link(part, out / RECORD)  # whole or not at all, and of two runs only one succeeds
+        part.unlink()
+    except FileExistsError:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{out} holds a run already; choose another --out") from None
     except OSError as error:
         raise InputError(f"--out: cannot write to {out}: {error.strerror}") from None
 

@@ -105,6 +105,7 @@ class Diverged(Exception):
 
 
 SWEEP: Any = Run._make((WHOLE, WHOLE, EACH))  # what is cut of a sweep's run
+PROGRESS: Any = Progress._make((SWEEP, EACH))
 COMPILED = {"seconds": 0.0}
 
 
@@ -119,9 +120,11 @@ def advance_spread(
 
     def local(run: Run) -> tuple[Run, Metrics]:
         after, metrics = advance(learner, run, steps)
-        for name, value in metrics.items() if at else ():
-            if value.ndim != 2:
-                raise InputError(f"a sweep's metric must be [N], one a member; {name} is not")
+        if isinstance(run.state, Member):
+            shape = steps, len(jax.tree.leaves(run.state)[0])
+            for name, value in metrics.items():
+                if value.shape != shape:
+                    raise InputError(f"a sweep's metric must be [N], one a member; {name} is not")
         return after, metrics
 
     cut_metrics = jax.sharding.PartitionSpec(None, MEMBERS)
@@ -205,10 +208,12 @@ def fit(
     elif keep and saved_steps(keep.out / "checkpoints"):
         raise InputError(f"{keep.out} holds checkpoints already; resume, or choose another folder")
     step = saved = int(progress.run.step)
-    progress = placed(progress, at)
+    progress = place(progress, at, PROGRESS)
     journal = log.Log(keep.out, step) if keep else log.Memory()
     judge = functools.partial(choose, watch, every)
     judge = jax.jit(spread(judge, at, (SWEEP, EACH), EACH), donate_argnums=1)
+    # a run may go on over more devices, or fewer, than it was saved on
+    there = functools.partial(gather, at=at, specs=PROGRESS, host=True)
     clock = Clock(journal.records[-1]["seconds"] if journal.records else 0.0)
     laps: list[tuple[int, dict[str, float]]] = []
 
@@ -217,7 +222,10 @@ def fit(
         log.screen(steps, step, show.shown, show.quiet) as tell,
         closing(journal),
     ):
-        while step < steps and not caught and not stalled(progress.best, watch.select, step, every):
+        while step < steps and not caught:
+            best = progress.best
+            if best and stalled(own(best.step), watch.select, step, every):
+                break
             size = piece(step, steps, every, saves, chunk)
             lap = Clock()
             run, metrics = advance_spread(learner, progress.run, size, at)
@@ -238,12 +246,12 @@ def fit(
             journal.write(record)
             tell(step, record)
             if keep and (step % saves == 0 or step == steps):
-                saved = commit(keep.out, gathered(progress, at), watch.select, record)
+                saved = commit(keep.out, there(progress), watch.select, record)
         if keep and saved < step:  # stopped early or by a signal
-            commit(keep.out, gathered(progress, at), watch.select, journal.records[-1])
+            commit(keep.out, there(progress), watch.select, journal.records[-1])
     if caught:  # at the end too: an experiment of several fits should stop
         raise Interrupted(step, caught[0], keep.out if keep else None)
-    progress = gathered(progress, at)
+    progress = gather(progress, at, PROGRESS)
     kept = progress.best.kept if progress.best else None
     return Fitted(progress.run, kept, journal.records, clock.read(), speed(laps))
 
@@ -273,23 +281,6 @@ def layout_of(run: Run, count: int | None = None) -> tuple[Layout | None, int]:
         return None, 1
     members = len(jax.tree.leaves(run.state)[0])
     return layout(members, count), members
-
-
-def placed_run(run: Run, at: Layout | None) -> Run:
-    """A sweep's run on its devices."""
-    key, step = place((run.key, run.step), at, WHOLE)
-    return Run(key, step, place(run.state, at))
-
-
-def placed(progress: Progress, at: Layout | None) -> Progress:
-    return Progress(placed_run(progress.run, at), place(progress.best, at))
-
-
-def gathered(progress: Progress, at: Layout | None) -> Progress:
-    """What `placed` undoes: as without devices, so that a run may go on over more or fewer."""
-    key, step, state = progress.run
-    key, step = gather((key, step), at, WHOLE)
-    return Progress(Run(key, step, gather(state, at)), gather(progress.best, at))
 
 
 def resumed(out: Path, like: Progress, steps: int) -> Progress:
@@ -329,11 +320,10 @@ def choose(watch: Watch, every: int, run: Run, best: Best | None) -> tuple[Best 
     return chosen, metrics
 
 
-def stalled(best: Best | None, select: Selection | None, step: int, every: int) -> bool:
-    """Whether every member's selection has ended."""
-    if best is None or select is None or select.patience is None:
-        return False
-    return bool(np.all(step - np.asarray(best.step) >= select.patience * every))
+def stalled(best: np.ndarray, select: Selection | None, step: int, every: int) -> bool:
+    """Whether every member's selection has ended, whose best were at the steps `best`."""
+    patience = select and select.patience
+    return bool(patience and np.all(step - best >= patience * every))
 
 
 def piece(step: int, steps: int, every: int, saves: int, chunk: int) -> int:

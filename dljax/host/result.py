@@ -81,23 +81,6 @@ def target(metric: dict[str, Any], value: float, source: str) -> dict[str, Any]:
     return {"value": value, "source": source, "met": met}
 
 
-def gain_target(
-    gain: dict[str, Any], source: str, *, seeds: int = 10, digits: int | None = 4
-) -> dict[str, Any]:
-    """Whether a paired gain's mean over at least `seeds` exceeds two of its standard errors.
-
-    The value shown is rounded to `digits`, or as it is.
-    """
-    count = len(gain["values"])
-    value = 2 * gain["sd"] / count**0.5
-    met = count >= seeds and gain["mean"] > value
-    return {
-        "value": value if digits is None else round(value, digits),
-        "source": source,
-        "met": met,
-    }
-
-
 def fingerprint(tree: PyTree) -> str:
     """SHA-256 over the leaves: equal for two states if and only if they are equal to the bit."""
     digest = hashlib.sha256()

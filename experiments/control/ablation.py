@@ -44,7 +44,7 @@ class Config(Common):
     """Independent agents of each way."""
     env: str = "CartPole-v1"
     """Any environment of gymnax with discrete actions, by name."""
-    steps: Count | None = 250_000
+    steps: Count = 250_000
     """Environment steps of a seed."""
     tau: Annotated[float, Gt(0), Lt(1)] = 0.02
     """How far the target network goes towards the learning one after each update."""
@@ -60,9 +60,7 @@ PRESETS = {"quick": Config(), "standard": Config(), "full": Config()}
 def settings(config: Config) -> DQN:
     """The tuned settings, with one update at a time and a target that follows at once."""
     tuned = DQN_FOR.get(config.env, DQN())
-    return dataclasses.replace(
-        tuned, steps=config.steps or tuned.steps, updates=1, period=1, tau=config.tau
-    )
+    return dataclasses.replace(tuned, steps=config.steps, updates=1, period=1, tau=config.tau)
 
 
 def main(config: Config) -> Result:
@@ -124,7 +122,7 @@ def compare(run: Study, config: Config, env: Environment, net: QNetwork, fitted:
         run.metric(f"test return, {way}", values)
     for way, values in zip(WAYS[1:], returns[1:], strict=True):
         said = "two standard errors of the gain, seed by seed"
-        run.gain(f"gain over {way}", returns[0] - values, said, digits=2)
+        run.gain(f"gain over {way}", returns[0] - values, said)
     by_chance = jax.jit(lambda key: play.evaluate(env, random(env), key, config.episodes))
     found = by_chance(jax.random.key(TEST))["return"]
     run.baseline("random policy", "test return", [found])

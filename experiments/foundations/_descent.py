@@ -15,7 +15,7 @@ from dljax.data import ImageData
 from dljax.host import devices
 from dljax.host.experiment import Study
 from dljax.host.figures import COLORS, INK, panels, save, spread
-from dljax.host.fit import Progress, advance_spread, placed
+from dljax.host.fit import SWEEP, advance_spread
 from dljax.learn import classify
 from dljax.nets import MLP
 from dljax.typing import Array, Batch, Metrics
@@ -53,7 +53,7 @@ def plain(run: Study, net: MLP, data: ImageData, batch: int, steps: int) -> Curv
         )
 
     at = devices.layout(len(axes["seed"]), run.config.devices)
-    members = placed(Progress(start(learner, jax.random.key(0)), None), at).run
+    members = devices.place(start(learner, jax.random.key(0)), at, SWEEP)
     chunk = max(1, steps // POINTS)
     step = advance_spread.lower(learner, members, chunk, at).compile()
     judge = jax.jit(devices.spread(jax.vmap(losses), at))

@@ -16,7 +16,7 @@ import numpy as np
 
 from dljax import Member, sweep
 from dljax.host import experiment
-from dljax.host.config import Common, Positive, Widths
+from dljax.host.config import Common, Count, Positive, Widths
 from dljax.host.experiment import Study
 from dljax.host.fit import Watch
 from dljax.host.result import Result
@@ -34,19 +34,21 @@ XOR = Batch(CORNERS, np.array([[0.1], [0.9], [0.9], [0.1]]))  # tanh reaches 0.9
 class Config(Common):
     """Train networks on XOR by the chain rule written out."""
 
+    steps: Count = 2000
+    """Training steps."""
     hidden: Widths = (8, 8)
     """Widths of the hidden layers; tanh follows every layer, and the targets are 0.1 and 0.9."""
     rate: Positive = 0.5
     """The learning rate of plain descent."""
 
 
-PRESETS = {"quick": Config(steps=2000), "standard": Config(seeds=50, steps=20_000)}
+PRESETS = {"quick": Config(), "standard": Config(seeds=50, steps=20_000)}
 
 
 def main(config: Config) -> Result:
     # in float64: the notes print nine digits, and float32 has seven
     with jax.enable_x64(True), Study(NAME, ["S2", "S8", "S9", "S10"], config) as run:
-        steps, act = config.steps or 2000, ACTIVATIONS["tanh"]
+        steps, act = config.steps, ACTIVATIONS["tanh"]
         learner = by_hand.make((2, *config.hidden, 1), act, XOR, config.rate)
         fitted = run.fit(
             sweep(lambda _: learner, None, run.seeds), steps, Watch(every=max(1, steps // 20))

@@ -38,6 +38,8 @@ NAME = "foundations.course"
 class Config(Common):
     """Train one network of two outputs on students' lectures and hours."""
 
+    steps: Count = 3000
+    """Training steps."""
     hidden: Widths = (8,)
     """Widths of the hidden layers, of tanh."""
     rate: Positive = 0.01
@@ -49,7 +51,7 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(steps=3000),
+    "quick": Config(),
     "standard": Config(seeds=20, steps=4000, students=4000),
 }
 
@@ -59,7 +61,7 @@ def main(config: Config) -> Result:
         require("--batch", config.batch, below=config.students + 1)
         k_train, k_validation, k_test = jax.random.split(jax.random.key(2), 3)
         train, validation = (students(k, config.students) for k in (k_train, k_validation))
-        net, steps = MLP((*config.hidden, 2), jnp.tanh), config.steps or 3000
+        net, steps = MLP((*config.hidden, 2), jnp.tanh), config.steps
         data = Batch(facing(train.x), jnp.stack([train.passed, train.score / 20], 1))
         tx = optimizer("adam", config.rate, steps=steps, schedule="cosine")
         learner = risk.make(net, tx, data, both_losses, batch=config.batch)

@@ -37,6 +37,8 @@ NAME = "foundations.descent"
 class Config(Common):
     """Train a small network on digits by plain descent with batches of three sizes."""
 
+    steps: Count = 2400
+    """Training steps."""
     hidden: Count = 32
     """Units of the hidden layer."""
     batch: Annotated[int, Ge(2)] = 32
@@ -45,7 +47,7 @@ class Config(Common):
     """Batches of each size from which the noise of the gradient is measured."""
 
 
-PRESETS = {"quick": Config(steps=2400), "standard": Config(steps=12000, draws=4000)}
+PRESETS = {"quick": Config(), "standard": Config(steps=12000, draws=4000)}
 SIZES = (1, 4, 16, 64, 256, 1024)
 CURVATURES = (8.0, 4.0, 2.0, 1.0, 0.5)
 MOMENTA = (0.0, 0.9)
@@ -57,7 +59,7 @@ def main(config: Config) -> Result:
         raise InputError("--resume: this experiment times itself and runs in one sitting; run anew")
     with Study(NAME, ["S7", "S11"], config) as run:
         data = load("digits")
-        n, steps = len(data.train.y), config.steps or 2400
+        n, steps = len(data.train.y), config.steps
         require("--batch", config.batch, below=n)
         net = MLP((config.hidden, len(data.classes)))
         measured, exact = map(np.asarray, noises(run, net, data, config.draws))

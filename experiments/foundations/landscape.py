@@ -16,6 +16,7 @@ negative curvature. On digits the plain network is level with logistic regressio
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import jax
@@ -140,7 +141,11 @@ def explore(run: Study, heights: Callable, trained: Member, ends: Metrics, confi
         Terrain(f"{kind}: random directions", axis, axis, top)
         for kind, top in zip(KINDS, slices[:: config.seeds], strict=True)
     ]
-    run.figure("contours.png", contours, [tops, ways(run, heights, firsts, config.points)])
+
+    def beside_paths(path: Path) -> None:  # evaluates two planes more, so only when it is drawn
+        contours(path, [tops, ways(run, heights, firsts, config.points)])
+
+    run.figure("contours.png", beside_paths)
     run.figure("surfaces.png", surfaces, tops)
 
 

@@ -37,6 +37,8 @@ NAME = "foundations.optimizers"
 class Config(Common):
     """Train a small network on digits with every optimiser at every rate."""
 
+    steps: Count = 400
+    """Training steps."""
     rates: Count = 12
     """Learning rates from --lowest to --highest, evenly spaced on a logarithmic scale."""
     lowest: Annotated[float, Ge(1e-30)] = 1e-4  # far smaller ones are 0 in float32
@@ -49,7 +51,7 @@ class Config(Common):
     """Examples in a step."""
 
 
-PRESETS = {"quick": Config(steps=400), "standard": Config(steps=2000, rates=24)}
+PRESETS = {"quick": Config(), "standard": Config(steps=2000, rates=24)}
 GOOD = 0.01  # a rate is good if its validation accuracy comes within this of the optimiser's best
 LIMITS = (5e-3, 50.0)  # of the losses drawn
 
@@ -63,7 +65,7 @@ def main(config: Config) -> Result:
         rates = np.geomspace(config.lowest, config.highest, config.rates)
         learner = contest(net, rates, data, config.batch, run.seeds)
         # the highest rates are meant to diverge
-        fitted = run.fit(learner, config.steps or 400, may_diverge=True)
+        fitted = run.fit(learner, config.steps, may_diverge=True)
 
         def score(params: PyTree) -> Metrics:
             weights = params, {}

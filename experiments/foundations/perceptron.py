@@ -36,6 +36,8 @@ XOR = Batch(np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.array([
 class Config(Common):
     """Train a linear and a one-hidden-layer network on the four points of XOR."""
 
+    steps: Count = 500
+    """Training steps."""
     hidden: Count = 8
     """Units of each hidden layer: one of tanh, or two without a non-linearity."""
     rate: Positive = 0.05
@@ -43,8 +45,8 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(seeds=20, steps=500),
-    "standard": Config(seeds=200, steps=500),
+    "quick": Config(seeds=20),
+    "standard": Config(seeds=200),
 }
 
 
@@ -82,7 +84,7 @@ def train(run: Study, name: str, net: MLP, config: Config) -> PyTree:
     loss, tx = optax.sigmoid_binary_cross_entropy, optimizer("adam", config.rate)
     learner = risk.make(net, tx, XOR, loss, batch=len(XOR.y))
     seeds = sweep(lambda _: learner, None, run.seeds)
-    fitted = run.fit(seeds, config.steps or 500, part=name, shown=("train/loss",))
+    fitted = run.fit(seeds, config.steps, part=name, shown=("train/loss",))
     return fitted.run.state.run.state.fit.params
 
 

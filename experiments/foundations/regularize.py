@@ -42,6 +42,8 @@ EVALUATIONS = 50
 class Config(Common):
     """Overfit a small training set, and compare what is said to help."""
 
+    steps: Count = 1000
+    """Training steps."""
     seeds: Count = 20
     """Independent runs, each with its own training set, in one compiled program."""
     data: str = "digits"
@@ -65,7 +67,7 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(steps=1000),
+    "quick": Config(),
     "standard": Config(
         steps=2000,
         seeds=10,
@@ -138,7 +140,7 @@ def train(run: Study, config: Config, net: MLP, data: ImageData, drawn: Batch) -
     def keep(member: Member) -> tuple[classify.Weights, Array]:
         return weights(member), member.run.step
 
-    steps = config.steps or 1000
+    steps = config.steps
     every = max(1, steps // EVALUATIONS)
     return run.fit(
         # the seed alone, whatever the strengths: so that differences are paired

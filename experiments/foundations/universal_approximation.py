@@ -46,13 +46,14 @@ TARGETS = {
 KINDS = ("relu", "linear")
 OUTSIDE = (1.0, 1.5, 2.0, 3.0)  # the ends of the stretches beyond the data
 POINTS = 6001  # of the dense grid over all of them
-STEPS = 1500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Common):
     """Fit three functions with one hidden layer of growing width."""
 
+    steps: Count = 1500
+    """Training steps."""
     widths: Annotated[Widths, MinLen(1)] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
     """Hidden units, one compiled program for each width."""
     batch: Count = 64
@@ -75,7 +76,7 @@ def main(config: Config) -> Result:
                 print(f"width {width}", flush=True)
             fitted = run.fit(
                 sweep(functools.partial(make, width, config), members, members["seed"]),
-                config.steps or STEPS,
+                config.steps,
                 chunk=500,
                 part=f"width-{width}",
             )
@@ -93,7 +94,7 @@ def target(x: Array, index: Array) -> Array:
 def make(width: int, config: Config, member: dict[str, Array]) -> Learner:
     """Mean squared error on fresh points of [-1, 1] at every step, one in each of equal parts."""
     net = Shallow(width, member["leak"])
-    tx = optimizer("adam", config.rate, steps=config.steps or STEPS, schedule="warmup-cosine")
+    tx = optimizer("adam", config.rate, steps=config.steps, schedule="warmup-cosine")
 
     def objective(params: PyTree, extra: PyTree, batch: Batch, key: Key):
         error = jnp.asarray(net.apply({"params": params}, batch.x)) - batch.y

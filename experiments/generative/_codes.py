@@ -106,7 +106,7 @@ def report(
     said = "two standard errors of the gain over the next smaller code"
     for kind in ("dense", "conv"):
         for units, gain in zip(latents[1:], -np.diff(passed[kind].errors, axis=0), strict=True):
-            run.gain(f"gain of {kind}, {units} units", gain, said, seeds=5, digits=None)
+            run.gain(f"gain of {kind}, {units} units", gain, said, seeds=5)
     for kind in ("linear", "dense", "conv"):
         for units, values in zip(latents, passed[kind].errors, strict=True):
             run.metric(f"test error of {kind}, {units} units", values, "lower")

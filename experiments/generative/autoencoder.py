@@ -48,6 +48,8 @@ LOSSES = {  # and the pixels of the network's outputs
 class Config(Common):
     """Press images through codes of several sizes."""
 
+    steps: Count = 1000
+    """Training steps."""
     data: str = "digits"
     """digits, mnist, fashion_mnist, or the path of an .npz file with x and y."""
     latents: Annotated[Widths, MinLen(1)] = (2, 5, 16, 64)
@@ -75,7 +77,7 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(steps=1000),
+    "quick": Config(),
     "standard": Config(
         steps=4000, hidden=(500,), channels=(32, 64), deep=(500, 250, 100, 50), batch=128, rate=1e-3
     ),
@@ -118,7 +120,7 @@ class Kind(NamedTuple):
 
 def kinds(config: Config, data: ImageData) -> dict[str, Kind]:
     x, widest = data.train.x, config.latents[-1]
-    shape, steps, units = x.shape[1:], config.steps or 1000, list(config.latents)
+    shape, steps, units = x.shape[1:], config.steps, list(config.latents)
     tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
     loss, pixels = LOSSES[config.loss]
 

@@ -45,6 +45,8 @@ LIKELIHOOD = vae.gaussian(0.1)
 class Config(Common):
     """Train beta-VAEs on sprites, and see which beta takes their factors apart."""
 
+    steps: Count = 1000
+    """Training steps."""
     seeds: Annotated[int, Ge(2)] = 5  # for one of them the others choose beta
     """Independent runs of each beta, in one compiled program."""
     betas: Annotated[tuple[NotNegative, ...], MinLen(2)] = (1, 4, 16, 60, 250)
@@ -70,7 +72,7 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(steps=1000),
+    "quick": Config(),
     "standard": Config(steps=2400, seeds=8, betas=(1, 4, 8, 16, 60, 250)),
 }
 
@@ -85,7 +87,7 @@ def network(config: Config) -> Variational:
 def main(config: Config) -> Result:
     with Study(NAME, ["S39"], config) as run:
         learnt, validation, test = _factors.parts(config.side, config.examples)
-        net, x, steps = network(config), jnp.asarray(learnt.x), config.steps or 1000
+        net, x, steps = network(config), jnp.asarray(learnt.x), config.steps
         tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
         options = {"batch": config.batch, "likelihood": LIKELIHOOD}
         axes = grid(beta=jnp.array(config.betas, float), seed=jnp.array(run.seeds))

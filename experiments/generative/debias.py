@@ -49,6 +49,8 @@ UNIFORM = 1e30  # so great an alpha; infinity itself would read as a state that 
 class Config(Common):
     """Train on classes in which a group is rare, and see how that group fares."""
 
+    steps: Count = 400
+    """Training steps."""
     seeds: Count = 10
     """Independent runs, each with its own training set, in one compiled program."""
     data: str = "digits"
@@ -76,7 +78,7 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(steps=400),
+    "quick": Config(),
     "standard": Config(
         steps=300,
         data="fashion_mnist",
@@ -146,7 +148,7 @@ def train(run: Study, config: Config, task: Task) -> Fitted:
             known=-balanced * (own @ jnp.log(own.sum(0))),  # log of 1 / a label's examples
         )
 
-    steps = config.steps or 300
+    steps = config.steps
     every = max(1, steps // EVALUATIONS)
     return run.fit(
         sweep(make, hparams, jnp.asarray(config.seed + seed)),

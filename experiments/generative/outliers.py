@@ -48,6 +48,8 @@ NAME = "generative.outliers"
 class Config(Common):
     """Train on what is normal, and tell it from what is not."""
 
+    steps: Count = 1000
+    """Training steps."""
     seeds: Count = 5
     """Independent runs of each design, in one compiled program."""
     data: str = "digits"
@@ -73,7 +75,7 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(steps=1000),
+    "quick": Config(),
     "standard": Config(
         steps=700,
         data="mnist",
@@ -119,7 +121,7 @@ def main(config: Config) -> Result:
         design, seed = np.indices((len(designs), config.seeds)).reshape(2, -1)
         rows = jnp.asarray(np.stack([each.train for each in designs]), jnp.int32)
         scales = jnp.array([each.scale for each in plain], jnp.float32)
-        steps = config.steps or 1000
+        steps = config.steps
         options = {"batch": config.batch, "rate": config.rate, "penalty": config.penalty}
         seeds = config.seed + seed
         fitted = run.fit(

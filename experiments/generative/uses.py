@@ -40,6 +40,8 @@ LONGER, WIDER = 10, 4  # steps and batches of dense networks, whose few thousand
 class Config(Common):
     """Train small networks on one photograph, and test what they are good for on another."""
 
+    steps: Count = 600
+    """Training steps."""
     train: str = "china"
     """china or flower, the photographs that scikit-learn ships, or an image file."""
     test: str = "flower"
@@ -52,7 +54,7 @@ class Config(Common):
     """Learning rate of Adam at its highest; it falls to 0."""
 
 
-PRESETS = {"quick": Config(steps=600), "standard": Config(steps=3000), "full": Config(steps=20000)}
+PRESETS = {"quick": Config(), "standard": Config(steps=3000), "full": Config(steps=20000)}
 
 
 def main(config: Config) -> Result:
@@ -88,7 +90,7 @@ def trained(
     corrupt: Corrupt | None = None,
 ) -> PyTree:
     """The parameters of every seed, after `longer` the steps on `wider` the batch."""
-    steps, batch = longer * (config.steps or 1), wider * config.batch
+    steps, batch = longer * config.steps, wider * config.batch
     tx = optax.adam(optax.cosine_decay_schedule(config.rate, steps))
     learner = autoencode.make(net, tx, x, optax.squared_error, batch=batch, corrupt=corrupt)
     many = sweep(lambda _: learner, None, run.seeds)

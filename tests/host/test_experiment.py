@@ -157,6 +157,15 @@ def test_a_figure_that_fails_costs_itself_and_a_line(tmp_path, monkeypatch, caps
     assert out == f"run in {tmp_path / 'run'}\n"
 
 
+def test_of_two_runs_on_one_folder_the_second_is_refused(tmp_path):
+    first, second = (Study("x", [], Common(out=tmp_path, seed=seed)) for seed in (0, 1))
+    assert first.out == tmp_path
+    with pytest.raises(InputError, match="holds a run already"):
+        second.out  # noqa: B018
+    assert json.loads((tmp_path / "run.json").read_text())["config"]["seed"] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
 def test_what_fails_in_a_study_leaves_no_result(tmp_path):
     with pytest.raises(ZeroDivisionError), Study("x", [], Common(out=tmp_path / "run")) as run:
         run.metric("x", [1 / 0])
