@@ -1,4 +1,4 @@
-"""`python -m benchmarks` lists the benchmarks; `python -m benchmarks NAME` runs one."""
+"""`python -m benchmarks` lists the benchmarks; `python -m benchmarks NAME ...` runs some."""
 
 import importlib
 import json
@@ -54,11 +54,12 @@ def table(found: dict[str, Any]) -> str:
 
 
 def main(argv: list[str]) -> None:
-    if len(argv) > 1:
-        raise InputError(f"one benchmark at a time; got {' '.join(argv)}")
-    if argv:
-        print(table(run(argv[0])))
-    else:
+    for name in argv:  # all are looked at before any runs
+        if name not in listed():
+            raise unknown("benchmark", name, listed())
+    for name in argv:
+        print(table(run(name)), flush=True)
+    if not argv:
         print("\n".join(f"{name:12} {line}" for name, line in listed().items()))
 
 
