@@ -130,7 +130,7 @@ def _plan(x: Array, kernel: Array) -> tuple[Sequence[int], Bilinear]:
     batch, h, w, channels = x.shape
     # Winograd's transforms cost bfloat16 its accuracy, and one channel makes no matmul
     if kernel.shape[:2] != (3, 3) or channels < 8 or x.dtype != jnp.float32:
-        return x.shape, _im2col(x.shape, kernel)
+        return x.shape, _im2col(kernel)
     size = 16 * 4 * (h // 2) * (w // 2) * kernel.shape[-1]
     most = min(batch, max(1, CACHE // max(1, size)))
     images = next(d for d in range(most, 0, -1) if batch % d == 0)
@@ -167,16 +167,16 @@ def _fused_backward(residuals: Any, g: Array) -> tuple[Array, Array, Array]:
     rights, right_vjp = jax.vjp(how.right, kernel)
     g = g.reshape(routes.shape)
 
-    def some(d_rights: list[Array], given: tuple[Array, Array, Array]):
+    def some(given: tuple[Array, Array, Array]) -> tuple[list[Array], list[Array]]:
         x, route, g = given
         spread = how.spread([jnp.where(route == i, g, 0) for i in range(4)])
-        pairs = zip(d_rights, how.left(x), spread, strict=True)
-        d_rights = [total + left.T @ d for total, left, d in pairs]
+        d_rights = [left.T @ d for left, d in zip(how.left(x), spread, strict=True)]
         d_lefts = [d @ right.T for d, right in zip(spread, rights, strict=True)]
-        return d_rights, how.left_transposed(d_lefts)
+        return d_rights, how.left_transposed(x, d_lefts)
 
-    pieces = x.reshape(-1, *piece), routes, g
-    d_rights, views = lax.scan(some, [jnp.zeros_like(right) for right in rights], pieces)
+    # not a carry, whose zeros would not vary over devices as `shard_map` asks
+    d_rights, views = lax.map(some, (x.reshape(-1, *piece), routes, g))
+    d_rights = [each.sum(0) for each in d_rights]
     views = [view.reshape(len(x), *view.shape[2:]) for view in views]
     d_x = _interleave(views, (2, 2))[:, : x.shape[1], : x.shape[2]]
     return d_x, right_vjp(d_rights)[0], jnp.where(routes < 4, g, 0).sum((0, 1))
@@ -193,7 +193,7 @@ def _route(values: list[Array]) -> tuple[Array, Array]:
     return jnp.maximum(above, below), route
 
 
-def _im2col(shape: Sequence[int], kernel: Array) -> Bilinear:
+def _im2col(kernel: Array) -> Bilinear:
     """Patches by pooling phase, each times the flat kernel."""
 
     def left(x: Array) -> list[Array]:
@@ -203,9 +203,10 @@ def _im2col(shape: Sequence[int], kernel: Array) -> Bilinear:
     def right(kernel: Array) -> list[Array]:
         return [kernel.reshape(-1, kernel.shape[-1])] * 4
 
-    def left_transposed(d: list[Array]) -> list[Array]:
-        (d_x,) = jax.linear_transpose(left, jax.ShapeDtypeStruct(shape, kernel.dtype))(d)
-        return phases(jnp.pad(d_x, [(0, 0), *((0, n % 2) for n in shape[1:3]), (0, 0)]), (2, 2))
+    def left_transposed(x: Array, d: list[Array]) -> list[Array]:
+        # not `linear_transpose`, whose types do not say over which devices a value varies
+        (d_x,) = jax.vjp(left, x)[1](d)
+        return phases(jnp.pad(d_x, [(0, 0), *((0, n % 2) for n in x.shape[1:3]), (0, 0)]), (2, 2))
 
     return Bilinear(left, right, list, list, left_transposed)
 

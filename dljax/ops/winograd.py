@@ -23,7 +23,7 @@ class Bilinear(NamedTuple):
     combine: Callable[[list[Array]], list[Array]]  # T of [m, O] -> 4 of [m, O]
     spread: Callable[[list[Array]], list[Array]]  # 4 of [m, O] -> T of [m, O]
     # T of [m, K] -> the 4 phases of x, [B, ceil(h / 2), ceil(w / 2), C], rows and columns apart
-    left_transposed: Callable[[list[Array]], list[Array]]
+    left_transposed: Callable[[Array, list[Array]], list[Array]]  # of x too, for its type alone
 
 
 def winograd(shape: Sequence[int]) -> Bilinear:
@@ -49,7 +49,7 @@ def winograd(shape: Sequence[int]) -> Bilinear:
     def right(kernel: Array) -> list[Array]:
         return _both_axes(_kernel_rows, [kernel[i, j] for i in range(3) for j in range(3)])
 
-    def left_transposed(d: list[Array]) -> list[Array]:
+    def left_transposed(x: Array, d: list[Array]) -> list[Array]:
         d_tile = _both_axes(_input_rows_transposed, [v.reshape(tiles) for v in d])
         columns = [_overlap(d_tile[j::4], axis=1, odd=h % 2) for j in range(4)]
         rows = zip(*columns, strict=True)
