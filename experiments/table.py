@@ -59,8 +59,9 @@ def faces(name: str, of: str, metric: str) -> bool:
 
 def benchmarks() -> str:
     lines = [
-        "| work | dljax, ms | fastest peer | times as fast | share of the matmul peak |",
-        "|---|---|---|---|---|",
+        "| work | dljax, ms | devices | fastest peer | times as fast | share of the peak "
+        "| peak, GFLOP/s | cores |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         for row in json.loads(path.read_text())["rows"]:
@@ -68,7 +69,10 @@ def benchmarks() -> str:
             best = min(peers, key=lambda name: peers[name]["median_ms"], default=None)
             peer = f"{best} {number(peers[best]['median_ms'])}" if best else ""
             share = f"{100 * row['peak_share']:.0f} %" if "peak_share" in row else ""
-            cells = (row["work"], number(ours["median_ms"]), peer, f"{row.get('ratio', '')}", share)
+            cells = [row["work"], number(ours["median_ms"])]
+            cells += [str(next(iter(row.get("devices", {"ours": 1}).values())))]
+            cells += [peer, f"{row.get('ratio', '')}", share]
+            cells += [number(row["matmul_peak_gflops"]), str(row["cores"])]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
