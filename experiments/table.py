@@ -64,7 +64,8 @@ def benchmarks() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
-        for row in json.loads(path.read_text())["rows"]:
+        found = json.loads(path.read_text())
+        for row in found["rows"]:
             ours, peers = row["ours"], row["peers"]
             best = min(peers, key=lambda name: peers[name]["median_ms"], default=None)
             peer = f"{best} {number(peers[best]['median_ms'])}" if best else ""
@@ -72,7 +73,7 @@ def benchmarks() -> str:
             cells = [row["work"], number(ours["median_ms"])]
             cells += [str(next(iter(row.get("devices", {"ours": 1}).values())))]
             cells += [peer, f"{row.get('ratio', '')}", share]
-            cells += [number(row["matmul_peak_gflops"]), str(row["cores"])]
+            cells += [number(found["matmul_peak_gflops"]), str(found["environment"]["cpus"])]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
