@@ -72,10 +72,18 @@ def quartiles(seconds: list[float]) -> Times:
 
 
 def seeds_curve(
-    work: str, learner: Learner, counts: tuple[int, ...], steps: int, repeats: int
+    work: str,
+    learner: Learner,
+    counts: tuple[int, ...],
+    steps: int,
+    repeats: int,
+    at_once: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The cost of a seed's step, for ever more seeds in one program on all devices."""
-    many = {str(n): sweep(lambda _: learner, None, range(n)) for n in counts}
+    """The cost of a seed's step, for ever more seeds in one program on all devices.
+
+    Each device takes `at_once` of its seeds together, by default all.
+    """
+    many = {str(n): sweep(lambda _: learner, None, range(n), at_once=at_once) for n in counts}
     runs = {name: training(each, steps) for name, each in many.items()}
     times = interleaved({name: run for name, (run, _) in runs.items()}, repeats)
     times = {k: per({k: v}, steps * int(k))[k] for k, v in times.items()}

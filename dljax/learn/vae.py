@@ -21,6 +21,7 @@ from dljax.learn.autoencode import check_pixels, chunked
 from dljax.learn.risk import State
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.nets.coders import Gaussian, Variational
+from dljax.ops.sums import row_sums
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 ACTIVE = 0.01  # the least variance of an active unit's mean: Burda et al. 2016, section 5.2
@@ -41,9 +42,7 @@ def flat(images: Array) -> Array:
 
 def total(values: Array) -> Array:
     """[B, ...] -> [B]."""
-    # not sum(-1): XLA:CPU would compute all that is summed anew inside a slow loop over it
-    rows = flat(values)
-    return jnp.dot(rows, jnp.ones(rows.shape[-1], rows.dtype), precision="highest")
+    return row_sums(flat(values))
 
 
 BERNOULLI = Likelihood(
@@ -55,9 +54,9 @@ BERNOULLI = Likelihood(
 
 
 def gaussian(scale: float | Array) -> Likelihood:
-    """`N(outputs, scale^2)` for every pixel. Raises InputError unless scale is positive."""
-    if isinstance(scale, int | float) and not scale > 0:
-        raise InputError(f"scale must be positive; got {scale}")
+    """`N(outputs, scale^2)` for every pixel; scale [] > 0. Raises InputError for any other."""
+    if jnp.ndim(scale) or (isinstance(scale, int | float) and not scale > 0):
+        raise InputError(f"scale must be one positive number; got {scale}")
     return Likelihood(
         lambda mean, x: total(norm.logpdf(flat(x), flat(mean), scale)),
         lambda mean: mean,

@@ -226,3 +226,9 @@ def test_what_cannot_be_learnt_is_said_in_one_line(options, said):
     x = options.pop("x", np.zeros((70, 8, 8, 1), np.float32))
     with pytest.raises(InputError, match=said):
         vae.make(net, optimizer("adam", 1e-3), x, batch=64, **options)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.ones(3)])
+def test_a_scale_is_one_positive_number(scale):
+    with pytest.raises(InputError, match="scale must be one positive number"):
+        vae.gaussian(scale)
