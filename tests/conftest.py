@@ -49,10 +49,14 @@ def figures_must_be_drawn(monkeypatch):
     monkeypatch.setattr(experiment, "not_drawn", fail)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """A compile cache for the subprocesses of a session, so that each program compiles once."""
-    return tmp_path_factory.mktemp("compiled")
+    """A compile cache of all workers and subprocesses of a session: each program compiles once."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return folder
 
 
 @pytest.fixture(scope="session")
