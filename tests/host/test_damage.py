@@ -100,7 +100,7 @@ def test_any_damage_to_any_file_costs_nothing_or_is_told_in_a_line(whole, stoppe
     few = [file for file in files if file.name in ours]
     many = [file for file in files if file.parts[0] == "checkpoints"]
     refused = resumed = 0
-    for case in range(60):
+    for case in range(36):
         out, file = copied(), chance.choice(few if case % 2 else many)
         harm = chance.choice([flip, cut, blank, lose, replace])
         before = (out / file).read_bytes()
@@ -119,7 +119,7 @@ def test_any_damage_to_any_file_costs_nothing_or_is_told_in_a_line(whole, stoppe
             assert "\n" not in str(error)
             assert file.name == "run.json" or harm is replace, (harm.__name__, file, error)
             refused += 1
-    assert resumed > 30 and refused > 3
+    assert resumed > 20 and refused > 1
 
 
 def test_a_checkpoint_of_before_the_log_was_in_it_is_good(whole, copied, capsys):

@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path, name):
 
 
 def test_a_damaged_record_is_refused_with_what_belongs_there(tmp_path):
-    """Cut at every place, with every bit flipped in turn, or of another shape."""
+    """Cut at every place, with bits of every byte flipped, or of another shape."""
     config = Common(out=tmp_path, resume=True)
     with Study("x", [], Common(out=tmp_path)) as run:
         assert run.out
@@ -96,7 +96,7 @@ def test_a_damaged_record_is_refused_with_what_belongs_there(tmp_path):
     flipped = [
         whole[:i] + bytes([whole[i] ^ 1 << bit]) + whole[i + 1 :]
         for i in range(len(whole))
-        for bit in range(8)
+        for bit in (0, 5, 7)
     ]
     cut = [whole[:i] for i in range(len(whole) - 2)]
     said = set()
@@ -104,7 +104,7 @@ def test_a_damaged_record_is_refused_with_what_belongs_there(tmp_path):
         path.write_bytes(text)
         try:
             folder.check_folder("x", config)
-            assert json.loads(text) == json.loads(whole)  # a blank for another
+            assert given(text) == given(whole)  # a blank for another, the name of what is null
         except InputError as error:
             assert "\n" not in str(error)
             said.add(str(error))
@@ -112,3 +112,8 @@ def test_a_damaged_record_is_refused_with_what_belongs_there(tmp_path):
     assert f"{path} is damaged; a run of this command has {wanted} there" in said
     path.write_bytes(whole)
     folder.check_folder("x", config)
+
+
+def given(text: bytes) -> dict[str, object]:
+    found = json.loads(text)
+    return {k: v for k, v in found["config"].items() if v is not None} | {"": found["experiment"]}
