@@ -38,8 +38,10 @@ def test_state_keeps_its_structure_shapes_and_types(learner):
 def test_state_keeps_its_types_where_jax_has_64_bits(name):
     with jax.enable_x64(True):
         learner = LEARNERS[name]()
-        run = jax.eval_shape(lambda: start(learner, jax.random.key(0)))
-        after, _ = jax.eval_shape(lambda run: advance(learner, run, 2), run)
+        key = jax.random.key(0)
+        run, (after, _) = jax.eval_shape(
+            lambda: (run := start(learner, key), take_step(learner, run))
+        )
         chex.assert_trees_all_equal_shapes_and_dtypes(run, after)
 
 
