@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dljax.errors import check_count
+from dljax.errors import InputError, check_count
 from dljax.ops.sums import row_sums
 from dljax.typing import Array, Key, Metrics, PyTree
 
@@ -121,12 +121,16 @@ def sweep(
     seeds: integers `[N]`. The state is a `Member` whose leaves lead with `N`, so a sweep is
     checkpointed, resumed and sharded like anything else. Every metric becomes `[N]`. Each step
     takes `at_once` members together, by default all; as many as a cache holds may be faster. Raises
-    InputError if that is below 1.
+    InputError if that is below 1, and at `init` for a key that is not of JAX's default, threefry:
+    under vmap others draw otherwise than alone.
     """
     if at_once is not None:
         check_count(at_once=at_once)
 
     def init(key: Key) -> Member:
+        if (kind := str(jax.random.key_impl(key))) != "threefry2x32":
+            raise InputError(f"a sweep's key must be of threefry2x32, not {kind}")
+
         def one(hparams: PyTree, seed: Array) -> Member:
             return Member(hparams, start(make(hparams), jax.random.fold_in(key, seed)))
 

@@ -78,8 +78,8 @@ def benchmarks() -> str:
     return "\n".join(lines)
 
 
-def number(value: float) -> str:
-    return f"{value:.4g}"
+def number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"
 
 
 def written(text: str) -> str:

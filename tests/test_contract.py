@@ -44,6 +44,17 @@ def test_state_keeps_its_structure_shapes_and_types(learner):
     assert all(value.ndim <= 1 for value in metrics.values())
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_state_keeps_its_types_where_jax_has_64_bits(name):
+    with jax.enable_x64(True):
+        learner = LEARNERS[name]()
+        key = jax.random.key(0)
+        run, (after, _) = jax.eval_shape(
+            lambda: (run := start(learner, key), take_step(learner, run))
+        )
+        chex.assert_trees_all_equal_shapes_and_dtypes(run, after)
+
+
 def test_it_is_traced_once_however_long_it_runs(learner):
     chex.clear_trace_counter()
     counted = Learner(learner.init, chex.assert_max_traces(learner.step, n=1))

@@ -6,7 +6,18 @@ import numpy as np
 import optax
 import pytest
 
-from dljax import Batch, Fit, Learner, advance, gradient_step, grid, start, sweep, take_step
+from dljax import (
+    Batch,
+    Fit,
+    InputError,
+    Learner,
+    advance,
+    gradient_step,
+    grid,
+    start,
+    sweep,
+    take_step,
+)
 from dljax.learner import norm
 
 
@@ -86,6 +97,14 @@ def test_a_member_of_a_sweep_is_the_run_made_alone():
     wanted = 3 * (1 - (1 - rates) ** 10)
     np.testing.assert_allclose(run.state.run.state.params, wanted, rtol=1e-5)
     np.testing.assert_array_equal(run.state.hparams, rates)
+
+
+@pytest.mark.parametrize("kind", ["rbg", "unsafe_rbg"])
+def test_keys_that_draw_otherwise_under_vmap_are_refused_by_a_sweep(kind):
+    swept, key = sweep(line, jnp.ones(2), jnp.arange(2)), jax.random.key(0, impl=kind)
+    with pytest.raises(InputError, match=f"must be of threefry2x32, not {kind}"):
+        jax.eval_shape(swept.init, key)
+    assert jax.eval_shape(lambda: start(line(0.1), key)).step.shape == (), "alone they may be"
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -41,8 +42,7 @@ class Result:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + value, 3)
 
     def write(self, out: Path) -> None:
-        text = json.dumps(dataclasses.asdict(self), indent=1, default=str)
-        write_whole(out / "result.json", text + "\n")
+        write_whole(out / "result.json", as_json(dataclasses.asdict(self), indent=1) + "\n")
 
     def table(self) -> str:
         """The metrics with their spread, the baselines and the targets, as a few lines."""
@@ -58,6 +58,29 @@ class Result:
             rows.append(f"{name} target {target['value']:g} ({target['source']}): {verdict}")
         times = "  ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         return "\n".join([*rows, times])
+
+
+def as_json(tree: Any, indent: int | None = None) -> str:
+    """Strict JSON: null for a number that is not finite, which "not finite" beside it tells."""
+    written = functools.partial(json.dumps, indent=indent, allow_nan=False, default=str)
+    return written(tree if all_finite(tree) else strict(tree))
+
+
+def strict(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        odd = {k: str(v) for k, v in tree.items() if not isinstance(v, dict) and not all_finite(v)}
+        beside = {"not finite": odd} if odd else {}
+        return {k: strict(v) for k, v in tree.items()} | beside
+    if isinstance(tree, list | tuple):
+        return [strict(each) for each in tree]
+    return tree if all_finite(tree) else None
+
+
+def all_finite(tree: Any) -> bool:
+    """Whether no number of it is infinite or nan."""
+    if isinstance(tree, dict | list | tuple):
+        return all(map(all_finite, tree.values() if isinstance(tree, dict) else tree))
+    return not isinstance(tree, float) or math.isfinite(tree)
 
 
 def write_whole(path: Path, text: str) -> None:

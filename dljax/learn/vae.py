@@ -227,7 +227,7 @@ def log_likelihood(
         q: Any = net.apply({"params": params}, x, method="encode")
 
         def more(so_far: Array, key: Key) -> tuple[Array, None]:
-            e = jax.random.normal(key, (size, q.mean.shape[-1]))
+            e = jax.random.normal(key, (size, q.mean.shape[-1]), q.mean.dtype)
             z = q.mean + jnp.exp(q.log_var / 2) * e
             outputs: Any = net.apply({"params": params}, z, method="decode")
             # log p(z) - log q(z), whose constants cancel
@@ -235,7 +235,8 @@ def log_likelihood(
             return jnp.logaddexp(so_far, logsumexp(likelihood.log_prob(outputs, x) + prior)), None
 
         keys = jax.random.split(key, samples // size)
-        return jax.lax.scan(more, jnp.float32(-jnp.inf), keys)[0] - jnp.log(samples)
+        none = jnp.full((), -jnp.inf, q.mean.dtype)
+        return jax.lax.scan(more, none, keys)[0] - jnp.log(jnp.asarray(samples, none.dtype))
 
     keys = jax.random.split(key, len(x))
     return jax.lax.map(one, (jnp.asarray(x), keys), batch_size=max(1, chunk // size))

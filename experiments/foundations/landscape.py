@@ -98,7 +98,7 @@ def main(config: Config) -> Result:
             steps,
             Watch(judge, 5 * every),
             chunk=50,
-            names=[f"{kind}, seed {seed}" for kind in KINDS for seed in run.seeds],
+            names=run.named(KINDS),
             shown=("train/loss", "validation/accuracy"),
         )
         x, y = (jnp.asarray(part[: config.examples]) for part in data.train)

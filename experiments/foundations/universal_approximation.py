@@ -79,6 +79,7 @@ def main(config: Config) -> Result:
                 config.steps,
                 chunk=500,
                 part=f"width-{width}",
+                names=run.named(f"{target}, {kind}" for kind in KINDS for target in TARGETS),
             )
             guess = run.each(functools.partial(predict, width, x=x), fitted.run.state)
             guesses.append(guess.reshape(len(KINDS), len(TARGETS), config.seeds, POINTS))

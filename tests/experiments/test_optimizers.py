@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from logs import read
 
 from dljax import InputError
-from dljax.host.log import read
 from dljax.learn.optimizers import OPTIMIZERS
 from experiments.foundations import descent, optimizers
 

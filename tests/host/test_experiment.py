@@ -1,16 +1,20 @@
 """The command line as a user meets it: help, bad input in one line, results, folders."""
 
+import io
 import json
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax import InputError
+from dljax import InputError, Learner, sweep
 from dljax.host import experiment
 from dljax.host.config import Common, one_line, parse, require
-from dljax.host.experiment import Study, command_line, compare
+from dljax.host.experiment import Study, command_line
+from dljax.host.finite import Diverged
+from dljax.host.folder import compare
 from dljax.host.result import fingerprint, summary, target
 from experiments.vision import classify
 
@@ -35,7 +39,8 @@ BAD = {
     "--batch 0": "--batch must be at least 1; got 0",
     "--batch 2000": "batch must be from 1 to the 1257 training examples; got 2000",
     "--rate 0": "--rate must be above 0; got 0.0",
-    "--rate nan": "--rate must be above 0; got nan",
+    "--rate nan": "--rate must be a finite number of 32 bits; got nan",
+    "--rate inf": "--rate must be a finite number of 32 bits; got inf",
     "--rate fast": "could not convert string to float: 'fast'; accepted: --rate FLOAT",
     "--dropout 1": "--dropout must be at least 0 and below 1; got 1.0",
     "--smoothing 1.5": "--smoothing must be at least 0 and below 1; got 1.5",
@@ -48,6 +53,10 @@ BAD = {
     "--preset quik": "unknown --preset 'quik'; did you mean quick?",
     "--step 5": "Unrecognized options: --step, 5",
     "--resume": "--resume needs --out",
+    "--seeds 3000000000": "--seeds must be an integer of 32 bits; got 3000000000",
+    "--seed 2147483647": "--seed and --seeds: the last seed must be below 2^31; got 2147483651",
+    "--steps 2147483648": "--steps must be an integer of 32 bits; got 2147483648",
+    f"--out {'x' * 300}": "xxx: File name too long",
     "--seed -1": "--seed must be at least 0; got -1",
     "--checkpoint-every 0": "--checkpoint-every must be at least 1; got 0",
     "--patience 0": "--patience must be at least 1; got 0",
@@ -157,15 +166,6 @@ def test_a_figure_that_fails_costs_itself_and_a_line(tmp_path, monkeypatch, caps
     assert out == f"run in {tmp_path / 'run'}\n"
 
 
-def test_of_two_runs_on_one_folder_the_second_is_refused(tmp_path):
-    first, second = (Study("x", [], Common(out=tmp_path, seed=seed)) for seed in (0, 1))
-    assert first.out == tmp_path
-    with pytest.raises(InputError, match="holds a run already"):
-        second.out  # noqa: B018
-    assert json.loads((tmp_path / "run.json").read_text())["config"]["seed"] == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
-
-
 def test_what_fails_in_a_study_leaves_no_result(tmp_path):
     with pytest.raises(ZeroDivisionError), Study("x", [], Common(out=tmp_path / "run")) as run:
         run.metric("x", [1 / 0])
@@ -196,6 +196,34 @@ def test_a_users_own_table_is_learnt_by_an_mlp(monkeypatch, capsys, tmp_path):
     found = json.loads((tmp_path / "b" / "result.json").read_text())
     assert found["metrics"]["test accuracy"]["mean"] > 0.97
     assert "steps/s" in out
+
+
+def test_a_terminal_that_lacks_a_sign_is_no_reason_to_stop(monkeypatch):
+    screens = [io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2)]
+    for name, screen in zip(("stdout", "stderr"), screens, strict=True):
+        monkeypatch.setattr(sys, name, screen)
+    monkeypatch.setattr(sys, "argv", ["x"])
+
+    def main(config):
+        print("accuracy 98.9 ± 0.1 %")
+        raise InputError("“5”")
+
+    with pytest.raises(SystemExit) as end:
+        command_line("x", main, {"quick": Common()}, "")
+    said = [screen.buffer.getvalue().decode() for screen in screens if not screen.flush()]
+    assert end.value.code == 2
+    assert said == ["accuracy 98.9 ? 0.1 %\n", "error: ?5?\n"]
+
+
+def test_what_diverges_is_called_by_its_part_setting_and_seed(tmp_path):
+    def make(bad):
+        return Learner(lambda key: bad, lambda key, bad: (bad, {"loss": 0 / bad}))
+
+    with Study("x", [], Common(out=tmp_path, seeds=2, seed=7, quiet=True)) as run:
+        learner = sweep(make, jnp.array([1.0, 1, 1, 0]), jnp.array([7, 8] * 2))
+        names = run.named(["rate 1", "rate 2"])
+        with pytest.raises(Diverged, match=r"^loss is nan at step 1 for deep, rate 2, seed 8$"):
+            run.fit(learner, 2, part="deep", names=names)
 
 
 def test_presets_are_starting_points():

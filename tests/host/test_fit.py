@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,8 @@ from rich.progress import Progress
 
 from dljax import InputError, Learner, sweep
 from dljax.host import log
-from dljax.host.fit import Diverged, Keep, Selection, Show, Watch, fit, piece
+from dljax.host.finite import Diverged
+from dljax.host.fit import Keep, Selection, Show, Watch, fit, piece
 from dljax.host.result import fingerprint
 
 KEY = jax.random.key(0)
@@ -137,6 +139,50 @@ def test_a_metric_that_is_not_finite_stops_the_run_and_is_named(tmp_path):
             show=Show(names=["seed 5", "seed 6"]),
         )
     assert sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir()) == [3, 6]
+
+
+def test_where_members_may_diverge_a_loss_that_is_nan_is_kept_as_such():
+    learner, evaluate = counter(bad_at=3)
+    odd = lambda n: {"score": jnp.where(n == 2, jnp.nan, evaluate(n)["score"])}  # noqa: E731
+    watch = Watch(odd, 1, Selection("score", lambda n: n))
+    fitted = fit(learner, KEY, 4, watch, may_diverge=True)
+    losses = [record["train/loss"][0] for record in fitted.records]
+    np.testing.assert_allclose(losses, [1, 1 / 2, np.nan, 1 / 4], rtol=1e-6)
+    assert fitted.kept == 4
+    with pytest.raises(Diverged, match="score is nan at step 2"):
+        fit(learner, KEY, 4, watch)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"chunk": 0}, "chunk must be at least 1; got 0"),
+        ({"chunk": -3}, "chunk must be at least 1; got -3"),
+        ({"watch": Watch(every=0)}, "Watch.every must be at least 1; got 0"),
+        ({"watch": Watch(every=-1)}, "Watch.every must be at least 1; got -1"),
+        ({"keep": Keep(Path("x"), -2)}, "Keep.every must be at least 1; got -2"),
+        (
+            {"watch": Watch(select=Selection("score", lambda n: n, patience=0))},
+            "Selection.patience must be at least 1; got 0",
+        ),
+        ({"steps": -1}, "steps must be at least 0 and below 2^31; got -1"),
+        ({"steps": 2**31}, "steps must be at least 0 and below 2^31; got 2147483648"),
+        ({"show": Show(names=["a", "b"])}, "names must be one for each of the 1 members; got 2"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_in_one_line(given, says):
+    with pytest.raises(InputError, match=f"^{re.escape(says)}$"):
+        fit(counter()[0], KEY, **{"steps": 4, **given})
+    assert not Path("x").exists()
+
+
+def test_an_event_file_is_not_empty_after_its_first_record(tmp_path):
+    journal = log.Log(tmp_path)
+    (file,) = (tmp_path / "tensorboard").glob("events.*")
+    before = file.stat().st_size
+    journal.write({"step": 1, "seconds": 0.0, "train/loss": [0.5, 0.25]})
+    assert file.stat().st_size > before + 20
+    journal.close()
 
 
 def test_a_chunk_ends_where_something_is_due():

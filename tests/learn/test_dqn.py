@@ -9,7 +9,8 @@ import pytest
 from dljax import InputError, advance, grid, start, sweep
 from dljax.envs import tabular
 from dljax.envs.environment import Environment, Step, make
-from dljax.host.fit import Diverged, fit
+from dljax.host.finite import Diverged
+from dljax.host.fit import fit
 from dljax.host.result import fingerprint
 from dljax.learn import dqn, play
 from dljax.learn.dynamic_programming import value_iteration

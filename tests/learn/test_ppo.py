@@ -11,7 +11,8 @@ import scipy.special
 
 from dljax import InputError, advance, start, sweep
 from dljax.envs.environment import Box, Environment, Step
-from dljax.host.fit import Diverged, Keep, fit
+from dljax.host.finite import Diverged
+from dljax.host.fit import Keep, fit
 from dljax.host.result import fingerprint
 from dljax.learn import play, ppo
 from dljax.learn.ppo import Sample

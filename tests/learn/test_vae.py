@@ -125,6 +125,17 @@ def test_with_another_the_bound_is_below_by_its_divergence_and_more_samples_clos
     np.testing.assert_allclose(estimate(KEY, x, 20_000), known, atol=0.03)
 
 
+def test_it_is_measured_where_jax_has_64_bits_too(linear):
+    net, _, wrong, x, *_ = linear
+    likelihood = vae.gaussian(SCALE)
+    with jax.enable_x64(True):
+        key = jax.random.key(0)
+        sampled = functools.partial(vae.log_likelihood, net, wrong, likelihood, key, x, 6, 2)
+        assert jax.eval_shape(sampled).shape == x.shape[:1]
+        bounds = jax.eval_shape(lambda: vae.evaluate(net, wrong, likelihood, key, x))
+        assert bounds["validation/negative_elbo"].shape == ()
+
+
 def test_evaluation_is_the_mean_of_the_bounds_in_any_chunks(linear):
     net, _, wrong, x, *_ = linear
     parts = vae.bounds(net, wrong, vae.gaussian(SCALE), KEY, x)
