@@ -32,7 +32,8 @@ class Learner:
     programs: dict["Jitted", Any] = field(default_factory=dict, init=False, repr=False)
 
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Jitted(Generic[P, R]):

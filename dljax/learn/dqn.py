@@ -185,7 +185,7 @@ def make(
         shape = (iterations, actors)
         coin, pick = jax.random.uniform(k_act, (2, *shape))
         # one by one, since a constant schedule gives one number whatever it is given
-        odds = jax.vmap(chance)(taken + per_iteration * jnp.arange(iterations))
+        odds = jnp.asarray(jax.vmap(chance)(taken + per_iteration * jnp.arange(iterations)))
         return Drawn(
             jnp.where(coin < odds[:, None], (choices * pick).astype(jnp.int32), -1),
             jax.random.split(k_step, shape),

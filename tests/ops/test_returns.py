@@ -216,7 +216,7 @@ def test_what_is_not_a_rollout_is_refused():
 @pytest.mark.parametrize("f", [gae, n_step_return, lambda_return, discounted_return])
 def test_outside_of_jit_a_shape_is_compiled_once(f):
     """A loop whose body were made anew at every call would be compiled at every call."""
-    reward, more, value = jnp.ones(9), jnp.full(9, 2.0), jnp.zeros(9)
+    value, reward, more = jnp.asarray(np.float32([9 * [0], 9 * [1], 9 * [2]]))
     ends = (jnp.zeros(9, bool), jnp.zeros(9, bool))
     values = (value, value, *ends) if f is gae else (*ends, value)
     last = {gae: (0.9,), lambda_return: (0.9,), n_step_return: (3,)}.get(f, ())
