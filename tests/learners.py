@@ -50,7 +50,7 @@ def classify_mlp(rate: jax.typing.ArrayLike = 1e-2) -> Learner:
 
 
 def classify_cnn() -> Learner:
-    tx = optimizer("sgd", 1e-2, steps=9, schedule="warmup-cosine", weight_decay=1e-3)
+    tx = optimizer("momentum", 1e-2, steps=9, schedule="warmup-cosine", weight_decay=1e-3)
     augment = functools.partial(shift, by=1)
     return classify.make(CNN((2, 3), (8, 3), 0.2), tx, images(), batch=8, augment=augment)
 
@@ -69,7 +69,7 @@ def trained_by_hand() -> Learner:
 
 
 def race() -> Learner:
-    entrants = {name: functools.partial(optimizer, name) for name in ("sgd", "adadelta")}
+    entrants = {name: functools.partial(optimizer, name) for name in ("momentum", "adadelta")}
     return descent.race(MLP((8, 3)), entrants, jnp.array([1e-2, 1e-1]), images(), batch=8)
 
 

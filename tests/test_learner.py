@@ -1,5 +1,8 @@
 """The contract's own functions against closed forms and against the same thing done by hand."""
 
+import gc
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +21,7 @@ from dljax import (
     sweep,
     take_step,
 )
+from dljax.host.fit import advance_spread
 from dljax.learner import norm
 
 
@@ -83,10 +87,30 @@ def test_any_cut_gives_the_same_bits(cuts):
 def test_advance_compiles_once_for_each_length():
     learner = noise()
     run = start(learner, jax.random.key(3))
-    before = advance._cache_size()
     for _ in range(3):
         run, _ = advance(learner, run, 5)
-    assert advance._cache_size() == before + 1
+    assert advance.of(learner)._cache_size() == 1
+
+
+@pytest.mark.parametrize("drive", [lambda *how: advance(*how), advance_spread])
+def test_a_dropped_learner_takes_its_data_and_its_programs_with_it(drive):
+    """Three data sets of 4 MB, each trained on for 2 steps and then forgotten."""
+
+    def train(value):
+        x = jnp.full(2**20, float(value))
+        learner = Learner(lambda key: x.mean(), lambda key, w: (w + x.mean(), {"w": w}))
+        run, _ = drive(learner, start(learner, jax.random.key(0)), 2)
+        return run.state, weakref.ref(x)
+
+    train(9)
+    gc.collect()
+    programs = len(jax.devices()[0].client.live_executables())
+    kept = [train(value) for value in range(3)]
+    gc.collect()
+    assert [float(state) for state, _ in kept] == [0, 3, 6]
+    assert all(x() is None for _, x in kept)
+    assert not [x for x in jax.live_arrays() if x.size == 2**20]
+    assert len(jax.devices()[0].client.live_executables()) <= programs
 
 
 def test_a_member_of_a_sweep_is_the_run_made_alone():

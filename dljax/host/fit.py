@@ -22,7 +22,7 @@ from dljax.host import log
 from dljax.host.checkpoint import Restored, occupied, restore, save
 from dljax.host.devices import EACH, MEMBERS, WHOLE, Layout, gather, layout, place, spread
 from dljax.host.finite import check, check_state, finite
-from dljax.learner import Learner, Member, Run, advance, start
+from dljax.learner import Jitted, Learner, Member, Run, advance, start
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
@@ -105,7 +105,7 @@ PROGRESS: Any = Progress._make((SWEEP, EACH))
 COMPILED = {"seconds": 0.0}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3), donate_argnums=1)
+@functools.partial(Jitted, static_argnames=("steps", "at"), donate_argnames="run")
 def advance_spread(
     learner: Learner, run: Run, steps: int, at: Layout | None = None
 ) -> tuple[Run, Metrics]:

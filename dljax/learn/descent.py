@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import optax
 
 from dljax.data.stream import Position, epochs, unit_scale
+from dljax.learn import shapes
 from dljax.learn.classify import objective
+from dljax.learn.risk import first
 from dljax.learner import Fit, Learner, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -36,10 +38,11 @@ def race(
     ones. rates [R]; metrics: `name/loss` [R]. For networks without dropout or batch statistics.
     """
     stream = epochs(data, batch)
+    shapes.check_labels(shapes.given(net, lambda: first(data.x)), data.y)
 
     def init(key: Key) -> Race:
         k_net, k_stream = jax.random.split(key)
-        params = net.init(k_net, unit_scale(jnp.asarray(data.x[:1])))["params"]
+        params = net.init(k_net, first(data.x))["params"]
         fits = {
             name: jax.vmap(lambda rate, make=make: Fit(params, {}, make(rate).init(params)))(rates)
             for name, make in entrants.items()

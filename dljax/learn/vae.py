@@ -17,8 +17,9 @@ from jax.scipy.stats import norm
 
 from dljax.data.stream import epochs, unit_scale
 from dljax.errors import InputError, check_count
+from dljax.learn import shapes
 from dljax.learn.autoencode import check_pixels, chunked
-from dljax.learn.risk import State
+from dljax.learn.risk import State, first
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.nets.coders import Gaussian, Variational
 from dljax.ops.sums import row_sums
@@ -126,7 +127,8 @@ def make(
 
     `warmup` steps raise the rate's weight from 0 to `beta` (Bowman et al. 2016; Sonderby et al.
     2016). `augment(key, x)` changes each batch, as `binarise` does. Raises InputError if `batch`
-    exceeds n, for a negative `beta`, and for pixels outside [0, 1] where the likelihood is of bits.
+    exceeds n, for a negative `beta`, for pixels outside [0, 1] where the likelihood is of bits, and
+    if the network's outputs are not shaped as what it sees.
     """
     for name, value in (("beta", beta), ("free_bits", free_bits), ("warmup", warmup)):
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
@@ -135,10 +137,12 @@ def make(
         check_pixels(x)
     stream = epochs(x, batch)
     one_step = gradient_step(objective(net, likelihood, beta, free_bits), tx)
+    seen = jax.eval_shape(lambda: first(x, augment))
+    shapes.check(shapes.given(net, lambda: first(x, augment)), seen.shape[1:], "x has")
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        params = net.init(k_net, unit_scale(jnp.asarray(x[:1])))["params"]
+        params = net.init(k_net, first(x, augment))["params"]
         return State(Fit(params, {}, tx.init(params)), stream.init(k_stream))
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:

@@ -24,14 +24,16 @@ class Policy(NamedTuple):
 
 
 def categorical(actions: int) -> Policy:
-    """`pi(a|s) = softmax(outputs)_a`, sampled by the Gumbel maximum."""
+    """`pi(a|s) = softmax(outputs)_a`, sampled by the Gumbel maximum; a logit of -inf is never."""
 
     def log_prob(logits: Array, action: Array) -> Array:
         chosen = jax.nn.log_softmax(logits)
         return jnp.take_along_axis(chosen, action[..., None], -1)[..., 0]
 
     def entropy(logits: Array) -> Array:
-        return -(jax.nn.softmax(logits) * jax.nn.log_softmax(logits)).sum(-1)
+        chance = jax.nn.softmax(logits)
+        surprise = jnp.where(chance > 0, jax.nn.log_softmax(logits), 0)  # else 0 times -inf
+        return -(chance * surprise).sum(-1)
 
     return Policy(
         outputs=actions,

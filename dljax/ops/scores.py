@@ -77,7 +77,8 @@ def mig(codes: Array, factors: Array, sizes: Sequence[int], n: int = 20) -> Arra
     """Mutual information gap: `mean_k (I(z_(1); v_k) - I(z_(2); v_k)) / H(v_k)`, in [0, 1].
 
     z_(1) and z_(2) are the two codes that tell most of the factor v_k: 1 where each factor is told
-    wholly, by one code alone. codes [n, K], K > 1; factors [n, F]. Draw the codes from the
+    wholly, by one code alone. A factor that is constant has nothing to be told and does not count;
+    0 if all are. codes [n, K], K > 1; factors [n, F]. Draw the codes from the
     posterior: the mean of a unit that is all noise may still tell much. Raises InputError if K is
     1. Chen et al. 2018, eq. 6; 20 bins as in Locatello et al. 2019.
     """
@@ -85,7 +86,9 @@ def mig(codes: Array, factors: Array, sizes: Sequence[int], n: int = 20) -> Arra
         raise InputError("the mutual information gap needs at least 2 codes")
     information = jnp.sort(code_information(codes, factors, sizes, n), 0)
     shares = [jax.nn.one_hot(factors[:, k], size).mean(0) for k, size in enumerate(sizes)]
-    return jnp.mean((information[-1] - information[-2]) / jnp.stack([*map(entropy, shares)]))
+    varied = jnp.stack([*map(entropy, shares)])
+    gaps = (information[-1] - information[-2]) / jnp.where(varied > 0, varied, 1)
+    return jnp.where(varied > 0, gaps, 0).sum() / jnp.maximum((varied > 0).sum(), 1)
 
 
 def beta_metric(train: ArrayLike, factor: ArrayLike, test: ArrayLike, answer: ArrayLike) -> float:

@@ -1,4 +1,4 @@
-"""Known MDPs: their arrays, and that our environment and gymnax's play what the arrays say."""
+"""Known MDPs: their arrays, and that the environment plays what the arrays say."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,6 @@ import pytest
 
 from dljax import InputError
 from dljax.envs import tabular
-from dljax.envs.environment import adapt
-from dljax.learn import play
 
 LAYOUT = ("..G", "S#X", "...")
 A_STEP_RIGHT = 1
@@ -118,51 +116,6 @@ def test_the_limit_truncates_and_the_end_terminates():
         state, seen = env.step(jax.random.key(time), state, A_STEP_RIGHT)
         assert (bool(seen.terminated), bool(seen.truncated)) == (ended, time == 2)
     assert seen.reward == 1
-
-
-def test_gymnax_plays_the_same_and_resets_itself(slippery):
-    """Step by step with gymnax's own `step`: its final observation is our true next one."""
-    ours = tabular.environment(slippery, limit=5)
-    env, params = tabular.gymnax_environment(slippery, limit=5)
-    step = jax.jit(ours.step)
-    observation, state = env.reset(jax.random.key(0), params)
-    twin, first = ours.reset(jax.random.key(0))
-    np.testing.assert_array_equal(observation, first)
-    ends = {"terminated": 0, "truncated": 0}
-    for t in range(100):
-        key, action = jax.random.fold_in(jax.random.key(1), t), t * t % 4
-        k_step, k_reset = jax.random.split(key)  # as gymnax splits it
-        twin, seen = step(k_step, twin, action)
-        observation, state, reward, terminated, truncated, info = env.step(
-            key, state, action, params
-        )
-        found = info["final_observation"], reward, terminated, truncated
-        jax.tree.map(np.testing.assert_array_equal, found, tuple(seen))
-        ends["terminated"] += int(terminated)
-        ends["truncated"] += int(truncated)
-        if terminated or truncated:
-            twin, first = ours.reset(k_reset)
-            np.testing.assert_array_equal(observation, first)
-        assert env.observation_space(params).contains(observation)
-        assert (state.at, state.time) == (twin.at, twin.time)
-    assert min(ends.values()) > 2
-    assert env.num_actions == env.action_space(params).n == 4
-    assert not env.is_terminated(state, params) and env.name == "tabular"
-
-
-def test_gymnax_adapts_back_to_the_same(slippery):
-    ours = tabular.environment(slippery, limit=5)
-    again = adapt(*tabular.gymnax_environment(slippery, limit=5))
-    assert (again.observation_shape, again.actions, again.limit) == ((8,), 4, 5)
-    noise = jax.random.randint(jax.random.key(1), (50, 4), 0, 4)
-
-    def played(env):
-        actors = play.begin(env, jax.random.key(0), 4)
-        return play.rollout(
-            env, lambda action, _: (action, None), noise, jax.random.key(2), actors
-        )[1]
-
-    jax.tree.map(np.testing.assert_array_equal, played(ours), played(again))
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_predictions_do_not_depend_on_the_chunk(blobs):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_learns_the_clouds(blobs, name):
-    rate = {"sgd": 0.1, "adadelta": 10.0, "adagrad": 0.3}.get(name, 0.03)
+    rate = {"sgd": 0.3, "momentum": 0.1, "adadelta": 10.0, "adagrad": 0.3}.get(name, 0.03)
     learner = classify.make(MLP((8, 3)), optimizer(name, rate), blobs, batch=30)
     run, _ = advance(learner, start(learner, jax.random.key(0)), 60)
     found = classify.evaluate(MLP((8, 3)), (run.state.fit.params, {}), blobs)

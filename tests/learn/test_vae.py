@@ -243,3 +243,16 @@ def test_what_cannot_be_learnt_is_said_in_one_line(options, said):
 def test_a_scale_is_one_positive_number(scale):
     with pytest.raises(InputError, match="scale must be one positive number"):
         vae.gaussian(scale)
+
+
+def test_the_network_is_made_for_what_it_sees():
+    """An `augment` that changes shapes: a crop to 2 of 6 pixels."""
+    x = np.random.default_rng(0).random((8, PIXELS), np.float32)
+    net = dense((2,), LATENT, (4,), variational=True)
+    learner = vae.make(net, optimizer("sgd", 0.1), x, batch=4, augment=lambda _, x: x[:, 1:3])
+    run = jax.eval_shape(learner.init, KEY)
+    assert run.fit.params["encoder"]["Dense_0"]["kernel"].shape == (2, 4)
+    after, _ = jax.eval_shape(learner.step, KEY, run)
+    assert after.fit.params["encoder"]["Dense_0"]["kernel"].shape == (2, 4)
+    with pytest.raises(InputError, match="gives 2 numbers; x has 6 numbers"):
+        vae.make(net, optimizer("sgd", 0.1), x, batch=4)

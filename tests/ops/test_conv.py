@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from dljax import InputError
 from dljax.ops.conv import avg_pool, conv, conv_pool, max_pool
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
@@ -222,3 +223,34 @@ def test_other_platforms_use_the_library():
     for f in (conv_pool, lambda x, k, _: conv(x, k, (1, 1), "SAME")):
         lowered = jax.jit(f).trace(*operands).lower(lowering_platforms=("cuda",)).as_text()
         assert "convolution" in lowered
+
+
+def test_a_negative_padding_takes_away_as_the_librarys():
+    x, kernel, pads = normal(0, 2, 7, 6, 2), normal(1, 3, 2, 2, 3), ((-1, 2), (1, -2))
+    theirs = lax.conv_general_dilated(x, kernel, (2, 1), pads, dimension_numbers=NUMBERS)
+    assert_close(conv(x, kernel, (2, 1), pads), theirs)
+    assert_close(
+        max_pool(x, (2, 2), (1, 1), pads), max_pool(x[:, 1:, :4], (2, 2), (1, 1), ((0, 2), (1, 0)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("apply", "said"),
+    [
+        (
+            lambda x: conv(x, normal(1, 4, 2, 2, 3), (1, 1), "VALID"),
+            "4 x 2 does not fit into 3 x 2",
+        ),
+        (
+            lambda x: conv(x, normal(1, 2, 2, 2, 3), (1, 1), "VALID", rhs_dilation=(1, 2)),
+            "2 x 3 does not fit into 3 x 2",
+        ),
+        (lambda x: conv(x, normal(1, 2, 2, 2, 3), (1, 1), ((-2, 0), (0, 0))), "fit into 1 x 2"),
+        (lambda x: max_pool(x, (1, 3)), "1 x 3 does not fit into 3 x 2"),
+        (lambda x: avg_pool(x, (4, 4), (1, 1), ((0, 1), (0, 1))), "4 x 4 does not fit into 4 x 3"),
+        (lambda x: conv_pool(x[:, :1], normal(1, 3, 3, 2, 3), jnp.ones(3)), "fit into 1 x 2"),
+    ],
+)
+def test_a_window_over_its_input_is_refused(apply, said):
+    with pytest.raises(InputError, match=said):
+        apply(normal(0, 2, 3, 2, 2))
