@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from dljax import InputError, Learner, sweep
 from dljax.host import log
+from dljax.host.checkpoint import steps
 from dljax.host.fit import Diverged, Keep, Selection, Show, Watch, fit, piece
 from dljax.host.result import fingerprint
 
@@ -47,12 +48,24 @@ def test_the_best_state_is_kept_and_everything_logged(tmp_path):
     np.testing.assert_allclose(lines[1]["train/loss"], [(1 / 3 + 1 / 4) / 2], rtol=1e-6)
     assert [line["score"] for line in lines] == [[-5], [-3], [-1], [-1], [-3], [-5]]
     assert list((tmp_path / "tensorboard").glob("events.*"))
+    assert steps(tmp_path / "checkpoints") == [6, 8, 10, 12]  # the newest three and the best
 
 
 def test_the_lowest_can_be_best(tmp_path):
     learner, evaluate = counter()
     select = Selection("cost", lambda n: n, lowest=True)
-    assert fit(learner, KEY, 12, Watch(evaluate, 1, select)).kept == 7
+    fitted = fit(learner, KEY, 12, Watch(evaluate, 1, select), keep=Keep(tmp_path, 1))
+    assert fitted.kept == 7
+    assert steps(tmp_path / "checkpoints") == [7, 10, 11, 12]
+
+
+def test_the_last_evaluation_of_the_patience_may_still_improve():
+    scores = jnp.array([0, 1, 0, 0, 2, 0, 0, 0, 9, 9])  # at the steps 0 to 9
+    learner, _ = counter()
+    select = Selection("score", lambda n: n, patience=3)
+    watch = Watch(lambda n: {"score": scores[n]}, 1, select)
+    fitted = fit(learner, KEY, 9, watch, chunk=1)
+    assert (fitted.kept, fitted.run.step) == (4, 7)
 
 
 def test_early_stopping_waits_for_every_member_and_freezes_each():

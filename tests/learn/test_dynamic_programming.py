@@ -132,6 +132,17 @@ def test_equal_actions_do_not_take_turns():
     assert found.rounds == 1 and not found.policy.any()
 
 
+def test_actions_that_rounding_alone_tells_apart_do_not_take_turns():
+    """Every move earns the same, wherever it leads: all are worth the same but for their sums."""
+    mdp = tabular.random_mdp(jax.random.key(0), 12, 3, branching=12)
+    even = mdp._replace(reward=jnp.full_like(mdp.reward, 0.1))
+    q = dp.action_values(even, jnp.full(12, 10.0), 0.99)
+    assert (q.argmax(-1) > 0).any() and np.ptp(q) < 1e-5  # greed alone would leave action 0
+    found = dp.policy_iteration(even, 0.99)
+    assert found.rounds == 1 and not found.policy.any()
+    np.testing.assert_allclose(found.value, 10, rtol=1e-4)
+
+
 def test_gamma_0_is_greed():
     mdp = small()
     for solve in (dp.value_iteration, dp.policy_iteration):
