@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,6 +82,19 @@ def test_a_denoising_network_sees_the_corrupted_and_is_scored_on_the_clean(net, 
     found, _ = autoencode.objective(net, optax.squared_error, erase)(params, {}, Batch(x, ()), KEY)
     _, blind = by_numpy(params, np.zeros_like(x))
     np.testing.assert_allclose(found, ((blind - x) ** 2).mean(), rtol=1e-5)
+
+
+class Trained(nn.Module):
+    """Gives back what it sees, and 2 more where it is trained."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return x + 2.0 * train
+
+
+def test_the_network_is_told_that_it_is_trained(x):
+    loss, _ = autoencode.objective(Trained(), optax.squared_error)({}, {}, Batch(x, ()), KEY)
+    np.testing.assert_allclose(loss, 4, rtol=1e-5)
 
 
 def test_masks_and_noise_have_their_share_and_scale():
