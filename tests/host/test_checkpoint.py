@@ -109,6 +109,8 @@ def test_a_free_array_stays_free_and_a_placed_one_placed(tmp_path):
     found = restore(tmp_path, tree).tree
     assert (found["free"].committed, found["placed"].committed) == (False, True)
     assert found["placed"].sharding == tree["placed"].sharding
+    shape = jax.ShapeDtypeStruct((2,), jnp.float32, sharding=tree["placed"].sharding)
+    assert restore(tmp_path, {"free": shape, "placed": shape}).tree["free"].committed
 
 
 def test_sharded_arrays_move_between_device_counts(tmp_path):
