@@ -1,6 +1,7 @@
 """What must hold of every learner in the package."""
 
 import chex
+import golden
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,8 +17,13 @@ STEPS = sum(CUTS)  # more than an epoch of the tiny data sets
 
 
 @pytest.fixture(scope="module", params=LEARNERS)
-def learner(request):
-    return LEARNERS[request.param]()
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def learner(name):
+    return LEARNERS[name]()
 
 
 def cut(learner, cuts, key=0):
@@ -68,6 +74,19 @@ def test_any_cut_gives_the_same_bits(learner, finished, cuts):
     run, metrics = cut(learner, cuts)
     assert fingerprint(run) == fingerprint(finished[0])
     assert fingerprint(metrics) == fingerprint(finished[1])
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the golden values are a CPU's")
+def test_two_steps_give_the_golden_values(learner, name):
+    """Whatever the version of JAX; `python tests/golden.py` writes them anew."""
+    found, wanted = golden.numbers(learner), golden.read()[name]
+    assert set(found) == set(wanted)
+    for each in wanted:
+        np.testing.assert_allclose(found[each], wanted[each], rtol=1e-4, atol=1e-6, err_msg=each)
+
+
+def test_every_learner_has_golden_values():
+    assert set(golden.read()) == set(LEARNERS)
 
 
 def test_the_same_seed_repeats_and_two_seeds_differ(learner, finished):

@@ -1,8 +1,10 @@
 """Known files: found in order, checked against their hashes, and downloaded whole or not at all."""
 
 import hashlib
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -130,6 +132,25 @@ def test_a_download_with_wrong_bytes_leaves_nothing(folders, monkeypatch, server
     assert hashlib.sha256(b"wrong").hexdigest() in message
     assert url + "file.gz" in message
     assert files_under(folders[1]) == ["set"]
+
+
+def test_a_download_appears_by_one_rename_after_its_check(folders, monkeypatch, server):
+    url, answers = server
+    register(monkeypatch, url)
+    answers["/file.gz"] = (200, {}, CONTENT)
+    target, said = folders[1] / NAME, []
+    digest, replace = store.digest, os.replace
+
+    def rename(old, new):
+        said.append(("rename", Path(old), Path(new), Path(old).read_bytes(), target.exists()))
+        replace(old, new)
+
+    monkeypatch.setattr(store, "digest", lambda path: said.append(("check", path)) or digest(path))
+    monkeypatch.setattr(os, "replace", rename)
+    fetch(NAME)
+    part = said[0][1]
+    assert target.parent in part.parents  # one file system, or it would be a copy
+    assert said == [("check", part), ("rename", part, target, CONTENT, False)]
 
 
 def test_a_download_cut_short_leaves_nothing(folders, monkeypatch, server):

@@ -74,6 +74,8 @@ def test_a_random_mdp_is_one_and_has_the_branches_and_ends_asked_for():
     jax.tree.map(lambda all, one: np.testing.assert_array_equal(all[3], one), mdps, drawn(keys[3]))
     known = jax.jit(lambda key: tabular.random_mdp(key, 7, 3, branching=1))(keys[0])
     assert set(np.unique(known.transition)) == {0, 1}
+    most = jax.eval_shape(lambda key: tabular.random_mdp(key, 7, 3, branching=7, ends=6), keys[0])
+    assert most.transition.shape == (7, 3, 7)
 
 
 def test_what_is_played_is_what_the_arrays_say(slippery):
@@ -126,6 +128,13 @@ def test_the_limit_truncates_and_the_end_terminates():
         (lambda: tabular.gridworld(("#G",)), "a cell to start from"),
         (lambda: tabular.gridworld(slip=1.5), "slip must be in .0, 1.; got 1.5"),
         (lambda: tabular.random_mdp(jax.random.key(0), 3, 2, branching=4), "from 1 to the 3"),
+        (lambda: tabular.random_mdp(jax.random.key(0), 3, 2, ends=3), "from 0 to 2; got 3"),
+        (
+            lambda: tabular.mdp(
+                jnp.full((2, 1, 2), 0.5), jnp.ones((2, 1)), start=jnp.array([-1.0, 2.0])
+            ),
+            "start must be weights",
+        ),
         (lambda: tabular.mdp(jnp.ones((2, 1, 2)), jnp.ones((2, 1))), "a sum is 1 from 1"),
         (lambda: tabular.mdp(jnp.ones((2, 1, 2)) / 2, jnp.ones((1, 2))), "got .*2, 1, 2"),
     ],

@@ -286,6 +286,16 @@ def test_help_tells_bounds_and_choices_once_with_what_a_field_is(capsys, monkeyp
     assert "Told of free. (default" in text and "Told of name. (default" in text
 
 
+@pytest.mark.parametrize("words", [["--preset=full"], ["--preset", "full"]])
+def test_a_preset_is_named_in_either_form(words):
+    presets = {"quick": Config(), "full": Config(count=9)}
+    assert (parse(presets, words, "x", "").preset, parse(presets, words, "x", "").count) == (
+        "full",
+        9,
+    )
+    assert parse(presets, ["--number", "4"], "x", "").preset == "quick"
+
+
 @given(seed=st.integers(0, 2**31 - 1), seeds=st.integers(1, 4) | st.integers(1, 2**31))
 def test_every_seed_is_below_two_to_the_31(seed, seeds):
     said = refusal(seed=seed, seeds=seeds)

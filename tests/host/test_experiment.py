@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 import sys
 
 import jax
@@ -100,6 +101,7 @@ def test_a_run_leaves_what_the_design_says(finished):
     assert set(found["seconds"]) == {"compile", "train", "total"}
     assert len(found["fingerprint"]) == 64
     assert found["environment"]["jax"] == jax.__version__
+    assert found["environment"]["python"] == platform.python_version()
     assert found["config"]["steps"] == 4
     figures = {path.name for path in (out / "figures").iterdir()}
     assert figures == {"curves.png", "confusion.png", "worst.png", "filters.png"}
@@ -139,6 +141,13 @@ def test_resuming_nothing_and_writing_nowhere_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="not an empty folder"):
         Study("x", [], Common(out=tmp_path / "file"))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("")
+    with pytest.raises(InputError, match="not an empty folder"):
+        Study("x", [], Common(out=tmp_path / "full"))
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / "run.json.7.partial").write_text("")  # by a run that died at once
+    assert Study("x", [], Common(out=tmp_path / "left")).out.is_dir()
     with pytest.raises(InputError, match="cannot write"):
         Study("x", [], Common(out=tmp_path / "file" / "below")).out  # noqa: B018
 
@@ -230,6 +239,15 @@ def test_presets_are_starting_points():
     standard = parse(classify.PRESETS, ["--preset=standard", "--epochs", "3"], "x", "")
     assert (standard.preset, standard.epochs, standard.batch) == ("standard", 3, 128)
     assert parse(classify.PRESETS, [], "x", "").preset == "quick"
+
+
+def test_programs_are_listed_with_their_first_line(tmp_path):
+    (tmp_path / "floor").mkdir()
+    (tmp_path / "floor" / "one.py").write_text('"""What it is.\n\nMore."""\n\ndef main(): ...\n')
+    (tmp_path / "floor" / "two.py").write_text("def main(): ...\n")
+    (tmp_path / "floor" / "none.py").write_text("def helper(): ...\n")
+    found = experiment.programs(tmp_path, "*/*.py")
+    assert found == {"floor.one": "What it is.", "floor.two": ""}
 
 
 def test_help_is_help(capsys):

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from dljax import InputError, Learner, sweep
 from dljax.host import log
+from dljax.host.checkpoint import steps
 from dljax.host.finite import Diverged
 from dljax.host.fit import Keep, Selection, Show, Watch, fit, piece
 from dljax.host.result import fingerprint
@@ -51,10 +52,26 @@ def test_the_best_state_is_kept_and_everything_logged(tmp_path):
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
-def test_the_lowest_can_be_best(tmp_path):
+@pytest.mark.parametrize(("metric", "lowest"), [("score", False), ("cost", True)])
+def test_the_highest_or_the_lowest_is_best_and_its_checkpoint_stays(tmp_path, metric, lowest):
     learner, evaluate = counter()
-    select = Selection("cost", lambda n: n, lowest=True)
-    assert fit(learner, KEY, 12, Watch(evaluate, 1, select)).kept == 7
+    select = Selection(metric, lambda n: n, lowest=lowest)
+    fitted = fit(learner, KEY, 12, Watch(evaluate, 1, select), keep=Keep(tmp_path, 1))
+    assert fitted.kept == 7
+    assert steps(tmp_path / "checkpoints") == [7, 10, 11, 12]
+
+
+def test_the_last_evaluation_of_the_patience_may_still_improve(tmp_path):
+    """And a run that it ends is saved where it ended, under its last score."""
+    scores = jnp.array([0, 3, 0, 1, 4, 0, 1, 2, 9, 9])  # at the steps 0 to 9
+    learner, _ = counter()
+    select = Selection("score", lambda n: n, patience=3)
+    watch = Watch(lambda n: {"score": scores[n]}, 1, select)
+    fitted = fit(learner, KEY, 9, watch, chunk=1, keep=Keep(tmp_path, 5))
+    assert (fitted.kept, fitted.run.step) == (4, 7)
+    assert steps(tmp_path / "checkpoints") == [5, 7]
+    line, _, _ = (tmp_path / "checkpoints/7/manifest.jsonl").read_text().partition("\n")
+    assert json.loads(line)["score"] == 2
 
 
 def test_early_stopping_waits_for_every_member_and_freezes_each():
@@ -193,6 +210,7 @@ def test_a_chunk_ends_where_something_is_due():
     assert {30, 45, 60, 90, 100} <= set(ends)
     sizes = {piece(step, 4290, 429, 429, 50) for step in range(0, 4290, 39)}
     assert sizes == {39}, "429 is cut evenly, so that one length is compiled"
+    assert piece(0, 100, 25, 100, 20) == 20, "but not into fives, far below the chunk"
 
 
 def test_screen_lines_show_the_spread_and_the_newest_evaluation(capsys):
@@ -220,6 +238,14 @@ def test_a_state_that_is_not_finite_stops_the_run_though_no_metric_shows_it(tmp_
     with pytest.raises(Diverged, match="state is not finite at step 8"):
         fit(learner, KEY, 8, chunk=4, keep=Keep(tmp_path, 4))
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["4"]
+
+
+def test_a_closed_log_has_written_its_events(tmp_path):
+    journal = log.Log(tmp_path, 0)
+    journal.write({"step": 1, "seconds": 0.0, "train/loss": [0.5, 0.25]})
+    journal.close()
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert b"train/loss/0" in events.read_bytes() and b"train/loss/1" in events.read_bytes()
 
 
 def test_the_live_bar_shows_the_newest_numbers():

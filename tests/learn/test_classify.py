@@ -9,7 +9,7 @@ import pytest
 from dljax import Batch, InputError, advance, start
 from dljax.data.stream import epochs, permute
 from dljax.learn import classify
-from dljax.learn.optimizers import OPTIMIZERS, optimizer
+from dljax.learn.optimizers import OPTIMIZERS, SCHEDULES, optimizer
 from dljax.nets import MLP
 
 
@@ -55,6 +55,13 @@ def test_predictions_do_not_depend_on_the_chunk(blobs):
     weights = (variables.pop("params"), variables)
     whole = classify.predict(net, weights, blobs.x, chunk=90)
     np.testing.assert_allclose(whole, classify.predict(net, weights, blobs.x, 32), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("steps", "peak"), [(1, 1), (10, 1), (40, 4)])
+def test_a_tenth_of_the_steps_warms_up(steps, peak):
+    factor = SCHEDULES["warmup-cosine"](steps)
+    assert [float(factor(step)) for step in (0, peak)] == [0, 1]
+    assert float(factor(max(2, steps))) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -261,6 +261,7 @@ def test_seeds_and_strengths_train_in_one_program():
     learner = sweep(make, hparams, jnp.array([0, 1]))
     run, metrics = advance(learner, start(learner, jax.random.key(0)), 5)
     assert metrics["value"].shape == (5, 2)
+    assert run.state.run.state.stream.drawn.tolist() == [5, 5]  # one round a step, unless asked
     alone = make(jax.tree.map(lambda leaf: leaf[1], hparams))
     one, _ = advance(alone, start(alone, jax.random.fold_in(member_key(), 1)), 5)
     together = jax.tree.map(lambda leaf: leaf[1], run.state.run.state)

@@ -239,6 +239,12 @@ def test_what_cannot_be_learnt_is_said_in_one_line(options, said):
         vae.make(net, optimizer("adam", 1e-3), x, batch=64, **options)
 
 
+def test_no_samples_are_no_estimate(linear):
+    net, exact, _, x, *_ = linear
+    with pytest.raises(InputError, match="samples must be at least 1; got 0"):
+        vae.log_likelihood(net, exact, vae.gaussian(SCALE), KEY, x, 0)
+
+
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.ones(3)])
 def test_a_scale_is_one_positive_number(scale):
     with pytest.raises(InputError, match="scale must be one positive number"):

@@ -8,7 +8,7 @@ import pytest
 from jax import lax
 
 from dljax import InputError
-from dljax.ops.conv import avg_pool, conv, conv_pool, max_pool
+from dljax.ops.conv import _plan, avg_pool, conv, conv_pool, max_pool
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 
@@ -105,6 +105,19 @@ def test_conv_pool_in_pieces_of_the_batch_equals_the_unfused(monkeypatch, images
     operands = normal(0, images, 7, 6, 8), normal(1, 3, 3, 8, 6), normal(2, 6)
     monkeypatch.setattr("dljax.ops.conv.CACHE", most * 16 * 4 * 9 * 6)
     assert_same(conv_pool, unfused, *operands)
+
+
+def test_a_piece_fills_the_cache():
+    """An image has 16 * 14 * 14 products of 32 numbers, 392 KiB: ten of them are in 4 MiB."""
+
+    def piece(images, channels=8):
+        x, kernel = jnp.zeros((images, 28, 28, channels)), jnp.zeros((3, 3, channels, 32))
+        return tuple(_plan(x, kernel)[0])
+
+    assert piece(60) == (10, 28, 28, 8)
+    assert piece(64) == (8, 28, 28, 8)
+    assert piece(61) == (61, 28, 28, 8)  # a prime: not one by one, but all at once
+    assert piece(60, 7) == (60, 28, 28, 7)  # by patches, where channels are few
 
 
 def test_conv_pool_takes_other_windows():
