@@ -10,7 +10,12 @@ drawn afresh and nothing is held out: the rate was chosen by the same error, on 
 
     python -m experiments.foundations.universal_approximation
 
-Expected: EXPECTED
+Expected: the error falls with width, while the linear networks stay where they are. Outside the
+interval every seed goes on straight, and the error grows with the distance. With one rate for all
+layers the hidden units of wide networks hardly move, and the corner's error rose from 0.006 with
+128 units to 0.0145 with 1024: of training, not of approximation, since the same units with the last
+layer solved left less than 0.001. Neither smaller rates nor larger batches helped; a last layer
+whose rate falls as 1 / width does.
 """
 
 import functools
@@ -20,6 +25,7 @@ from typing import Annotated
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from annotated_types import MinLen
 
 from dljax import Batch, Fit, Learner, Member, gradient_step, grid, sweep
@@ -28,7 +34,7 @@ from dljax.host.config import Common, Count, Positive, Widths
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn.optimizers import optimizer
-from dljax.nets.shallow import Shallow
+from dljax.nets.shallow import Shallow, share
 from dljax.typing import Array, Key, Metrics, PyTree
 from experiments.foundations import _curves as curves
 from experiments.foundations._widths import Found, dense, report, solved
@@ -54,8 +60,8 @@ class Config(Common):
     """Hidden units, one compiled program for each width."""
     batch: Count = 64
     """Points in a step, one drawn in each of as many equal parts; of a square, in 8 x 8 for 64."""
-    rate: Positive = 0.03
-    """Adam's rate at its highest; RATE"""
+    rate: Positive = 0.1
+    """Adam's rate at its highest, of all but a wide last layer."""
 
 
 PRESETS = {"quick": Config(), "standard": Config(steps=10_000, batch=128)}
@@ -109,7 +115,10 @@ def learn(run: Study, config: Config, inputs: int) -> Found:
 def make(inputs: int, width: int, config: Config, member: dict[str, Array]) -> Learner:
     """Mean squared error on fresh points of the box at every step, one in each of equal parts."""
     net, targets = Shallow(width, member["leak"]), [TARGETS[name] for name in INPUTS[inputs]]
-    tx = optimizer("adam", config.rate, steps=config.steps, schedule="warmup-cosine")
+    tx = optax.chain(
+        optimizer("adam", config.rate, steps=config.steps, schedule="warmup-cosine"),
+        optax.stateless(lambda step, _: step | {"weight": share(width) * step["weight"]}),
+    )
     side = round(config.batch ** (1 / inputs))
     axes = jnp.meshgrid(*[jnp.arange(side)] * inputs, indexing="ij")
     parts = jnp.stack(axes, -1).reshape(-1, inputs)
