@@ -15,12 +15,20 @@ def config(out, **changes):
 def test_both_kinds_learn_and_their_slices_are_measured_and_drawn(tmp_path):
     out = tmp_path / "run"
     found = landscape.main(config(out)).metrics
-    for kind in landscape.KINDS:
+    for kind in landscape.KINDS["mlp"]:
         assert found[f"{kind} train loss"]["mean"] < np.log(10)
         assert found[f"{kind} loss at radius / 4"]["mean"] > 0
         assert 0 <= found[f"{kind} non-convexity"]["mean"] <= 1
         assert len(found[f"{kind} test accuracy"]["values"]) == 2
     assert json.loads((out / "result.json").read_text())["systems"] == ["S12"]
+    assert {p.name for p in (out / "figures").iterdir()} == {"contours.png", "surfaces.png"}
+
+
+def test_a_convolutional_networks_slice_is_measured_and_drawn(tmp_path):
+    out = tmp_path / "run"
+    found = landscape.main(config(out, net="cnn", seeds=1, examples=20)).metrics
+    assert found["cnn train loss"]["mean"] < np.log(10)
+    assert len(found) == 4
     assert {p.name for p in (out / "figures").iterdir()} == {"contours.png", "surfaces.png"}
 
 

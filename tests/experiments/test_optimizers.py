@@ -66,4 +66,5 @@ def test_descent_measures_noise_batches_and_thresholds(tmp_path):
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         "batches.png",
         "quadratic.png",
+        "scales.png",
     }
