@@ -15,11 +15,13 @@ ROOT = Path(__file__).parents[1]
 MAPPINGS = Path("/proc/self/maps")
 
 
+AS_FOR_USERS = ("test_contract", "test_learner", "test_fit", "test_mesh", "test_environment")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def effort(request):
     """Compile as for users where bits are compared or episodes followed; elsewhere in less time."""
-    whole = request.path.parent.name in ("tests", "host", "envs")
-    jax.config.update("jax_disable_most_optimizations", not whole)
+    jax.config.update("jax_disable_most_optimizations", request.path.stem not in AS_FOR_USERS)
 
 
 @pytest.fixture
