@@ -254,4 +254,4 @@ def sample(net: Variational, params: PyTree, key: Key, count: int, latent: int) 
 
 def traverse(z: Array, unit: int, values: Array) -> Array:
     """The code z [L] with one unit set to each of `values` [V]: [V, L]."""
-    return jnp.tile(z, (len(values), 1)).at[:, unit].set(values)
+    return jnp.tile(z, (len(values), 1)).at[:, unit].set(values.astype(z.dtype))

@@ -132,6 +132,8 @@ def test_it_is_measured_where_jax_has_64_bits_too(linear):
         key = jax.random.key(0)
         sampled = functools.partial(vae.log_likelihood, net, wrong, likelihood, key, x, 6, 2)
         assert jax.eval_shape(sampled).shape == x.shape[:1]
+        codes, values = jnp.zeros(2, jnp.float32), jnp.linspace(-1.0, 1.0, 3)
+        assert jax.eval_shape(vae.traverse, codes, 1, values).dtype == codes.dtype
         bounds = jax.eval_shape(lambda: vae.evaluate(net, wrong, likelihood, key, x))
         assert bounds["validation/negative_elbo"].shape == ()
 
