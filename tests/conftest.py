@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import jax
+import jaxtyping
 import pytest
 
-from dljax.host import experiment
+# the shapes of annotations are checked in every call
+jaxtyping.install_import_hook("dljax.ops", "beartyped.check")
+from dljax.host import experiment  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOT = Path(__file__).parents[1]

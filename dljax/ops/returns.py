@@ -11,14 +11,18 @@ import chex
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
+from jaxtyping import Bool, Real
 
 from dljax.errors import check_count
 from dljax.typing import Array
 
+Steps = Real[Array, "T"]
+Ends = Bool[Array, "T"]
+
 
 def discounted_return(
-    reward: Array, terminated: Array, truncated: Array, next_value: Array, gamma: ArrayLike
-) -> Array:
+    reward: Steps, terminated: Ends, truncated: Ends, next_value: Steps, gamma: ArrayLike
+) -> Steps:
     """`G_t = sum_{i=t..e} gamma^(i-t) r_i + gamma^(e-t+1) (1 - terminated_e) next_value_e`.
 
     Here e is the last step of t's episode, or of the rollout. [T] -> [T]. Sutton and Barto 2018,
@@ -28,13 +32,13 @@ def discounted_return(
 
 
 def n_step_return(
-    reward: Array,
-    terminated: Array,
-    truncated: Array,
-    next_value: Array,
+    reward: Steps,
+    terminated: Ends,
+    truncated: Ends,
+    next_value: Steps,
     gamma: ArrayLike,
     n: int,
-) -> Array:
+) -> Steps:
     """The discounted return of at most `n` rewards: `e` is at most `t + n - 1`.
 
     [T] -> [T]. Raises InputError if n is below 1. Sutton and Barto 2018, eq. 7.1.
@@ -46,13 +50,13 @@ def n_step_return(
 
 
 def lambda_return(
-    reward: Array,
-    terminated: Array,
-    truncated: Array,
-    next_value: Array,
+    reward: Steps,
+    terminated: Ends,
+    truncated: Ends,
+    next_value: Steps,
     gamma: ArrayLike,
     lam: ArrayLike,
-) -> Array:
+) -> Steps:
     """`G_t = r_t + gamma (1 - terminated_t) ((1 - lam_t) next_value_t + lam_t G_{t+1})`.
 
     `lam_t` is `lam`, but 0 where an episode or the rollout ends. [T] -> [T]. Sutton and Barto 2018,
@@ -63,14 +67,14 @@ def lambda_return(
 
 
 def gae(
-    reward: Array,
-    value: Array,
-    next_value: Array,
-    terminated: Array,
-    truncated: Array,
+    reward: Steps,
+    value: Steps,
+    next_value: Steps,
+    terminated: Ends,
+    truncated: Ends,
     gamma: ArrayLike,
     lam: ArrayLike,
-) -> Array:
+) -> Steps:
     """Advantages `A_t = delta_t + gamma lam (1 - (terminated_t | truncated_t)) A_{t+1}`, `A_T = 0`.
 
     `delta_t = r_t + gamma (1 - terminated_t) next_value_t - value_t`. Where `value_{t+1}` is
@@ -83,13 +87,13 @@ def gae(
 
 
 def _links(
-    reward: Array,
-    terminated: Array,
-    truncated: Array,
-    next_value: Array,
+    reward: Steps,
+    terminated: Ends,
+    truncated: Ends,
+    next_value: Steps,
     gamma: ArrayLike,
     lam: ArrayLike,
-) -> tuple[Array, Array]:
+) -> tuple[Steps, Steps]:
     """b and a [T] of `G_t = b_t + a_t G_{t+1}`, the lambda return."""
     chex.assert_shape([reward, terminated, truncated, next_value], (len(reward),))
     lam = jnp.where(terminated | truncated, 0, lam)
@@ -109,7 +113,7 @@ def _back(x: Array, link: tuple[Array, Array]) -> tuple[Array, Array]:
     return x, x
 
 
-def _backwards(b: Array, a: Array, last: ArrayLike) -> Array:
+def _backwards(b: Steps, a: Steps, last: ArrayLike) -> Steps:
     """`x_t = b_t + a_t x_{t+1}`, `x_T = last`; b, a [T] -> [T]."""
 
     # lax.associative_scan took, on 2 CPU cores, for 128 steps inside a compiled loop, 1 to 2 times
