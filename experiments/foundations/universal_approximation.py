@@ -116,10 +116,12 @@ def learn(run: Study, config: Config, inputs: int) -> Found:
 def make(inputs: int, width: int, config: Config, member: dict[str, Array]) -> Learner:
     """Mean squared error on fresh points of the box at every step, one in each of equal parts."""
     net, targets = Shallow(width, member["leak"]), [TARGETS[name] for name in INPUTS[inputs]]
-    tx = optax.chain(
-        optimizer("adam", config.rate, steps=config.steps, schedule="warmup-cosine"),
-        optax.stateless(lambda step, _: step | {"weight": share(width) * step["weight"]}),
-    )
+
+    def slower(updates: PyTree, _: PyTree) -> PyTree:
+        return updates | {"weight": share(width) * updates["weight"]}
+
+    adam = optimizer("adam", config.rate, steps=config.steps, schedule="warmup-cosine")
+    tx = optax.chain(adam, optax.stateless(slower))
     side = round(config.batch ** (1 / inputs))
     axes = jnp.meshgrid(*[jnp.arange(side)] * inputs, indexing="ij")
     parts = jnp.stack(axes, -1).reshape(-1, inputs)
