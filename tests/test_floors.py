@@ -80,12 +80,6 @@ def test_files_are_short():
     assert {name: lines for name, lines in long.items() if lines > 400} == {}
 
 
-def test_names_of_test_files_are_their_own():
-    """Two of one name in two folders stop the whole suite before it begins."""
-    names = [path.name for path in (ROOT / "tests").rglob("*.py")]
-    assert len(names) == len(set(names)) > 50
-
-
 def test_importing_starts_no_backend(python):
     done = python(
         "-c",

@@ -84,13 +84,11 @@ def draw(path: Path, found: Mapping[str, np.ndarray]) -> Path:
     ways.set(xlabel="w", ylabel="loss", ylim=(-0.3, 3))
     places = np.arange(len(found))
     for i, turn in enumerate(TURNS):
-        label = f"axes turned by {np.degrees(turn):.0f} degrees"
+        label = f"turned by {np.degrees(turn):.0f} degrees"
         heights = [max(float(each[i]), 1e-8) for each in found.values()]
         bars.bar(places + 0.4 * i - 0.2, heights, 0.38, color=COLORS[i], label=label)
     bars.set_xticks(places, list(found))
-    bars.set(yscale="log", ylabel=f"distance left after {STEPS} steps")
-    bars.legend(frameon=False, fontsize=8)
-    figure.suptitle(
-        f"Curvatures {SCALES[0]:g} and {SCALES[1]:g}, each at its best rate", fontsize=9
-    )
+    bars.set(yscale="log", ylim=(3e-9, 300), ylabel=f"distance left after {STEPS} steps")
+    bars.legend(frameon=False, fontsize=8, ncols=2)
+    bars.set_title(f"curvatures {SCALES[0]:g} and {SCALES[1]:g}, each at its best rate", fontsize=9)
     return save(figure, path)

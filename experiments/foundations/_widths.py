@@ -92,11 +92,12 @@ def report(
             if not np.isnan(pieces[i, j]):
                 run.baseline(f"{name}, {widths[i]} even pieces", of, pieces[i, j])
         fewer = max(0, len(widths) - 4)
-        value, said = sup[fewer, 0, j].mean(), f"S50: no more than with {widths[fewer]} units"
+        value = float(sup[fewer, 0, j].mean())
+        said = f"S50: no more than with {widths[fewer]} units"
         run.target(f"{name}, {last} units", value, said, sup[-1, 0, j].mean() <= value)
         for i in (0, -1):
             run.metric(f"{name}, {widths[i]} linear units", sup[i, 1, j], "lower")
-        value = 0.9 * sup[0, 1, j].mean()
+        value = 0.9 * float(sup[0, 1, j].mean())
         said = "S50: a linear network does not improve"
         run.target(f"{name}, {last} linear units", value, said, sup[-1, 1, j].mean() >= value)
     return pieces

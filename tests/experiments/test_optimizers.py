@@ -55,7 +55,8 @@ def test_bad_flags_end_in_one_line(tmp_path, flags, said):
         optimizers.main(optimizers.Config(out=tmp_path, **flags))
 
 
-def test_descent_measures_noise_batches_and_thresholds(tmp_path):
+def test_descent_measures_noise_batches_and_thresholds(tmp_path, monkeypatch):
+    monkeypatch.setattr(descent._scales, "ADAPTIVE", ("adam",))
     config = descent.Config(out=tmp_path, quiet=True, seeds=2, steps=300, hidden=8, draws=60)
     result = descent.main(config)
     assert -1.15 < result.metrics["slope of the noise"]["mean"] < -0.9
