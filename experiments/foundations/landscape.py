@@ -84,8 +84,6 @@ def network(config: Config, data: ImageData, skip: Array) -> CNN | ResidualMLP:
     """Of one member; the convolutional one has no shortcuts."""
     if config.net == "mlp":
         return ResidualMLP(len(data.classes), config.depth, config.width, skip)
-    if data.train.x.ndim != 4:
-        raise InputError(f"--net cnn needs images, and {config.data} is a table")
     channels = max(1, config.width // 4), max(1, config.width // 2)
     return CNN(channels, (config.width, len(data.classes)))
 
@@ -94,6 +92,8 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S12"], config) as run:
         data = load(config.data)
         require("--batch", config.batch, below=len(data.train.y) + 1)
+        if config.net == "cnn" and data.train.x.ndim != 4:
+            raise InputError(f"--net cnn needs images, and {config.data} is a table")
         steps = config.steps or config.epochs * (len(data.train.y) // config.batch)
         every = max(1, steps // 40)
         tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
