@@ -241,7 +241,7 @@ def test_a_state_that_is_not_finite_stops_the_run_though_no_metric_shows_it(tmp_
 
 
 def test_a_closed_log_has_written_its_events(tmp_path):
-    journal = log.Log(tmp_path, 0)
+    journal = log.Log(tmp_path, [])
     journal.write({"step": 1, "seconds": 0.0, "train/loss": [0.5, 0.25]})
     journal.close()
     (events,) = (tmp_path / "tensorboard").iterdir()
