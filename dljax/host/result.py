@@ -120,17 +120,30 @@ def environment() -> dict[str, Any]:
     """What the numbers depend on: versions, commit, device."""
     import dljax
 
-    root = Path(__file__).parents[2]
-    commit = None
-    if (root / ".git").exists() and shutil.which("git"):
-        words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
-        commit = subprocess.run(words, capture_output=True, text=True).stdout.strip() or None
     return {
         "dljax": dljax.__version__,
-        "commit": commit,
+        "commit": commit(Path(__file__).parents[2]),
         "python": sys.version.split()[0],
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
         "cpus": os.cpu_count(),
     }
+
+
+def commit(root: Path) -> str | None:
+    """That of the code, `-dirty` where a tracked file differs which is no result; None without git.
+
+    What one benchmark writes into its file must not make the next one's numbers dirty.
+    """
+    if not (root / ".git").exists() or not shutil.which("git"):
+        return None
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True)
+        return done.stdout.strip()
+
+    code = (".", ":!results", ":!benchmarks/results")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *code)
+    name = git("rev-parse", "--short", "HEAD")
+    return f"{name}-dirty" if name and changed else name or None
