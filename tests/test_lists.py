@@ -4,6 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
+from dljax.errors import InputError
+from experiments import table
 from experiments.__main__ import listed
 from experiments.table import written
 
@@ -24,6 +28,17 @@ def test_every_experiment_is_listed_with_a_line(python):
 def test_the_readme_shows_the_committed_results():
     readme = (ROOT / "README.md").read_text()
     assert written(readme) == readme, "run `make table`"
+
+
+@pytest.mark.parametrize("folder", ["results/vision", "benchmarks/results"])
+@pytest.mark.parametrize("commit", ["d9c9834-dirty", None])
+def test_a_result_of_no_clean_commit_is_refused(tmp_path, monkeypatch, folder, commit):
+    (tmp_path / folder).mkdir(parents=True)
+    result = tmp_path / folder / "classify.json"
+    result.write_text(json.dumps({"environment": {"commit": commit}}))
+    monkeypatch.setattr(table, "ROOT", tmp_path)
+    with pytest.raises(InputError, match=rf"^{result} is of commit {commit}; run it again .*$"):
+        written("")
 
 
 def test_the_readmes_links_lead_somewhere():
