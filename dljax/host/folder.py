@@ -68,9 +68,9 @@ def take_folder(out: Path, record: dict[str, Any], config: Common) -> tuple[Path
             out = own_folder(out)
         lock = take_lock(out)
         try:
-            if not config.resume and (out / RECORD).exists():
-                raise InputError(f"{out} holds a run already; choose another --out")
             if not config.resume:
+                if (out / RECORD).exists():
+                    raise InputError(f"{out} holds a run already; choose another --out")
                 write_whole(out / RECORD, json.dumps(record, indent=1) + "\n")
         except BaseException:
             os.close(lock)
