@@ -56,7 +56,7 @@ def figures_must_be_drawn(monkeypatch):
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(request):
-    """A compile cache of all workers, their subprocesses and later runs: each program compiles once."""
+    """What is compiled, for all workers, what they start, and later test runs."""
     folder = request.config.cache.mkdir("compiled")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
