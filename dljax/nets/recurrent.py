@@ -1,0 +1,130 @@
+"""Recurrent networks (S16, S17, S19, S21, S22) over `dljax.ops.recurrence`."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dljax.nets.dropout import Dropout
+from dljax.ops.recurrence import CELLS, State, initial, recur
+from dljax.typing import Array, Key
+
+CellName = Literal["tanh", "relu", "lstm", "gru"]
+States = tuple[State, ...]
+"""The last state of each layer; of a bidirectional one first forwards, then backwards."""
+
+
+class Layer(nn.Module):
+    """One cell over time: x [T, B, D], or tokens [T, B] below `tokens` -> h [T, B, H], last state.
+
+    A token's part of the gates is a row of a table, which is an embedding and the product behind
+    it in one. Input weights start Glorot-uniform and hidden ones orthogonal, gate by gate; the
+    identity where that is asked for (Le et al. 2015). The forget gate's bias starts at 1 (Gers et
+    al. 2000, Jozefowicz et al. 2015), all others at 0.
+    """
+
+    cell: CellName
+    size: int
+    tokens: int = 0
+    identity: bool = False
+    backwards: bool = False
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Array, state: State | None = None, real: Array | None = None
+    ) -> tuple[Array, State]:
+        cell = CELLS[self.cell]
+        inputs = self.tokens or x.shape[-1]
+        wx = self.param("input", gate_by_gate(glorot, cell.gates), (inputs, cell.gates * self.size))
+        start = nn.initializers.orthogonal() if not self.identity else eye
+        w = self.param("hidden", gate_by_gate(start, cell.gates), (self.size, wx.shape[-1]))
+        b = self.param("bias", self.first_bias, (wx.shape[-1],))
+        wx, w, b = (each.astype(self.dtype) for each in (wx, w, b))
+        of_x = wx[x] if self.tokens else x.astype(self.dtype) @ wx
+        if state is None:
+            state = initial(cell, x.shape[1], self.size, self.dtype)
+        if self.backwards:
+            of_x, real = of_x[::-1], None if real is None else real[::-1]
+        h, state = recur(cell, of_x, w, b, state, real)
+        return h[::-1] if self.backwards else h, state
+
+    def first_bias(self, key: Key, shape: tuple[int, ...]) -> Array:
+        del key
+        forget = (jnp.arange(shape[0]) // self.size == 1) & (self.cell == "lstm")
+        return forget.astype(jnp.float32)
+
+
+class Recurrent(nn.Module):
+    """Layers of `sizes` over x [B, T, D], or tokens [B, T] -> h [B, T, H], and the last `States`.
+
+    `real` [B, T] is false at padding, whose outputs repeat the last real one. Dropout stands
+    between layers and behind the last (Zaremba et al. 2014). Bidirectional layers read both ways
+    and give 2 H (Schuster and Paliwal 1997); padding must then stand at the end.
+    """
+
+    sizes: Sequence[int]
+    cell: CellName = "lstm"
+    tokens: int = 0
+    dropout: float | Array = 0.0
+    bidirectional: bool = False
+    identity: bool = False
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Array,
+        states: States | None = None,
+        *,
+        real: Array | None = None,
+        train: bool = False,
+    ) -> tuple[Array, States]:
+        x, real = jnp.moveaxis(x, 1, 0), None if real is None else real.T
+        ways = (False, True) if self.bidirectional else (False,)
+        given = iter(states if states is not None else [None] * len(self.sizes) * len(ways))
+        last: list[State] = []
+        for i, size in enumerate(self.sizes):
+            outputs = []
+            for way in ways:
+                layer = Layer(
+                    self.cell, size, self.tokens if i == 0 else 0, self.identity, way, self.dtype
+                )
+                h, state = layer(x, next(given), real)
+                outputs.append(h)
+                last.append(state)
+            x = Dropout(self.dropout)(jnp.concatenate(outputs, -1), train=train)
+        return jnp.moveaxis(x, 0, 1), tuple(last)
+
+
+glorot = nn.initializers.glorot_uniform()
+Start = Callable[[Key, tuple[int, ...]], Array]
+
+
+def eye(key: Key, shape: tuple[int, ...]) -> Array:
+    del key
+    return jnp.eye(*shape)
+
+
+def gate_by_gate(start: Start, gates: int) -> Start:
+    """Each gate's columns from a key of their own, so that their scale is that of one gate."""
+
+    def several(key: Key, shape: tuple[int, ...]) -> Array:
+        one = (shape[0], shape[1] // gates)
+        return jnp.concatenate([start(k, one) for k in jax.random.split(key, gates)], 1)
+
+    return several
+
+
+def parameters(cell: CellName, inputs: int, size: int) -> int:
+    """How many weights a `Layer` has: `G H (D + H + 1)`; of LSTM and GRU as 4 to 3."""
+    return CELLS[cell].gates * size * (inputs + size + 1)
+
+
+def size_of(cell: CellName, inputs: int, budget: int) -> int:
+    """The largest H with which a `Layer` has at most `budget` weights; at least 1."""
+    per_gate = budget // CELLS[cell].gates
+    return max(1, int((math.sqrt((inputs + 1) ** 2 + 4 * per_gate) - inputs - 1) / 2))
