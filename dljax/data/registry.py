@@ -16,6 +16,7 @@ class File(NamedTuple):
     urls: tuple[str, ...]
 
 
+GITHUB = "https://raw.githubusercontent.com/"
 MNIST = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -24,8 +25,6 @@ FASHION_MNIST = (
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 )
-
-GITHUB = "https://raw.githubusercontent.com/"
 
 FILES = {
     "mnist/train-images-idx3-ubyte.gz": File("440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609", 9912422, MNIST),
@@ -38,4 +37,31 @@ FILES = {
     "fashion_mnist/t10k-labels-idx1-ubyte.gz": File("67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5148, FASHION_MNIST),
     "tinyshakespeare/input.txt": File("86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed", 1115394, (f"{GITHUB}karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt",)),
     "irish_abc/irish.abc": File("df3782d5f7b5a2f4c66aa7c13f13008d5f48757b3f5f51620cd6c1ceb2c53023", 197618, (f"{GITHUB}MITDeepLearning/introtodeeplearning/e44754eac7a61d489fb07a68245bfbb290823228/mitdeeplearning/data/irish.abc",)),
+    "timeseries/daily-min-temperatures.csv": File("8b9de63ed6789492bf497625e7f9beb96a63d367b4b0a21754006f749fa5e5da", 67921, (f"{GITHUB}jbrownlee/Datasets/d20fcb6402ae34e653d4513b00f39257bb37ed7f/daily-min-temperatures.csv",)),
+    "timeseries/daily-max-temperatures.csv": File("4f4ab4d6134d9c0f8efb3d6af6edc30a0ad3c56573d0f20f45db010055d0371c", 69359, (f"{GITHUB}jbrownlee/Datasets/d20fcb6402ae34e653d4513b00f39257bb37ed7f/daily-max-temperatures.csv",)),
+    "timeseries/ETTh1.csv": File("f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066", 2589657, (f"{GITHUB}zhouhaoyi/ETDataset/1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small/ETTh1.csv",)),
+    "eth_ucy/all_data/biwi_eth.txt": File("cf8d3fd342a15f409ebc2a1fc76b91a0f06390bd21f1e11410f3859331ab082b", 116970, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/all_data/biwi_eth.txt",)),
+    "eth_ucy/all_data/biwi_hotel.txt": File("9caa771bb9153d6b809dd0916b6f86761b641e6bbb15e766c1de3133fbbb7fcf", 143799, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/all_data/biwi_hotel.txt",)),
+    "eth_ucy/all_data/crowds_zara01.txt": File("1147a1962a09abfb86f28c6cddcac862e095a0cf129b3016385b69eacdd09d85", 205711, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/all_data/crowds_zara01.txt",)),
+    "eth_ucy/all_data/crowds_zara02.txt": File("8a649d0f8c9ae75c87c4d23a85f892786b0aa30266e996c7be03e69dafff22ff", 392227, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/all_data/crowds_zara02.txt",)),
+    "eth_ucy/all_data/crowds_zara03.txt": File("16b3e899932c4baacd07f45013d5b921f90bc5a29eb2b0fe42f4d7c904ac3108", 199834, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/all_data/crowds_zara03.txt",)),
+    "eth_ucy/all_data/students001.txt": File("a6d87f278d94136fe39b8be91555487a29ac77259ae403b9dba2d5c18caf7b5b", 879714, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/all_data/students001.txt",)),
+    "eth_ucy/all_data/students003.txt": File("e25798b660634330aa89f8bb259425de720e84d0873902726c1d1f4ccff21d6c", 724279, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/all_data/students003.txt",)),
+    "eth_ucy/all_data/uni_examples.txt": File("61f432c0ab3070ed0ef150fbeabcd7baf839cab5495a46e6105bd747f0a092a7", 109307, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/all_data/uni_examples.txt",)),
+    "eth_ucy/train/biwi_eth_train.txt": File("7905d1337f8466c3ebcd80e8264158209370e939774a371d215491256128407e", 83681, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/train/biwi_eth_train.txt",)),
+    "eth_ucy/train/biwi_hotel_train.txt": File("f3f485043273e3d972efd73770df0021ec7d3d5135f60d2e2ca5809f68d6f104", 117490, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/train/biwi_hotel_train.txt",)),
+    "eth_ucy/train/crowds_zara01_train.txt": File("5b2ff1a334f4b3e8595e0ee898874b1795561db7bde97e90cbc4a1382c8c3d56", 171116, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/train/crowds_zara01_train.txt",)),
+    "eth_ucy/train/crowds_zara02_train.txt": File("9fd606341135d7d211c3af259c9eb2c25e4c7035efc43d3007ceeef6f954b247", 306018, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/train/crowds_zara02_train.txt",)),
+    "eth_ucy/train/crowds_zara03_train.txt": File("d38a0a6cd1e24adadbb3b15cac97b747e5c6ace2c59d457d805f38a4d91d5a03", 146945, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/train/crowds_zara03_train.txt",)),
+    "eth_ucy/train/students001_train.txt": File("f41a0a63301e1c15104205c4a1540db477ddc3330ee2801a976d7b9fc238a63e", 738442, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/train/students001_train.txt",)),
+    "eth_ucy/train/students003_train.txt": File("85fe6324e9a0b94acb21617eb0331f543fe5ebf0caee1e253794bca554f35daf", 629898, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/train/students003_train.txt",)),
+    "eth_ucy/train/uni_examples_train.txt": File("06866bea5c2f589094473371e9fb6b653c7af95e5f748434bc1024544c5e1c7a", 89740, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/train/uni_examples_train.txt",)),
+    "eth_ucy/val/biwi_eth_val.txt": File("ed19f8ee52e024788658d70060c1452b991aa506b78ea649c74f79e075ad20b9", 44273, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/biwi_eth_val.txt",)),
+    "eth_ucy/val/biwi_hotel_val.txt": File("5c6026c5c6feb81295187e2e063d86197344428811ac2ae98a45bdfb5dfa79ed", 39395, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/biwi_hotel_val.txt",)),
+    "eth_ucy/val/crowds_zara01_val.txt": File("d5212e4e3289aa44365e5ce34a476ef2a4208c89bd6a29204ece097c7f33c157", 34595, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/crowds_zara01_val.txt",)),
+    "eth_ucy/val/crowds_zara02_val.txt": File("361949e5655814680e1185bdd23344932f7b6ccc0d7120c34b523495d0fc69f8", 86209, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/crowds_zara02_val.txt",)),
+    "eth_ucy/val/crowds_zara03_val.txt": File("60d464e21fd3851fab146ec3b35d0db4155b3c057f4b46050336eac59314f0f5", 52889, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/crowds_zara03_val.txt",)),
+    "eth_ucy/val/students001_val.txt": File("dc8f3147820e80642903041b017292eb03ea5df81ffd2974b47a725d8ffeb394", 141272, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/students001_val.txt",)),
+    "eth_ucy/val/students003_val.txt": File("b7aa6dcedba0e9036272dc363e2a25e6bb80d7485d75dcb3fff918ce01b10e24", 94381, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/students003_val.txt",)),
+    "eth_ucy/val/uni_examples_val.txt": File("436dfa865ffab37957e928e227a1b6cc836ab0e6b7652abbf5d06cdf5638dee4", 19567, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/uni_examples_val.txt",)),
 }  # fmt: skip

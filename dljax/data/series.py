@@ -1,0 +1,177 @@
+"""Series in time (S17, S23): CSV files, scaling, and windows that never look ahead."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dljax.data.store import fetch
+from dljax.errors import InputError, check_count, unknown
+from dljax.typing import Batch
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Equally spaced observations in order of time: values float64 [N, C] of the named columns.
+
+    times: datetime64 [N], or None where the file has no column of times.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    values: np.ndarray
+    times: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def part(self, begin: int, end: int | None = None) -> "Series":
+        times = None if self.times is None else self.times[begin:end]
+        return replace(self, values=self.values[begin:end], times=times)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """`(x - mean) / sd` of each column, learnt from training data alone."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+    def scale(self, values: np.ndarray) -> np.ndarray:
+        return (values - self.mean) / self.sd
+
+    def unscale(self, values: np.ndarray) -> np.ndarray:
+        return values * self.sd + self.mean
+
+
+def scaling(values: np.ndarray) -> Scaling:
+    """Raises InputError for a column that never changes, and so has no scale."""
+    sd = values.std(0)
+    if not (sd > 0).all():
+        raise InputError(f"column {int(np.argmin(sd)) + 1} of the training part never changes")
+    return Scaling(values.mean(0), sd)
+
+
+def windows(values: np.ndarray, past: int, horizon: int) -> Batch:
+    """Every window: x [n, past, C] and what follows it, y [n, horizon, C], as views.
+
+    Raises InputError if the series is too short for one.
+    """
+    check_count(past=past, horizon=horizon)
+    if len(values) < past + horizon:
+        raise InputError(f"a window needs {past} + {horizon} steps; got {len(values)}")
+    whole = np.lib.stride_tricks.sliding_window_view(values, past + horizon, axis=0)
+    whole = np.moveaxis(whole, -1, 1)
+    return Batch(whole[:, :past], whole[:, past:])
+
+
+def circular(degrees: np.ndarray) -> np.ndarray:
+    """A direction as a point on the circle, `(cos, sin)`, so that 359 is beside 1: [..., 2]."""
+    radians = np.deg2rad(degrees)
+    return np.stack([np.cos(radians), np.sin(radians)], -1)
+
+
+def degrees(points: np.ndarray) -> np.ndarray:
+    """The direction in [0, 360) of points [..., 2] of any length: `circular` undone."""
+    return np.rad2deg(np.arctan2(points[..., 1], points[..., 0])) % 360
+
+
+def read_csv(path: str | os.PathLike[str]) -> Series:
+    """A CSV file with a line of names; the first column may hold times, all others hold numbers.
+
+    Raises InputError that names the file, the column and the line of an empty cell, of text among
+    numbers, of a time that cannot be read or does not come after the one before; and for a file
+    that cannot be read, is not UTF-8 or has fewer than two rows.
+    """
+    import pandas
+
+    try:
+        table = pandas.read_csv(
+            Path(path).expanduser(), dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: offset {error.start}") from None
+    except ValueError as error:  # pandas' own errors are such
+        raise InputError(f"{path} is not a CSV table: {' '.join(str(error).split())}") from None
+    if len(table) < 2:
+        raise InputError(f"{path} must have at least two rows below its names; got {len(table)}")
+    names = [str(name) for name in table.columns]
+    times = None if number(table.iloc[0, 0]) is not None else read_times(path, table.iloc[:, 0])
+    first = 0 if times is None else 1
+    if len(names) <= first:
+        raise InputError(f"{path} has no column of numbers")
+    values = [read_numbers(path, table.iloc[:, i]) for i in range(first, len(names))]
+    return Series(Path(path).stem, tuple(names[first:]), np.stack(values, 1), times)
+
+
+def number(cell: Any) -> float | None:
+    """A finite number, or None."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def read_numbers(path: Any, column: Any) -> np.ndarray:
+    found = [number(cell) for cell in column]
+    for line, (value, cell) in enumerate(zip(found, column, strict=True), start=2):
+        if value is None:
+            what = f"{cell!r} is not a number" if cell.strip() else "is empty"
+            raise InputError(f"{path}: column {column.name!r}, line {line}: {what}")
+    return np.array(found, np.float64)
+
+
+def read_times(path: Any, column: Any) -> np.ndarray:
+    import pandas
+
+    found = pandas.to_datetime(column, errors="coerce", format="mixed").to_numpy("datetime64[s]")
+    bad = np.isnat(found)
+    late = np.append(False, found[1:] <= found[:-1])
+    for mask, why in (
+        (bad, "is neither a number nor a time"),
+        (late, "is not after the one before"),
+    ):
+        if mask.any():
+            row = int(mask.argmax())
+            where = f"{path}: column {column.name!r}, line {row + 2}"
+            raise InputError(f"{where}: {column.iloc[row]!r} {why}")
+    return found
+
+
+def gaps(series: Series) -> str | None:
+    """Says where steps are longer than most, or None: forecasts treat all as equal."""
+    if series.times is None:
+        return None
+    steps = np.diff(series.times)
+    usual = np.median(steps.astype(np.int64)).astype("timedelta64[s]")
+    wrong = steps != usual
+    if not wrong.any():
+        return None
+    first = series.times[int(wrong.argmax())]
+    return f"{int(wrong.sum())} of {len(steps)} steps differ from {usual}; the first after {first}"
+
+
+NAMED = {
+    "min-temperatures": "timeseries/daily-min-temperatures.csv",
+    "max-temperatures": "timeseries/daily-max-temperatures.csv",
+    "ETTh1": "timeseries/ETTh1.csv",
+}
+
+
+def load_series(name_or_path: str | os.PathLike[str]) -> Series:
+    """One of `NAMED`, or the CSV file at a path: see `read_csv`.
+
+    Temperatures: Melbourne's of each day from 1981 to 1990; ETTh1: hourly load and oil temperature
+    of a transformer, Zhou et al. 2021.
+    """
+    name = os.fspath(name_or_path)
+    if name in NAMED:
+        return replace(read_csv(fetch(NAMED[name])), name=name)
+    if Path(name).suffix or len(Path(name).parts) > 1:
+        return read_csv(name)
+    raise unknown("series", name, [*NAMED, "path/to/file.csv"])
