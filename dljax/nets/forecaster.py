@@ -1,0 +1,34 @@
+"""A network that reads a series and tells what follows (S17, S23)."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dljax.nets.mlp import MLP
+from dljax.nets.recurrent import CellName, Recurrent
+from dljax.typing import Array
+
+
+class Forecaster(nn.Module):
+    """x [B, P, C] -> [B, horizon, outputs]: recurrent layers, whose last output goes into an MLP.
+
+    The MLP's last layer starts at zero, so that what is added to it (a persistence, a constant
+    velocity, a linear forecast) is where training starts.
+    """
+
+    horizon: int
+    outputs: int
+    sizes: Sequence[int] = (64,)
+    hidden: Sequence[int] = (64,)
+    cell: CellName = "gru"
+    dropout: float | Array = 0.0
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        h, _ = Recurrent(self.sizes, self.cell, dropout=self.dropout)(x, train=train)
+        h = jax.nn.relu(MLP(self.hidden, dropout=self.dropout)(h[:, -1], train=train))
+        wide = self.horizon * self.outputs
+        found = nn.Dense(wide, kernel_init=nn.initializers.zeros_init())(h)
+        return found.reshape(len(x), self.horizon, self.outputs).astype(jnp.float32)
