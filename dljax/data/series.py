@@ -144,16 +144,16 @@ def read_times(path: Any, column: Any) -> np.ndarray:
 
 
 def gaps(series: Series) -> str | None:
-    """Says where steps are longer than most, or None: forecasts treat all as equal."""
+    """Says where a step is longer than the commonest by half, or None; months are alike."""
     if series.times is None:
         return None
-    steps = np.diff(series.times)
-    usual = np.median(steps.astype(np.int64)).astype("timedelta64[s]")
-    wrong = steps != usual
-    if not wrong.any():
+    lengths = np.diff(series.times).astype(np.int64)
+    values, counts = np.unique(lengths, return_counts=True)
+    wide = lengths > 1.5 * values[counts.argmax()]
+    if not wide.any():
         return None
-    first = series.times[int(wrong.argmax())]
-    return f"{int(wrong.sum())} of {len(steps)} steps differ from {usual}; the first after {first}"
+    first = series.times[int(wide.argmax())]
+    return f"{int(wide.sum())} of {len(lengths)} steps are wider, the first after {first}"
 
 
 NAMED = {

@@ -40,8 +40,8 @@ def series_errors(predicted: Array, true: Array) -> Metrics:
 
 def constant_velocity(x: Array, horizon: int) -> Array:
     """`x_T + t (x_T - x_{T-1})` for t = 1..horizon: [..., P, 2] -> [..., horizon, 2]."""
-    steps = jnp.arange(1, horizon + 1)[:, None]
-    return x[..., -1:, :] + steps * (x[..., -1:, :] - x[..., -2:-1, :])
+    velocity = x[..., -1:, :] - x[..., -2:-1, :]
+    return x[..., -1:, :] + jnp.cumsum(jnp.repeat(velocity, horizon, -2), -2)
 
 
 def straightened(x: Array, y: Array) -> tuple[Array, Array, Array, Array]:

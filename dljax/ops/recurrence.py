@@ -119,7 +119,7 @@ def recur(
     return through_time(cell, x, w, b, state, None if real is None else real[..., None])
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=0)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def through_time(
     cell: Cell, x: Array, w: Array, b: Array, state: State, mask: Array | None
 ) -> tuple[Array, State]:

@@ -110,7 +110,7 @@ def test_the_direct_path_of_an_lstm_is_its_forget_gate(given):
     def last(c):
         return recur(CELLS["lstm"], x, 0 * w, b, (state[0], c))[1][1].sum()
 
-    forget = sigmoid(jnp.split(x[0] + b, 4, -1)[1])
+    forget = sigmoid(jnp.split(x[0] + b[None], 4, -1)[1])
     np.testing.assert_allclose(jax.grad(last)(state[1]), forget, rtol=1e-6)
 
 
