@@ -5,13 +5,18 @@ WORKERS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow lint table accelerator
+.PHONY: demo test quick slow lint table accelerator
 
 demo: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m experiments.vision.classify
 
 test: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# what compiles little, for between two edits
+quick: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m pytest -n $(WORKERS) tests/ops tests/data tests/test_floors.py \
+		tests/host/test_config.py tests/host/test_damage.py tests/learn/test_shapes.py
 
 slow: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m pytest -m slow

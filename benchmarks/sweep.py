@@ -23,10 +23,10 @@ from dljax.data import ImageData, load
 from dljax.host.devices import place
 from dljax.host.fit import SWEEP, advance_spread, layout_of
 from dljax.learn import classify
-from dljax.learn.optimizers import OPTIMIZERS, Optimizer, optimizer
+from dljax.learn.optimizers import Optimizer, optimizer
 from dljax.learner import Run
 from dljax.nets import MLP
-from experiments.foundations.optimizers import contest
+from experiments.foundations.optimizers import ENTRANTS, contest
 
 REPEATS = 5
 
@@ -43,7 +43,7 @@ def main(peak: float) -> list[dict[str, Any]]:
     given = (learner, begun(), STEPS, at)
     executable, costs = compiled(advance_spread, *given, static=(0, 2, 3))
     torch_peers, timed = peers(data)
-    count = len(OPTIMIZERS) * len(RATES) * SEEDS
+    count = len(ENTRANTS) * len(RATES) * SEEDS
     times = interleaved(
         {
             "dljax": lambda: executable(begun()),
@@ -83,7 +83,7 @@ def loop(net: MLP, data: ImageData) -> Callable[[], Any]:
 
         return jax.jit(run)
 
-    runs = [whole(name) for name in OPTIMIZERS]
+    runs = [whole(name) for name in ENTRANTS]
     keys = [jax.random.key(seed) for seed in range(SEEDS)]
     return lambda: [run(key, rate) for run in runs for rate in RATES for key in keys]
 

@@ -13,7 +13,7 @@ from dljax.data import ImageData
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SAMPLE = (1e-2,)  # the rates at which torch's eager trainings are timed, one seed each
 EAGER: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "sgd": lambda params, lr: torch.optim.SGD(params, lr, momentum=0.9, fused=True),
+    "momentum": lambda params, lr: torch.optim.SGD(params, lr, momentum=0.9, fused=True),
     "adam": lambda params, lr: torch.optim.Adam(params, lr, fused=True),
     "adadelta": torch.optim.Adadelta,
     "adagrad": lambda params, lr: torch.optim.Adagrad(params, lr, fused=True),
@@ -88,7 +88,7 @@ def stacked(data: ImageData) -> Tensor:
     return loss
 
 
-def sgd(g: Tensor, m: Tensor, _: Tensor, t: int) -> Tensor:
+def momentum(g: Tensor, m: Tensor, _: Tensor, t: int) -> Tensor:
     return m.mul_(0.9).add_(g)
 
 
@@ -113,4 +113,4 @@ def rmsprop(g: Tensor, v: Tensor, _: Tensor, t: int) -> Tensor:
     return g / v.mul_(0.9).addcmul_(g, g, value=0.1).add(1e-8).sqrt_()
 
 
-UPDATES = (sgd, adam, adadelta, adagrad, rmsprop)
+UPDATES = (momentum, adam, adadelta, adagrad, rmsprop)

@@ -6,26 +6,62 @@ once (`sweep`), sharded, checkpointed and resumed to the bit (`dljax.host`). No 
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from dljax.errors import check_count
+from dljax.errors import InputError, check_count
 from dljax.ops.sums import row_sums
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
-class Learner(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Learner:
     """`init(key) -> state` and `step(key, state) -> (state, metrics)`.
 
     The state is a pytree of arrays and nothing else; networks, optimisers, data sets and
-    environments are closed over. Metrics are scalars.
+    environments are closed over. Metrics are scalars. What is compiled for a learner is its own,
+    and goes when it goes.
     """
 
     init: Callable[[Key], PyTree]
     step: Callable[[Key, PyTree], tuple[PyTree, Metrics]]
+    programs: dict["Jitted", Any] = field(default_factory=dict, init=False, repr=False)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Jitted(Generic[P, R]):
+    """`jax.jit` of a function whose first argument is a learner, which keeps what is compiled.
+
+    As a static argument of one `jit` for all, every learner, and the data set that it closes over,
+    would be held for as long as the process lives. `options` are jit's, arguments by their names.
+    """
+
+    def __init__(self, function: Callable[P, R], **options: Any):
+        functools.update_wrapper(self, function)
+        self.function, self.options = function, options
+
+    def of(self, learner: Learner) -> Any:
+        """The jitted function of the arguments after the learner."""
+        if self not in learner.programs:
+            twin = Learner(learner.init, learner.step)  # what is kept must not keep its keeper
+            program = functools.partial(self.function, twin)  # pyright: ignore
+            learner.programs[self] = jax.jit(program, **self.options)
+        return learner.programs[self]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        learner, *rest = args
+        return self.of(learner)(*rest, **kwargs)  # pyright: ignore
+
+    def lower(self, learner: Learner, *args: Any) -> Any:
+        """As jit's."""
+        return self.of(learner).lower(*args)
 
 
 class Fit(NamedTuple):
@@ -78,7 +114,7 @@ class Run(NamedTuple):
     state: PyTree
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@Jitted
 def start(learner: Learner, key: Key) -> Run:
     """A run at step 0. Its initialisation and its steps draw from separate children of `key`."""
     k_init, k_steps = jax.random.split(key)
@@ -91,7 +127,7 @@ def take_step(learner: Learner, run: Run) -> tuple[Run, Metrics]:
     return Run(run.key, run.step + 1, state), metrics
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
+@functools.partial(Jitted, static_argnames="steps")
 def advance(learner: Learner, run: Run, steps: int) -> tuple[Run, Metrics]:
     """`steps` steps in one compiled loop; each metric comes back as `[steps, ...]`.
 
@@ -121,12 +157,16 @@ def sweep(
     seeds: integers `[N]`. The state is a `Member` whose leaves lead with `N`, so a sweep is
     checkpointed, resumed and sharded like anything else. Every metric becomes `[N]`. Each step
     takes `at_once` members together, by default all; as many as a cache holds may be faster. Raises
-    InputError if that is below 1.
+    InputError if that is below 1, and at `init` for a key that is not of JAX's default, threefry:
+    under vmap others draw otherwise than alone.
     """
     if at_once is not None:
         check_count(at_once=at_once)
 
     def init(key: Key) -> Member:
+        if (kind := str(jax.random.key_impl(key))) != "threefry2x32":
+            raise InputError(f"a sweep's key must be of threefry2x32, not {kind}")
+
         def one(hparams: PyTree, seed: Array) -> Member:
             return Member(hparams, start(make(hparams), jax.random.fold_in(key, seed)))
 

@@ -3,8 +3,10 @@
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 Array = jax.Array
+AnyArray = jax.Array | np.ndarray  # for annotations with a shape: jaxtyping's `Float[AnyArray, ""]`
 Key = jax.Array  # a scalar typed key, from jax.random.key
 PyTree = Any  # a tree of arrays
 Metrics = dict[str, jax.Array]  # scalars, by name

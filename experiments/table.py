@@ -2,8 +2,11 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
+
+from dljax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 
@@ -14,8 +17,17 @@ def experiments() -> str:
         "|---|---|---|---|---|---|",
     ]
     for path in sorted((ROOT / "results").glob("*/*.json")):
-        lines += rows(json.loads(path.read_text()), path)
+        lines += rows(read(path), path)
     return "\n".join(lines)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A result; raises InputError unless it is of a commit, which a person can go back to."""
+    found = json.loads(path.read_text())
+    commit = found["environment"]["commit"]
+    if not re.fullmatch("[0-9a-f]{7,40}", str(commit)):
+        raise InputError(f"{path} is of commit {commit}; run it again from a clean one")
+    return found
 
 
 MOST = 5  # rows of one result; the file itself holds all
@@ -64,7 +76,7 @@ def benchmarks() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
-        found = json.loads(path.read_text())
+        found = read(path)
         for row in found["rows"]:
             ours, peers = row["ours"], row["peers"]
             best = min(peers, key=lambda name: peers[name]["median_ms"], default=None)
@@ -78,8 +90,8 @@ def benchmarks() -> str:
     return "\n".join(lines)
 
 
-def number(value: float) -> str:
-    return f"{value:.4g}"
+def number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"
 
 
 def written(text: str) -> str:
@@ -93,5 +105,9 @@ def written(text: str) -> str:
 
 if __name__ == "__main__":
     readme = ROOT / "README.md"
-    readme.write_text(written(readme.read_text()))
+    try:
+        readme.write_text(written(readme.read_text()))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     print(f"{readme} has the tables of results/ and benchmarks/results/")

@@ -6,20 +6,25 @@ import sys
 from pathlib import Path
 
 import jax
+import jaxtyping
 import pytest
 
-from dljax.host import experiment
+# the shapes of annotations are checked in every call
+jaxtyping.install_import_hook("dljax.ops", "beartyped.check")
+from dljax.host import experiment  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 ROOT = Path(__file__).parents[1]
 MAPPINGS = Path("/proc/self/maps")
 
 
+AS_FOR_USERS = ("test_contract", "test_learner", "test_fit", "test_mesh", "test_environment")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def effort(request):
     """Compile as for users where bits are compared or episodes followed; elsewhere in less time."""
-    whole = request.path.parent.name in ("tests", "host", "envs")
-    jax.config.update("jax_disable_most_optimizations", not whole)
+    jax.config.update("jax_disable_most_optimizations", request.path.stem not in AS_FOR_USERS)
 
 
 @pytest.fixture
@@ -49,10 +54,14 @@ def figures_must_be_drawn(monkeypatch):
     monkeypatch.setattr(experiment, "not_drawn", fail)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """A compile cache for the subprocesses of a session, so that each program compiles once."""
-    return tmp_path_factory.mktemp("compiled")
+    """A compile cache of all workers and subprocesses of a session: each program compiles once."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
-"""Formulas that the notes print wrong, each shown failing beside the right one."""
+"""What the notes print wrong, each shown failing beside the right one; control has its own file."""
 
-import functools
+import time
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,11 +12,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from dljax import Learner
 from dljax.data import load
 from dljax.host.fit import Selection, Watch, fit
-from dljax.learn import gan, policy_gradient, vae
+from dljax.learn import gan, vae
+from dljax.nets import MLP
 from dljax.nets.adversarial import Discriminator, Generator
 from dljax.nets.coders import Gaussian
-from dljax.ops.policies import categorical, gaussian
-from dljax.ops.returns import discounted_return
+from dljax.ops.backprop import delta_rule, half_squared_error
 from experiments.foundations import random_labels
 
 Z = jnp.linspace(-4, 4, 81)  # holds 0
@@ -89,6 +88,54 @@ def test_s7_the_update_subtracts_the_gradient_times_the_rate():
     assert right < 1e-4 * before
 
 
+def test_s9_the_second_table_errs_where_x_is_1():
+    """S9's second table prints an error of 2 and a square of 4 for W = 3 at x = 1, and the output 3
+    for W = 2. By its own y = W x against 2 x they are 1, 1 and 2, and only these agree with the
+    sums 5 and 0 of its first table, and with the slope of the delta rule.
+    """
+    x = np.arange(3.0)
+    squares, exact = (3 * x - 2 * x) ** 2, (2 * x - 2 * x) ** 2
+    assert squares[1] == 2 * half_squared_error(jnp.array([3.0]), jnp.array([2.0])) == 1
+    printed = np.where(x == 1, 4, squares)
+    assert (printed.sum(), squares.sum()) == (8, 5)
+    output_as_printed = np.where(x == 1, 3, 2 * x)
+    assert ((output_as_printed - 2 * x) ** 2).sum() == 1  # and not 0, as for W = 2
+    assert exact.sum() == 0
+    w, rate = jnp.array([3.0]), 0.1
+    moved = (w - delta_rule(w, jnp.ones(1), jnp.float32(2), rate))[0] / rate
+    assert moved == pytest.approx(1)  # the error at x = 1; one of 2 would move W twice as far
+
+
+def test_s13_dropout_cuts_no_computational_time():
+    """S13 says that dropout "cuts down the computational time": its masked units are computed like
+    all others, and the mask has to be drawn.
+    """
+    x, y = jax.random.normal(jax.random.key(0), (64, 64)), jnp.zeros(64, int)
+
+    def compiled(rate):
+        net = MLP((512, 10), dropout=rate)
+        params = net.init(jax.random.key(1), x)["params"]
+
+        def loss(params, key):
+            z = net.apply({"params": params}, x, train=True, rngs={"dropout": key})
+            return optax.softmax_cross_entropy_with_integer_labels(z, y).mean()
+
+        step = jax.jit(jax.grad(loss)).lower(params, jax.random.key(2)).compile()
+        return step.cost_analysis()["flops"], lambda key: step(params, key)
+
+    def seconds(step, key):
+        begun = time.perf_counter()
+        jax.block_until_ready(step(key))
+        return time.perf_counter() - begun
+
+    (plain_flops, plain), (flops, dropped) = compiled(0.0), compiled(0.5)
+    assert flops > plain_flops
+    keys = jax.random.split(jax.random.key(3), 50)
+    times = [(seconds(plain, key), seconds(dropped, key)) for key in keys]
+    fastest_plain, fastest = np.min(times, 0)
+    assert fastest > 0.9 * fastest_plain  # half of the units would be half of the time
+
+
 def test_s14_the_test_loss_at_the_best_test_step_flatters():
     """S14 stops where the test loss is lowest, and so reports luck: here nothing can be learnt.
 
@@ -117,125 +164,6 @@ def test_s14_the_test_loss_at_the_best_test_step_flatters():
     np.testing.assert_allclose(printed, np.min([record["test"] for record in records], 0))
     assert printed.mean() < 0.5 - 0.09  # two standard deviations of one error rate are 0.1
     assert abs(right.mean() - 0.5) < 4 * np.sqrt(0.25 / n / runs)
-
-
-def test_s46_the_discount_counts_from_now_not_from_the_start():
-    """S46 prints `sum_{i >= t} gamma^i r_i`, which obeys no Bellman equation: it is gamma^(i-t)."""
-    gamma, reward = 0.9, np.array([1.0, -2.0, 0.5, 3.0, 1.5])
-    steps = range(len(reward))
-
-    def bellman_error(returns):
-        """The largest `|G_t - (r_t + gamma G_{t+1})|`; nothing is earned after the end."""
-        return np.abs(returns - reward - gamma * np.append(returns[1:], 0)).max()
-
-    printed = np.array([sum(gamma**i * reward[i] for i in steps[t:]) for t in steps])
-    right = np.array([sum(gamma ** (i - t) * reward[i] for i in steps[t:]) for t in steps])
-    assert printed[0] == right[0]  # at t = 0 alone
-    assert bellman_error(printed) > 0.4
-    assert bellman_error(right) < 1e-12
-    nothing = jnp.zeros(5)
-    end, never = jnp.arange(5) == 4, nothing.astype(bool)
-    ours = discounted_return(jnp.asarray(reward), end, never, nothing, gamma)
-    np.testing.assert_allclose(ours, right, rtol=1e-6)
-
-
-class Arms(nn.Module):
-    """A policy of two arms that sees nothing, and values nothing."""
-
-    @nn.compact
-    def __call__(self, x):
-        logits = self.param("logits", nn.initializers.zeros, (2,))
-        return jnp.broadcast_to(logits, (len(x), 2)), jnp.zeros(len(x))
-
-
-def expected_loss(logits, reward, minus=-1.0):
-    """`-sum_a pi(a) R(a) log pi(a)`, pi the sampling policy (held fixed) and pi the learnt one."""
-    chance = jax.lax.stop_gradient(jax.nn.softmax(logits))
-    return minus * (chance * reward * jax.nn.log_softmax(logits)).sum()
-
-
-def test_s48_the_loss_of_a_policy_has_a_minus():
-    """S48 prints `log pi(a|s) R` as the loss: descent on it leads to the worse of two arms."""
-    reward, logits = jnp.array([1.0, 0.2]), jnp.array([0.3, -0.4])
-    ascent = jax.grad(lambda logits: jax.nn.softmax(logits) @ reward)(logits)
-    printed = jax.grad(expected_loss)(logits, reward, minus=1.0)
-    right = jax.grad(expected_loss)(logits, reward)
-    np.testing.assert_allclose(-right, ascent, rtol=1e-5)
-    np.testing.assert_allclose(-printed, -ascent, rtol=1e-5)  # away from the return
-    for minus, best_arm in ((1.0, 0.0), (-1.0, 1.0)):
-        step = jax.jit(lambda x, m=minus: x - 0.5 * jax.grad(expected_loss)(x, reward, m))
-        learnt = logits
-        for _ in range(200):
-            learnt = step(learnt)
-        assert jax.nn.softmax(learnt)[0] == pytest.approx(best_arm, abs=0.05)
-    # the package's own objective, over both arms as often as the policy takes them
-    sample = policy_gradient.Sample(
-        jnp.zeros((2, 1)), jnp.arange(2), jnp.zeros(2), reward, jax.nn.softmax(logits)
-    )
-    ours = policy_gradient.objective(Arms(), categorical(2), value=0.0)
-    by_logits = jax.grad(lambda x: ours({"logits": x}, {}, sample, jax.random.key(0))[0])(logits)
-    np.testing.assert_allclose(-by_logits, ascent, rtol=1e-5)
-
-
-def test_s48_without_a_rate_the_first_arm_tried_is_kept_for_ever():
-    """S48 prints the update without its rate: under returns of 100 and 50 a step of the whole
-    gradient makes the first arm certain, and that is the better one by a coin; a rate explores.
-    """
-    reward = jnp.array([100.0, 50.0])
-
-    @functools.partial(jax.vmap, in_axes=(0, None))
-    def share_of_the_better(key, rate):
-        def step(logits, key):
-            arm = jax.random.categorical(key, logits)
-            gradient = jax.grad(lambda x: -jax.nn.log_softmax(x)[arm] * reward[arm])(logits)
-            return logits - rate * gradient, None
-
-        logits, _ = jax.lax.scan(step, jnp.zeros(2), jax.random.split(key, 2000))
-        return jax.nn.softmax(logits)[0]
-
-    keys = jax.random.split(jax.random.key(0), 400)
-    printed, right = (share_of_the_better(keys, rate) for rate in (1.0, 1e-3))
-    assert abs(printed.mean() - 0.5) < 4 * np.sqrt(0.25 / 400)
-    assert set(np.round(printed, 3).tolist()) == {0, 1}
-    assert right.mean() > 0.9
-
-
-def test_s48_the_likelier_an_action_the_smaller_its_loss():
-    """S48's numbers hold, its reading is inverted: of two actions of return 1, the one of
-    probability .01 costs 4.6 and that of .1 costs 2.3, so descent makes each likelier, and neither
-    number says how good its action was.
-    """
-    rare, likely = -np.log(0.01), -np.log(0.1)
-    assert (round(rare, 1), round(likely, 1)) == (4.6, 2.3)
-    assert np.all(np.diff(-np.log(np.linspace(0.01, 1, 50))) < 0)
-    for chance in (0.01, 0.1):
-        logits = jnp.log(jnp.array([chance, 1 - chance]))
-        for ret, sign in ((1.0, 1), (-1.0, -1)):
-            slope = jax.grad(lambda x, r=ret: -r * jax.nn.log_softmax(x)[0])(logits)[0]
-            assert sign * -slope == pytest.approx(1 - chance, rel=1e-5)
-    # the value of the loss is 0 under the best policy and under the worst
-    reward = jnp.array([1.0, 0.0])
-    for sure in ([40.0, 0.0], [0.0, 40.0]):
-        assert expected_loss(jnp.array(sure), reward) == pytest.approx(0, abs=1e-6)
-
-
-def test_s48_a_gaussian_policy_of_mean_minus_1_and_variance_a_half():
-    """S48's example: its density is .5642 at -1 and .5421 at -.8; .5 is s^2, not s."""
-    policy = gaussian(jnp.array([-1.0]), jnp.array([1.0]))  # a box that changes no scale
-    outputs = jnp.array([-1.0, 0.5 * jnp.log(0.5)])  # the mean, and log s
-
-    def density(action):
-        return jnp.exp(policy.log_prob(outputs, jnp.array([action])))
-
-    assert density(-1.0) == pytest.approx(0.5642, abs=5e-5)
-    assert density(-0.8) == pytest.approx(0.5421, abs=5e-5)
-    mistaken = policy.log_prob(jnp.array([-1.0, jnp.log(0.5)]), jnp.array([-1.0]))
-    assert jnp.exp(mistaken) == pytest.approx(0.7979, abs=5e-5)
-    noise = policy.noise(jax.random.key(0), (50_000,))
-    drawn = policy.sample(noise, jnp.broadcast_to(outputs, (50_000, 2)))
-    assert drawn.mean() == pytest.approx(-1, abs=0.015)
-    assert drawn.var() == pytest.approx(0.5, abs=0.015)
-    assert (drawn < 0).mean() == pytest.approx(0.9214, abs=0.005)  # Phi(1 / sqrt(.5))
 
 
 def test_s51_random_labels_leave_chance_on_test_not_0():

@@ -1,12 +1,27 @@
 """The contract's own functions against closed forms and against the same thing done by hand."""
 
+import gc
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from dljax import Batch, Fit, Learner, advance, gradient_step, grid, start, sweep, take_step
+from dljax import (
+    Batch,
+    Fit,
+    InputError,
+    Learner,
+    advance,
+    gradient_step,
+    grid,
+    start,
+    sweep,
+    take_step,
+)
+from dljax.host.fit import advance_spread
 from dljax.learner import norm
 
 
@@ -72,10 +87,30 @@ def test_any_cut_gives_the_same_bits(cuts):
 def test_advance_compiles_once_for_each_length():
     learner = noise()
     run = start(learner, jax.random.key(3))
-    before = advance._cache_size()
     for _ in range(3):
         run, _ = advance(learner, run, 5)
-    assert advance._cache_size() == before + 1
+    assert advance.of(learner)._cache_size() == 1
+
+
+@pytest.mark.parametrize("drive", [lambda *how: advance(*how), advance_spread])
+def test_a_dropped_learner_takes_its_data_and_its_programs_with_it(drive):
+    """Three data sets of 4 MB, each trained on for 2 steps and then forgotten."""
+
+    def train(value):
+        x = jnp.full(2**20, float(value))
+        learner = Learner(lambda key: x.mean(), lambda key, w: (w + x.mean(), {"w": w}))
+        run, _ = drive(learner, start(learner, jax.random.key(0)), 2)
+        return run.state, weakref.ref(x)
+
+    train(9)
+    gc.collect()
+    programs = len(jax.devices()[0].client.live_executables())
+    kept = [train(value) for value in range(3)]
+    gc.collect()
+    assert [float(state) for state, _ in kept] == [0, 3, 6]
+    assert all(x() is None for _, x in kept)
+    assert not [x for x in jax.live_arrays() if x.size == 2**20]
+    assert len(jax.devices()[0].client.live_executables()) <= programs
 
 
 def test_a_member_of_a_sweep_is_the_run_made_alone():
@@ -86,6 +121,14 @@ def test_a_member_of_a_sweep_is_the_run_made_alone():
     wanted = 3 * (1 - (1 - rates) ** 10)
     np.testing.assert_allclose(run.state.run.state.params, wanted, rtol=1e-5)
     np.testing.assert_array_equal(run.state.hparams, rates)
+
+
+@pytest.mark.parametrize("kind", ["rbg", "unsafe_rbg"])
+def test_keys_that_draw_otherwise_under_vmap_are_refused_by_a_sweep(kind):
+    swept, key = sweep(line, jnp.ones(2), jnp.arange(2)), jax.random.key(0, impl=kind)
+    with pytest.raises(InputError, match=f"must be of threefry2x32, not {kind}"):
+        jax.eval_shape(swept.init, key)
+    assert jax.eval_shape(lambda: start(line(0.1), key)).step.shape == (), "alone they may be"
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])

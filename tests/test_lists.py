@@ -4,6 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
+from dljax.errors import InputError
+from experiments import table
 from experiments.__main__ import listed
 from experiments.table import written
 
@@ -26,6 +30,17 @@ def test_the_readme_shows_the_committed_results():
     assert written(readme) == readme, "run `make table`"
 
 
+@pytest.mark.parametrize("folder", ["results/vision", "benchmarks/results"])
+@pytest.mark.parametrize("commit", ["d9c9834-dirty", None])
+def test_a_result_of_no_clean_commit_is_refused(tmp_path, monkeypatch, folder, commit):
+    (tmp_path / folder).mkdir(parents=True)
+    result = tmp_path / folder / "classify.json"
+    result.write_text(json.dumps({"environment": {"commit": commit}}))
+    monkeypatch.setattr(table, "ROOT", tmp_path)
+    with pytest.raises(InputError, match=rf"^{result} is of commit {commit}; run it again .*$"):
+        written("")
+
+
 def test_the_readmes_links_lead_somewhere():
     readme = (ROOT / "README.md").read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", readme) if "://" not in link]
@@ -41,11 +56,15 @@ def test_the_readmes_program_runs(python):
     assert max(last) > 0.9
 
 
+def refuse(name: str):
+    raise ValueError(f"{name} is not JSON")
+
+
 def test_results_have_the_shape_that_the_design_gives():
     paths = list((ROOT / "results").glob("*/*.json"))
     assert paths
     for path in paths:
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_text(), parse_constant=refuse)
         assert len(result["fingerprint"]) == 64, path
         for metric in result["metrics"].values():
             assert metric["better"] in ("higher", "lower"), path

@@ -29,6 +29,8 @@ CLOTHES = (
     "Bag",
     "Ankle boot",
 )
+KEYS = ("x", "y", "x_test", "y_test")
+LARGEST = 2**31  # bytes of a file's arrays, which conversion and training hold several times
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,8 @@ def split(data: Batch, *sizes: int) -> list[Batch]:
 def read_idx(path: Path, rank: int) -> np.ndarray:
     """The uint8 array with `rank` axes of a gzipped IDX file, MNIST's format.
 
-    Raises InputError if the gzip is damaged, or the header and the data disagree.
+    Raises InputError if the gzip is damaged, or the header and the data disagree; no more is
+    unpacked than the header says.
     """
     try:
         with gzip.open(path) as stream:
@@ -121,12 +124,21 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
             if magic != bytes((0, 0, 8, rank)):  # 8: unsigned bytes
                 raise InputError(f"{path} is not an IDX file of bytes with {rank} axes")
             shape = struct.unpack(f">{rank}I", stream.read(4 * rank))
-            content = stream.read()
+            size = check_size(path, math.prod(shape))
+            content = stream.read(size + 1)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise InputError(f"{path} is not a whole gzip file: {error}") from error
-    if len(content) != (size := math.prod(shape)):
-        raise InputError(f"{path} holds {len(content)} values; its header says {size}")
+    if len(content) != size:
+        more = "more" if len(content) > size else f"{len(content)} values"
+        raise InputError(f"{path} holds {more}; its header says {size}")
     return np.frombuffer(bytearray(content), np.uint8).reshape(shape)
+
+
+def check_size(name: object, size: int) -> int:
+    """The size, once sure that it is not above `LARGEST`."""
+    if size > LARGEST:
+        raise InputError(f"{name} unpacks to {size:,} bytes; at most {LARGEST:,} are accepted")
+    return size
 
 
 def read_npz(path: Path) -> ImageData:
@@ -149,6 +161,8 @@ def read_npz(path: Path) -> ImageData:
         else:
             test, validation, train = split(whole, tenth, tenth)
         classes = count_classes(whole, train, test)
+    except MemoryError as error:
+        raise InputError(f"{path}: too large for this machine's memory") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return ImageData(path.stem, train, validation, test, tuple(map(str, range(classes))))
@@ -162,12 +176,17 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
         raise InputError("not an .npz file, or a damaged one; write it with numpy.savez")
     key = "the list of arrays"
     try:
+        with zipfile.ZipFile(path) as archive:  # which gives no more bytes than its list says
+            named = (f for f in archive.infolist() if f.filename.removesuffix(".npy") in KEYS)
+            check_size("it", sum(file.file_size for file in named))
         with np.load(path, allow_pickle=False) as archive:
             arrays = {}
-            for key in ("x", "y", "x_test", "y_test"):
+            for key in KEYS:
                 if key in archive.files:
                     arrays[key] = np.asarray(archive[key])
             return arrays
+    except InputError:
+        raise
     except Exception as error:  # a hostile zip raises nearly anything: zlib.error, KeyError, ...
         why = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"cannot read {key}: {why}") from error

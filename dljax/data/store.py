@@ -1,15 +1,24 @@
 """Finding the known files, each checked against its pinned SHA-256 before anything reads it."""
 
+import contextlib
 import functools
 import hashlib
+import io
 import os
+import shutil
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pooch
 
 from dljax.data.registry import FILES, File
 from dljax.errors import InputError, unknown
+
+GRACE, SLOWEST = 60, 50_000  # a download may take these seconds, and one for so many bytes
+PART = ".part-"  # begins the name of a folder with a file not yet whole; its process follows
 
 
 def fetch(name: str) -> Path:
@@ -69,21 +78,22 @@ def digest(path: Path) -> str:
 def download(name: str, file: File, target: Path, places: list[Path]) -> None:
     """Bring `file` from the first of its addresses that gives the right bytes, whole or not at all.
 
-    Raises InputError with what went wrong at every address.
+    Raises InputError with what went wrong at every address, or if the cache cannot be written.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = f"cannot make {target.parent}: {error.strerror}"
-        raise InputError(f"{why}; set DLJAX_CACHE to a folder that can be written") from error
+    with writing(target.parent):
+        clear(target.parent)
     failures = []
     for base in file.urls:
         url = base + target.name if base.endswith("/") else base
         pooch.get_logger().info("Downloading %s (%.1f MB)", url, file.bytes / 1e6)
         try:
-            return download_from(url, file.sha256, target)
-        except (OSError, InputError) as error:  # what requests raises is an OSError
+            content = receive(url, file)
+        except Exception as error:  # a redirect to nonsense raises nearly anything
             failures.append(f"{url} ({reason(error)})")
+            continue
+        with writing(target.parent):
+            save(content, target)
+        return
     looked = ", ".join(map(str, places))
     raise InputError(
         f"cannot find {name}: not at {looked}; not from {', '.join(failures)}; "
@@ -91,16 +101,91 @@ def download(name: str, file: File, target: Path, places: list[Path]) -> None:
     )
 
 
-def download_from(url: str, sha256: str, target: Path) -> None:
-    """Download one address to `target`, which appears only once its bytes have been checked."""
-    # "identity": else a server that calls a .gz file gzip-encoded text has it unpacked on the way.
-    get = pooch.HTTPDownloader(headers={"Accept-Encoding": "identity"})
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".part-") as folder:
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raises InputError if the block cannot write to the cache, as when its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        hint = "set DLJAX_CACHE to a folder that can be written and has room"
+        raise InputError(f"cannot write to {folder}: {error.strerror}; {hint}") from error
+
+
+def clear(folder: Path) -> None:
+    """Make the folder, and remove what processes that are no more left half-written there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in folder.glob(f"{PART}*"):
+        if not alive(part.name.removeprefix(PART).partition("-")[0]):
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def alive(process: str) -> bool:
+    """Whether a process of this number runs; what is no number is not one."""
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:  # another user's
+        return True
+    except (ValueError, OverflowError, OSError):
+        return False
+    return True
+
+
+def save(content: bytes, target: Path) -> None:
+    """Write a file that appears only once it is whole."""
+    with tempfile.TemporaryDirectory(
+        dir=target.parent, prefix=f"{PART}{os.getpid()}-", ignore_cleanup_errors=True
+    ) as folder:
         part = Path(folder) / target.name
-        get(url, str(part), None)  # pyright: ignore[reportArgumentType]  (only Pooch itself passes one)
-        if (actual := digest(part)) != sha256:
-            raise InputError(f"{target.name} has SHA-256 {actual}, but {sha256} is expected")
+        part.write_bytes(content)
         os.replace(part, target)
+
+
+class Bounded(io.BytesIO):
+    """A file in memory that refuses more than `most` bytes."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        self.most = most
+
+    def write(self, chunk: Any) -> int:
+        if self.tell() + len(chunk) > self.most:
+            raise InputError(f"sends more than the {self.most} bytes expected")
+        return super().write(chunk)
+
+
+def receive(url: str, file: File) -> bytes:
+    """What an address sends; raises InputError for other bytes, too many, or too slow ones."""
+    # "identity": else a server that calls a .gz file gzip-encoded text has it unpacked on the way.
+    get = pooch.HTTPDownloader(headers={"Accept-Encoding": "identity"}, chunk_size=2**16)
+    with Bounded(file.bytes) as part:
+        within(GRACE + file.bytes / SLOWEST, get, url, part, None)
+        content = part.getvalue()
+    if (actual := hashlib.sha256(content).hexdigest()) != file.sha256:
+        raise InputError(f"its SHA-256 is {actual}, but {file.sha256} is expected")
+    return content
+
+
+def within(seconds: float, work: Callable[..., Any], *arguments: Any) -> None:
+    """Call `work`, and raise InputError if it is not done in time.
+
+    A server that drips can draw out a name, a header or a body, each byte within its own time-out:
+    only from outside is there a limit to all of it. A thread that is late is left behind.
+    """
+    failed = []
+
+    def run() -> None:
+        try:
+            work(*arguments)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise InputError(f"not done after {seconds:.3g} s")
+    if failed:
+        raise failed.pop()  # which a list in its own traceback would keep alive, and its socket
 
 
 def reason(error: Exception) -> str:

@@ -64,10 +64,10 @@ def epochs(data: PyTree, batch: int) -> Stream:
 
     data: a pytree of arrays with one leading axis n; `n mod batch` examples, others each epoch,
     are left out so that shapes stay fixed. uint8 arrays are images, drawn as float32 in [0, 1].
-    Raises InputError if `batch` is not in 1..n.
+    Raises InputError if `batch` is not in 1..n, or if the arrays differ in n.
     """
+    n = length(data)
     data = jax.tree.map(jnp.asarray, data)
-    n = len(jax.tree.leaves(data)[0])
     if not 1 <= batch <= n:
         raise InputError(f"batch must be from 1 to the {n} training examples; got {batch}")
     per_epoch = n // batch
@@ -87,6 +87,14 @@ def epochs(data: PyTree, batch: int) -> Stream:
         return Position(position.key, position.drawn + 1), taken
 
     return Stream(init, draw)
+
+
+def length(data: PyTree) -> int:
+    """The leading axis that all arrays of `data` share. Raises InputError if they differ in it."""
+    lengths = [len(leaf) for leaf in jax.tree.leaves(data)]
+    if len(set(lengths)) != 1:
+        raise InputError(f"all arrays must have equally many examples; got {lengths}")
+    return lengths[0]
 
 
 def take_rows(x: Array, rows: Array) -> Array:

@@ -54,8 +54,10 @@ def names() -> list[str]:
 def make(name: str, *, repeat: int = 1) -> Environment:
     """A gymnax environment by name; each action is held for `repeat` of its steps.
 
-    Integer observations become one-hot vectors. Raises InputError for an unknown name, with the
-    nearest known ones, and for an environment that does not observe one array.
+    Integer observations become one-hot vectors. In MountainCarContinuous-v0 the left wall stops the
+    car, as in gymnasium and as in MountainCar-v0; gymnax 1.0.1 lets it keep its speed. Raises
+    InputError for an unknown name, with the nearest known ones, and for an environment that does
+    not observe one array.
     """
     return made(name, repeat)
 
@@ -67,7 +69,10 @@ def made(name: str, repeat: int) -> Environment:
     if name not in gymnax.registered_envs:
         raise unknown("environment", name, names())
     env, params = gymnax.make(name)
-    return held(adapt(env, params), repeat)
+    ours = adapt(env, params)
+    if name == "MountainCarContinuous-v0":
+        ours = walled(ours, params.min_position)
+    return held(ours, repeat)
 
 
 def adapt(env: Any, params: Any) -> Environment:
@@ -110,6 +115,22 @@ def adapt(env: Any, params: Any) -> Environment:
         kind = Box(low, high)
     shape = (discrete,) if discrete is not None else tuple(space.shape)
     return Environment(env.name, reset, step, shape, kind, int(params.max_steps_in_episode))
+
+
+def walled(car: Environment, wall: float) -> Environment:
+    """`car`, whose observation is its position and velocity, stopped at a wall to its left.
+
+    gymnax asks instead whether it moves left at the goal, which it never does.
+    """
+
+    def step(key: Key, state: PyTree, action: Array) -> tuple[PyTree, Step]:
+        state, seen = car.step(key, state, action)
+        stopped = (state.position <= wall) & (state.velocity < 0)
+        velocity = jnp.where(stopped, 0.0, state.velocity)
+        observation = jnp.stack([state.position, velocity])
+        return state.replace(velocity=velocity), seen._replace(observation=observation)
+
+    return car._replace(step=step)
 
 
 def held(env: Environment, repeat: int) -> Environment:

@@ -1,11 +1,11 @@
 """Finite Markov decision processes with known arrays: gridworlds and random ones (S45).
 
-The same arrays are solved exactly (`dljax.learn.dynamic_programming`), played as an `Environment`,
-and played as a gymnax environment.
+The same arrays are solved exactly (`dljax.learn.dynamic_programming`) and played as an
+`Environment`.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -172,55 +172,3 @@ def environment(mdp: MDP, *, limit: int = 100, name: str = "tabular") -> Environ
         return Position(at, time), after
 
     return Environment(name, reset, step, (states,), actions, limit)
-
-
-def gymnax_environment(mdp: MDP, *, limit: int = 100, name: str = "tabular") -> tuple[Any, Any]:
-    """The same as a gymnax environment with its parameters, as `gymnax.make` gives them."""
-    from flax import struct
-    from gymnax.environments import environment as gymnax  # here: it starts a JAX backend
-    from gymnax.environments import spaces
-
-    ours = environment(mdp, limit=limit, name=name)
-    states, actions = mdp.reward.shape
-
-    @struct.dataclass
-    class State(gymnax.EnvState):
-        at: Array
-
-    @struct.dataclass
-    class Params(gymnax.EnvParams):
-        max_steps_in_episode: int = limit
-
-    class Tabular(gymnax.Environment):
-        @property
-        def default_params(self) -> Params:
-            return Params()
-
-        @property
-        def name(self) -> str:
-            return name
-
-        @property
-        def num_actions(self) -> int:
-            return actions
-
-        def action_space(self, params: Any = None) -> spaces.Discrete:
-            return spaces.Discrete(actions)
-
-        def observation_space(self, params: Any) -> spaces.Box:
-            return spaces.Box(0.0, 1.0, (states,))
-
-        def reset_env(self, key: Key, params: Any) -> tuple[Array, State]:
-            state, observation = ours.reset(key)
-            return observation, State(time=state.time, at=state.at)
-
-        def step_env(self, key: Key, state: Any, action: Any, params: Any):
-            state, after = ours.step(key, Position(state.at, state.time), action)
-            gone = State(time=state.time, at=state.at)
-            info = {"discount": jnp.where(after.terminated, 0.0, 1.0)}
-            return after.observation, gone, after.reward, after.terminated, info
-
-        def is_terminated(self, state: Any, params: Any) -> Array:
-            return mdp.terminal[state.at]
-
-    return Tabular(), Params()

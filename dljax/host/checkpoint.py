@@ -1,7 +1,8 @@
 """Checkpoints that survive kills, full disks and bad bits: Orbax arrays under a hashed manifest.
 
-A step is a folder named by its number. Orbax writes the arrays, a manifest with the SHA-256 of each
-file goes beside them, and one rename commits both; `restore` trusts nothing whose hash differs.
+A step is a folder named by its number. Orbax writes the arrays, `notes` hold what is no array, a
+manifest with the SHA-256 of each file goes beside them, and one rename commits all; `restore`
+trusts nothing whose hash differs, and no folder but that of the manifest's own step.
 One process writes to a folder at a time, and every array must be addressable from it.
 """
 
@@ -26,6 +27,8 @@ from dljax.errors import InputError
 from dljax.typing import PyTree
 
 MANIFEST = "manifest.jsonl"  # line 1: what was saved; line 2: the SHA-256 of line 1
+FIELDS = {"step": int, "score": float | None, "leaves": dict, "files": dict}  # of line 1
+NOTES = "notes.json"
 LEFTOVER = ".dljax-"  # begins the name of a save not yet committed, and of a step being deleted
 NOT_NUMBERS = "OSUMm"  # NumPy's kinds: objects, bytes, strings, times
 
@@ -40,17 +43,25 @@ class Restored(NamedTuple):
     step: int
     tree: PyTree
     score: float | None
+    notes: Any  # None where none were saved
     lost: tuple[str, ...]  # one line for each step preferred to this one, and why it is unusable
 
 
 def save(
-    folder: Path, step: int, tree: PyTree, *, keep: int = 3, score: float | None = None
+    folder: Path,
+    step: int,
+    tree: PyTree,
+    *,
+    keep: int = 3,
+    score: float | None = None,
+    notes: Any = None,
 ) -> None:
     """Commit `tree` as `step`, replacing that step if it exists, then delete what is not kept.
 
     Kept are the `keep` newest steps up to this one, the best by `score` (higher is better, NaN
-    never), and all later ones. Leaves: JAX and NumPy arrays, typed keys, Python numbers.
-    Raises `InputError` for a leaf that holds no numbers, `CheckpointError` where the disk fails.
+    never), and all later ones. Leaves: JAX and NumPy arrays, typed keys, Python numbers; `notes`:
+    whatever JSON holds, NaN too. Raises `InputError` for a leaf that holds no numbers,
+    `CheckpointError` where the disk fails.
     """
     folder, step = Path(folder).absolute(), int(step)
     if step < 0 or keep < 1:
@@ -63,9 +74,9 @@ def save(
         _clean(folder)
         partial.mkdir()
         _write_arrays(partial / "arrays", [_to_numpy(leaf) for leaf in jax.tree.leaves(tree)])
+        (partial / NOTES).write_text(json.dumps(notes))
         _write_manifest(partial, about)
-        taken = [v.generation for v in _versions(folder) if v.step == step]
-        partial.rename(folder / (f"{step}.{max(taken) + 1}" if taken else f"{step}"))
+        partial.rename(_unused(folder, step))
         _fsync(folder)
     except Exception as error:  # TensorStore says "disk full" with a ValueError
         shutil.rmtree(partial, ignore_errors=True)
@@ -82,15 +93,17 @@ def restore(folder: Path, like: PyTree, *, best: bool = False) -> Restored:
     folder, lost = Path(folder).absolute(), []
     for version in _ranked(folder, best):
         try:
-            about = _verify(version.path)
+            about = _verify(version)
             _check(about["leaves"], like, version.path)
             arrays = _read_arrays(version.path / "arrays", about["leaves"])
+            there = NOTES in about["files"]  # older checkpoints have none
+            notes = json.loads((version.path / NOTES).read_text()) if there else None
         except (_Damaged, OSError) as error:
             lost.append(f"step {version.step}: {_reason(error)}")
             continue
         leaves = [_from_numpy(arrays[path], leaf) for path, leaf in _named(like).items()]
         tree = jax.tree.structure(like).unflatten(leaves)
-        return Restored(version.step, tree, about["score"], tuple(lost))
+        return Restored(version.step, tree, about["score"], notes, tuple(lost))
     found = "; ".join(lost) or (
         "no step has a score" if best and steps(folder) else "no step saved"
     )
@@ -100,6 +113,11 @@ def restore(folder: Path, like: PyTree, *, best: bool = False) -> Restored:
 def steps(folder: Path) -> list[int]:
     """The committed steps, ascending; their hashes are not checked."""
     return sorted({v.step for v in _versions(Path(folder)) if (v.path / MANIFEST).is_file()})
+
+
+def occupied(folder: Path) -> bool:
+    """Whether there is the folder of any step, whole or damaged."""
+    return bool(_versions(Path(folder)))
 
 
 # Leaves
@@ -214,10 +232,19 @@ class _Version(NamedTuple):
 
 
 def _versions(folder: Path) -> list[_Version]:
-    """Every step folder, committed or not, oldest first."""
-    names = os.listdir(folder) if folder.is_dir() else []
-    matches = [m for m in (re.fullmatch(r"(\d+)(?:\.(\d+))?", name) for name in names) if m]
+    """Every step folder, committed or not, oldest first; a file of such a name is none."""
+    names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    matches = [m for m in (re.fullmatch(r"([0-9]+)(?:\.([0-9]+))?", name) for name in names) if m]
     return sorted(_Version(int(m[1]), int(m[2] or 0), folder / m[0]) for m in matches)
+
+
+def _unused(folder: Path, step: int) -> Path:
+    """The path of the step's next version: later than any, and the name of no file."""
+    taken = [v.generation for v in _versions(folder) if v.step == step]
+    generation = max(taken, default=-1) + 1
+    while os.path.lexists(path := folder / (f"{step}.{generation}" if generation else f"{step}")):
+        generation += 1
+    return path
 
 
 def _ranked(folder: Path, best: bool) -> list[_Version]:
@@ -226,14 +253,14 @@ def _ranked(folder: Path, best: bool) -> list[_Version]:
     if not best:
         return newest
     # What cannot be read may have been the best: it comes first, so that its loss is said.
-    scores = {v: _score(v.path, unreadable=math.inf) for v in newest}
+    scores = {v: _score(v, unreadable=math.inf) for v in newest}
     return [v for v in sorted(newest, key=lambda v: -scores[v]) if scores[v] > -math.inf]
 
 
-def _score(folder: Path, unreadable: float) -> float:
+def _score(version: _Version, unreadable: float) -> float:
     """The step's score; -inf if it has none, or NaN."""
     try:
-        score = _read_manifest(folder)["score"]
+        score = _read_manifest(version)["score"]
     except (_Damaged, OSError):
         return unreadable
     return -math.inf if score is None or math.isnan(score) else score
@@ -243,7 +270,7 @@ def _prune(folder: Path, step: int, keep: int) -> None:
     """Delete replaced versions, and committed steps that are neither recent, best nor later."""
     current = {v.step: v for v in _versions(folder)}.values()  # the last version of each step
     committed = [v for v in current if (v.path / MANIFEST).is_file()]
-    best = max(committed, key=lambda v: (_score(v.path, unreadable=-math.inf), v.step))
+    best = max(committed, key=lambda v: (_score(v, unreadable=-math.inf), v.step))
     recent = [v for v in committed if v.step <= step][-keep:]
     spared = [v for v in current if v.step > step or v not in committed]
     for version in set(_versions(folder)).difference(recent, spared, [best]):
@@ -254,7 +281,10 @@ def _prune(folder: Path, step: int, keep: int) -> None:
 
 def _clean(folder: Path) -> None:
     for path in folder.glob(f"{LEFTOVER}*"):
-        shutil.rmtree(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _write_manifest(folder: Path, about: dict[str, Any]) -> None:
@@ -268,22 +298,36 @@ def _write_manifest(folder: Path, about: dict[str, Any]) -> None:
         _fsync(path)
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    if not (folder / MANIFEST).is_file():
+def _read_manifest(version: _Version) -> dict[str, Any]:
+    path = version.path / MANIFEST
+    if not path.is_file():
         raise _Damaged("it has no manifest")
-    line, _, digest = (folder / MANIFEST).read_bytes().partition(b"\n")
+    line, _, digest = path.read_bytes().partition(b"\n")
     if digest != hashlib.sha256(line).hexdigest().encode() + b"\n":
         raise _Damaged("its manifest is garbled")
-    return json.loads(line)
+    about = _parsed(line)
+    if not all(isinstance(about.get(name, ...), kind) for name, kind in FIELDS.items()):
+        raise _Damaged("its manifest is of another kind")
+    if about["step"] != version.step:
+        raise _Damaged(f"its manifest is that of step {about['step']}")
+    return about
 
 
-def _verify(folder: Path) -> dict[str, Any]:
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        about = json.loads(line)
+    except ValueError:
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def _verify(version: _Version) -> dict[str, Any]:
     """The manifest of a step whose every file is as it was saved."""
-    about = _read_manifest(folder)
+    about = _read_manifest(version)
     for name, fingerprint in about["files"].items():
-        if not (folder / name).is_file():
+        if not (version.path / name).is_file():
             raise _Damaged(f"{name} is missing")
-        if _fingerprint(folder / name) != fingerprint:
+        if _fingerprint(version.path / name) != fingerprint:
             raise _Damaged(f"{name} has changed since it was saved")
     return about
 

@@ -4,14 +4,14 @@
     net: Literal["cnn", "mlp"] = "cnn"
 
 Whoever makes such a dataclass, a command line, a preset or a caller, gets the same one-line message
-for a value that its annotation does not accept. Bounds are those of `annotated_types`.
+for a value that its annotation does not accept. Bounds are those of `annotated_types`; whatever
+they say, numbers are finite, and such as JAX holds in 32 bits.
 """
 
 import contextlib
 import dataclasses
 import functools
 import io
-import math
 import numbers
 import operator
 import re
@@ -46,6 +46,10 @@ KINDS = {
     float: (numbers.Real, "a number"),
     str: (str, "a string"),
     Path: (Path, "a path"),
+}
+MOST = {
+    int: (2**31 - 1, "an integer of 32 bits"),
+    float: (3.4028234663852886e38, "a finite number of 32 bits"),
 }
 
 
@@ -85,8 +89,8 @@ class Common(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.seed + self.seeds > 2**31:
-            raise InputError(f"--seed must be zero or positive and below 2^31; got {self.seed}")
+        if (last := self.seed + self.seeds - 1) >= 2**31:
+            raise InputError(f"--seed and --seeds: the last seed must be below 2^31; got {last}")
         if self.resume and self.out is None:
             raise InputError("--resume needs --out, the folder of the run to go on with")
 
@@ -126,12 +130,15 @@ def check(name: str, hint: Any, value: Any) -> None:
         kind, said = KINDS[hint]
         if not isinstance(value, kind) or (isinstance(value, bool) and hint is not bool):
             raise InputError(f"{name} must be {said}; got {value!r}")
+        most, said = MOST.get(hint, (None, ""))
+        if most is not None and not -most <= value <= most:  # as nan is not
+            raise InputError(f"{name} must be {said}; got {value}")
     else:
         raise TypeError(f"{name}: no check is known for {hint}")
 
 
 def within(name: str, value: Any, bounds: Sequence[Any]) -> None:
-    """Raises InputError unless a value is within its bounds; without an upper one, finite."""
+    """Raises InputError unless a value is within its bounds."""
     for bound in bounds:
         if type(bound) not in (*BOUNDS, at.MinLen):
             raise TypeError(f"{name}: no check is known for {bound}")
@@ -140,8 +147,6 @@ def within(name: str, value: Any, bounds: Sequence[Any]) -> None:
                 f"the count of {name} must be at least {bound.min_length}; got {value}"
             )
     limits = [bound for bound in bounds if type(bound) in BOUNDS]
-    if not any(isinstance(bound, at.Lt | at.Le) for bound in limits):
-        limits = [*limits, *([at.Lt(math.inf)] if limits else [])]
     if not all(BOUNDS[type(b)][2](value, getattr(b, BOUNDS[type(b)][0])) for b in limits):
         raise InputError(f"{name} must be {' and '.join(phrases(bounds))}; got {value}")
 

@@ -14,9 +14,8 @@ costs itself and a line.
 
 import ast
 import dataclasses
-import datetime
 import functools
-import json
+import io
 import os
 import shlex
 import signal
@@ -31,13 +30,13 @@ import numpy as np
 
 from dljax.errors import InputError
 from dljax.host import devices, result
-from dljax.host.config import FREE, C, Common, parse
-from dljax.host.fit import Diverged, Fitted, Interrupted, Keep, Show, Watch, fit
+from dljax.host.config import C, Common, parse
+from dljax.host.finite import Diverged
+from dljax.host.fit import Fitted, Interrupted, Keep, Show, Watch, fit
+from dljax.host.folder import RECORD, check_folder, take_folder
 from dljax.host.result import Result
 from dljax.learner import Learner
 from dljax.typing import PyTree
-
-RECORD = "run.json"  # the experiment and configuration of the run in a folder
 
 
 class Study:
@@ -51,6 +50,7 @@ class Study:
         """
         self.begun, self.config = time.monotonic(), config
         self.root, self.record = check_folder(name, config)
+        self.lock: int | None = None  # the descriptor of the folder's, once it is ours
         self.seeds = config.each_seed
         found = result.environment() | {"devices": len(devices.local(config.devices))}
         shown = dataclasses.asdict(config) | settings
@@ -61,10 +61,13 @@ class Study:
 
     @functools.cached_property
     def out(self) -> Path:
-        """The run's folder, made at its first use: after the last check of what was asked."""
-        if not self.config.resume:
-            make_folder(self.root, self.record)
+        """The run's folder, made and locked at its first use: after the last check of all asked."""
+        self.root, self.lock = take_folder(self.root, self.record, self.config)
         return self.root
+
+    def named(self, settings: Iterable[str]) -> list[str]:
+        """What messages call the members of a sweep over settings x seeds, seeds fastest."""
+        return [f"{setting}, seed {seed}" for setting in settings for seed in self.seeds]
 
     def fit(
         self,
@@ -83,19 +86,23 @@ class Study:
     ) -> Fitted:
         """`fit` with the flags of every experiment; its seconds count in the result.
 
-        `part` names the sub-folder where there are several fits, `saves` are the steps between
-        checkpoints unless --checkpoint-every says; that counts `per_step` in one of the learner.
+        `part` names the sub-folder where there are several fits, `names` are the members' where
+        they are more than the seeds, `saves` are the steps between checkpoints unless
+        --checkpoint-every says; that counts `per_step` in one of the learner.
         """
         config = self.config
         if config.checkpoint_every:
             saves = -(-config.checkpoint_every // per_step)
+        names = names or [f"seed {seed}" for seed in self.seeds]
+        if part:
+            names = [f"{part}, {name}" for name in names]
         fitted = fit(
             learner,
             jax.random.key(key),
             steps,
             watch,
             keep=Keep(self.out / part, saves, config.resume),
-            show=Show(config.quiet, shown, names or [f"seed {seed}" for seed in self.seeds]),
+            show=Show(config.quiet, shown, names),
             chunk=chunk,
             devices=config.devices,
             may_diverge=may_diverge,
@@ -147,8 +154,15 @@ class Study:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind:
-            return
+        try:
+            if not kind:
+                self.finish()
+        finally:
+            if self.lock is not None:
+                os.close(self.lock)
+
+    def finish(self) -> None:
+        """Write the result, then draw the figures."""
         state = self.state
         if state is None:
             state = {part: fitted.run for part, fitted in self.fits.items()}
@@ -170,61 +184,11 @@ def not_drawn(file: str, error: Exception) -> None:
     print(f"figure {file} was not drawn: {said}", file=sys.stderr)
 
 
-def check_folder(name: str, config: Common) -> tuple[Path, dict[str, Any]]:
-    """The run's folder, and what is to be on record there: the experiment and its configuration.
-
-    Raises InputError if the folder holds another experiment, a run that was not asked to be
-    resumed, or one with another configuration, whose fields it names.
-    """
-    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    out = config.out or Path("runs") / name.replace(".", "/") / now
-    fields = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
-    record = json.loads(json.dumps({"experiment": name, "config": fields}, default=str))
-    path = out / RECORD
-    if path.exists():
-        compare(out, json.loads(path.read_text()), record, config.resume)
-    elif config.resume:
-        raise InputError(f"--resume: {out} holds no run")
-    elif out.exists() and (not out.is_dir() or any(p.suffix != ".partial" for p in out.iterdir())):
-        raise InputError(f"--out: {out} exists and is not an empty folder")
-    return out, record
-
-
-def make_folder(out: Path, record: dict[str, Any]) -> None:
-    """Raises InputError where nothing can be written, or another run came first."""
-    part = out / f"{RECORD}.{os.getpid()}.partial"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(record, indent=1) + "\n")
-        os.link(part, out / RECORD)  # whole or not at all, and of two runs only one succeeds
-        part.unlink()
-    except FileExistsError:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{out} holds a run already; choose another --out") from None
-    except OSError as error:
-        raise InputError(f"--out: cannot write to {out}: {error.strerror}") from None
-
-
-def compare(out: Path, there: dict[str, Any], asked: dict[str, Any], resume: bool) -> None:
-    """Raises InputError unless the run in `out` is the one asked for, and asked to be resumed."""
-    if there["experiment"] != asked["experiment"]:
-        raise InputError(f"{out} holds {there['experiment']}, not {asked['experiment']}")
-    if not resume:
-        raise InputError(f"{out} holds a run already; add --resume, or choose another --out")
-    names = there["config"].keys() | asked["config"].keys()
-    differ = [n for n in sorted(names) if there["config"].get(n) != asked["config"].get(n)]
-    if differ:
-        says = "; ".join(
-            f"{n} was {there['config'].get(n)}, now {asked['config'].get(n)}" for n in differ
-        )
-        raise InputError(f"--resume with another configuration: {says}")
-
-
 def programs(folder: Path, pattern: str) -> dict[str, str]:
     """Each file of `folder` with a `main`, by dotted name, and its docstring's first line."""
     found = {}
     for path in sorted(folder.glob(pattern)):
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_bytes())
         if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
             name = ".".join(path.relative_to(folder).with_suffix("").parts)
             found[name] = (ast.get_docstring(tree) or "").partition("\n")[0]
@@ -237,6 +201,9 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
     2: bad input. 1: diverged, or no space left. 128 + n: stopped by signal n, with how to resume.
     """
     command = f"python -m {name}"
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to stop
+            stream.reconfigure(errors="replace")
     try:
         config = parse(presets, sys.argv[1:], command, doc)
         devices.claim(config.devices)

@@ -1,5 +1,6 @@
 """Figures that a person would rather look at than read. Each draws from arrays and saves a PNG."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def picture(ax: Axes, image: np.ndarray) -> None:
 
 def dots(ax: Axes, groups: dict[str, Sequence[float]], colors: Sequence[str] = COLORS) -> None:
     """One column a group: every seed's value as a dot, and its mean with two standard errors."""
-    for column, (values, color) in enumerate(zip(groups.values(), colors, strict=False)):
+    for column, (values, color) in enumerate(zip(groups.values(), itertools.cycle(colors))):
         places = column + np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else [column]
         ax.scatter(places, values, s=9, color=color, alpha=0.45, lw=0)
         error = 2 * np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0

@@ -8,7 +8,7 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.errors import InputError
+from dljax.errors import InputError, check_count
 from dljax.host import log
-from dljax.host.checkpoint import Restored, restore, save
-from dljax.host.checkpoint import steps as saved_steps
+from dljax.host.checkpoint import Restored, occupied, restore, save
 from dljax.host.devices import EACH, MEMBERS, WHOLE, Layout, gather, layout, place, spread
-from dljax.learner import Learner, Member, Run, advance, start
+from dljax.host.finite import check, check_state, finite
+from dljax.learner import Jitted, Learner, Member, Run, advance, start
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
@@ -100,16 +100,12 @@ class Interrupted(Exception):
         self.step, self.number, self.out = step, number, out
 
 
-class Diverged(Exception):
-    """A metric stopped being finite; the message names the step, the metric and the member."""
-
-
 SWEEP: Any = Run._make((WHOLE, WHOLE, EACH))  # what is cut of a sweep's run
 PROGRESS: Any = Progress._make((SWEEP, EACH))
 COMPILED = {"seconds": 0.0}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2, 3), donate_argnums=1)
+@functools.partial(Jitted, static_argnames=("steps", "at"), donate_argnames="run")
 def advance_spread(
     learner: Learner, run: Run, steps: int, at: Layout | None = None
 ) -> tuple[Run, Metrics]:
@@ -129,19 +125,6 @@ def advance_spread(
 
     cut_metrics = jax.sharding.PartitionSpec(None, MEMBERS)
     return spread(local, at, (SWEEP,), (SWEEP, cut_metrics))(run)
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def finite(state: PyTree, at: Layout | None = None) -> Array:
-    """Whether every floating-point leaf is finite; of a stack of members, whether each one's is."""
-
-    def one(state: PyTree) -> Array:
-        floats = [
-            leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.floating)
-        ]
-        return jnp.array([jnp.isfinite(leaf).all() for leaf in floats]).all()
-
-    return spread(jax.vmap(one) if isinstance(state, Member) else one, at)(state)
 
 
 def on_compile(event: str, duration_secs: float, **_: str | int) -> None:
@@ -180,18 +163,22 @@ def fit(
     """Run `learner` from `key` for `steps` steps, in chunks of at most `chunk`.
 
     A sweep is spread over this process's devices, or the first `devices`; what comes back lies on
-    the default one. With `may_diverge`, members whose state stops being finite are left to the
-    caller, as in a sweep up to rates that are too large.
+    the default one. With `may_diverge`, members whose state or metrics stop being finite are left
+    to the caller, as in a sweep up to rates that are too large.
 
     Raises Interrupted after SIGINT or SIGTERM, Diverged at a non-finite metric, InputError where
-    no checkpoint is good; each leaves the newest checkpoint valid.
+    no checkpoint is good, or names or numbers are not as they should be; each leaves the newest
+    checkpoint valid.
     """
+    check_numbers(steps, watch, keep, chunk)
     every = min(watch.every or steps, steps)
     saves = (keep and keep.every) or every
     run = start(learner, key)
     many = isinstance(run.state, Member)
     at, members = layout_of(run, devices)
-    names = show.names if len(show.names) == members else ()
+    names = show.names
+    if names and len(names) != members:
+        raise InputError(f"names must be one for each of the {members} members; got {len(names)}")
 
     def own(values: Array, axis: int = 0) -> np.ndarray:
         """Without those of the copies that only fill a device up."""
@@ -202,14 +189,14 @@ def fit(
         watch = watch._replace(evaluate=jax.vmap(watch.evaluate))
     if many and watch.select:
         watch = watch._replace(select=watch.select._replace(keep=jax.vmap(watch.select.keep)))
-    progress = begin(run, watch)
+    progress, records = begin(run, watch), []
     if keep and keep.resume:
-        progress = resumed(keep.out, progress, steps)
-    elif keep and saved_steps(keep.out / "checkpoints"):
+        progress, records = resumed(keep.out, progress, steps)
+    elif keep and occupied(keep.out / "checkpoints"):
         raise InputError(f"{keep.out} holds checkpoints already; resume, or choose another folder")
     step = saved = int(progress.run.step)
     progress = place(progress, at, PROGRESS)
-    journal = log.Log(keep.out, step) if keep else log.Memory()
+    journal = log.Log(keep.out, records) if keep else log.Memory()
     judge = functools.partial(choose, watch, every)
     judge = jax.jit(spread(judge, at, (SWEEP, EACH), EACH), donate_argnums=1)
     # a run may go on over more devices, or fewer, than it was saved on
@@ -230,8 +217,9 @@ def fit(
             lap = Clock()
             run, metrics = advance_spread(learner, progress.run, size, at)
             metrics = {k: own(v, 1) for k, v in metrics.items()}
-            check(metrics, step, names)
-            if not may_diverge:  # the last update shows in no metric
+            if not may_diverge:
+                check(metrics, step, names)
+                # the last update shows in no metric
                 check_state(own(finite(run.state, at)), step + size, names)
             laps.append((size, lap.read()))
             step, progress = step + size, progress._replace(run=run)
@@ -239,21 +227,35 @@ def fit(
             if watch.evaluate and (step % every == 0 or step == steps):
                 best, judged = judge(run, progress.best)
                 judged = {k: own(v) for k, v in judged.items()}
-                check({k: v[None] for k, v in judged.items()}, step - 1, names)
+                if not may_diverge:
+                    check({k: v[None] for k, v in judged.items()}, step - 1, names)
                 progress = progress._replace(best=best)
                 record |= {k: v.tolist() for k, v in judged.items()}
             record = {"step": step, "seconds": clock.read()["train"], **log.as_lists(record)}
             journal.write(record)
             tell(step, record)
             if keep and (step % saves == 0 or step == steps):
-                saved = commit(keep.out, there(progress), watch.select, record)
+                saved = commit(keep.out, there(progress), watch.select, journal.records)
         if keep and saved < step:  # stopped early or by a signal
-            commit(keep.out, there(progress), watch.select, journal.records[-1])
+            commit(keep.out, there(progress), watch.select, journal.records)
     if caught:  # at the end too: an experiment of several fits should stop
         raise Interrupted(step, caught[0], keep.out if keep else None)
     progress = gather(progress, at, PROGRESS)
     kept = progress.best.kept if progress.best else None
     return Fitted(progress.run, kept, journal.records, clock.read(), speed(laps))
+
+
+def check_numbers(steps: int, watch: Watch, keep: Keep | None, chunk: int) -> None:
+    """Raises InputError unless steps, and all that is counted in steps or evaluations, can be."""
+    if not 0 <= steps < 2**31:
+        raise InputError(f"steps must be at least 0 and below 2^31; got {steps}")
+    given = {
+        "chunk": chunk,
+        "Watch.every": watch.every,
+        "Keep.every": keep and keep.every,
+        "Selection.patience": watch.select and watch.select.patience,
+    }
+    check_count(**{name: value for name, value in given.items() if value is not None})
 
 
 def speed(laps: list[tuple[int, dict[str, float]]]) -> float | None:
@@ -283,18 +285,23 @@ def layout_of(run: Run, count: int | None = None) -> tuple[Layout | None, int]:
     return layout(members, count), members
 
 
-def resumed(out: Path, like: Progress, steps: int) -> Progress:
-    """The newest good progress in `out`, or `like` where nothing was saved yet."""
+def resumed(out: Path, like: Progress, steps: int) -> tuple[Progress, list[log.Record]]:
+    """The newest good progress in `out` and the log up to it, or `like` where there is none yet.
+
+    Raises InputError where there are steps and none is good: to begin anew would be no resuming.
+    """
     folder = out / "checkpoints"
-    if not saved_steps(folder):
+    if not occupied(folder):
         print(f"no checkpoint in {folder} yet: starting from step 0", flush=True)
-        return like
+        return like, []
     restored: Restored = restore(folder, like)
     for line in restored.lost:
         print(f"checkpoint lost: {line}", flush=True)
     if restored.step > steps:
         raise InputError(f"{folder} is at step {restored.step}, beyond the {steps} steps asked for")
-    return restored.tree
+    if restored.notes is None:
+        print(f"step {restored.step} was saved without the log, which begins there", flush=True)
+    return restored.tree, restored.notes or []
 
 
 def choose(watch: Watch, every: int, run: Run, best: Best | None) -> tuple[Best | None, Metrics]:
@@ -336,38 +343,18 @@ def piece(step: int, steps: int, every: int, saves: int, chunk: int) -> int:
     return min(even, min(ends) - step)
 
 
-def check(metrics: Mapping[str, np.ndarray], step: int, names: Sequence[str]) -> None:
-    """Raises Diverged at the first non-finite entry of metrics [steps, ...] from `step` on."""
-    for name, values in metrics.items():
-        if not np.isfinite(values).all():
-            first = np.argwhere(~np.isfinite(values))[0]
-            who = called(first[1:], names)
-            at = step + int(first[0]) + 1
-            raise Diverged(f"{name} is {values[tuple(first)]} at step {at}{who}")
+def commit(
+    out: Path, progress: Progress, select: Selection | None, records: list[log.Record]
+) -> int:
+    """Save a checkpoint, scored by the members' mean of the selected metric, where just taken.
 
-
-def check_state(good: np.ndarray, step: int, names: Sequence[str]) -> None:
-    """Raises Diverged unless the state, or that of every member, is finite."""
-    if not good.all():
-        who = called(np.argwhere(~good)[0], names)
-        raise Diverged(f"the state is not finite at step {step}{who}")
-
-
-def called(index: np.ndarray, names: Sequence[str]) -> str:
-    """What a message calls the member of an index, which is empty where there are none."""
-    if not len(index):
-        return ""
-    number = int(index[0])
-    return f" for {names[number] if names else f'member {number}'}"
-
-
-def commit(out: Path, progress: Progress, select: Selection | None, record: log.Record) -> int:
-    """Save a checkpoint, scored by the members' mean of the selected metric, where just taken."""
-    score = None
+    The log goes with it, so that what an experiment makes of its records outlives metrics.jsonl.
+    """
+    score, record = None, records[-1]
     if select is not None and select.metric in record:
         score = float(np.mean(record[select.metric])) * (-1 if select.lowest else 1)
     step = int(progress.run.step)
-    save(out / "checkpoints", step, progress, score=score)
+    save(out / "checkpoints", step, progress, score=score, notes=records)
     return step
 
 

@@ -1,6 +1,6 @@
 """What a run says while it runs: JSON lines, TensorBoard events, and a bar or lines on screen."""
 
-import json
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -10,39 +10,42 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dljax.host.result import as_json, write_whole
+
 Record = dict[str, Any]  # {"step": int, "seconds": float, metric: [one value a member]}
 
 
 class Log:
     """`metrics.jsonl`, one record a line, and TensorBoard event files of the same numbers.
 
-    Opened at a step it drops all records after that step, so that a resumed run's log is the
-    undisturbed run's log.
+    Both are for people and other programs; nothing here reads them again. A resumed run's log
+    begins with the records that its checkpoint holds, and so is the undisturbed run's log.
     """
 
-    def __init__(self, folder: Path, step: int = 0):
+    def __init__(self, folder: Path, records: Sequence[Record] = ()):
         # here: the import costs half a second. Not SummaryWriter, whose thread hangs on a full disk
         from tensorboardX.event_file_writer import EventsWriter
 
         (folder / "tensorboard").mkdir(parents=True, exist_ok=True)
-        self.path = folder / "metrics.jsonl"
-        self.records = [record for record in read(self.path) if record["step"] <= step]
-        # replaced whole, so that a crash just here loses no line
-        partial = folder / "metrics.jsonl.partial"
-        partial.write_text("".join(json.dumps(record) + "\n" for record in self.records))
-        partial.replace(self.path)
+        self.records = list(records)
+        path = folder / "metrics.jsonl"
+        write_whole(path, "".join(as_json(record) + "\n" for record in self.records))
         for old in folder.glob("tensorboard/events.*"):
             old.unlink()
         self.events = EventsWriter(str(folder / "tensorboard" / "events"))
-        self.lines = self.path.open("a")
+        self.lines = path.open("a")
+        self.flushed = -math.inf
         for record in self.records:
             self.events.write_event(event(record))
 
     def write(self, record: Record) -> None:
         self.records.append(record)
-        self.lines.write(json.dumps(record) + "\n")
+        self.lines.write(as_json(record) + "\n")
         self.lines.flush()
         self.events.write_event(event(record))
+        if time.monotonic() > self.flushed + 1:  # not each time: it waits for the disk
+            self.events.flush()
+            self.flushed = time.monotonic()
 
     def close(self) -> None:
         self.lines.close()
@@ -81,15 +84,6 @@ def as_lists(record: dict[str, Any]) -> Record:
     return {name: value if isinstance(value, list) else [value] for name, value in record.items()}
 
 
-def read(path: Path) -> Iterator[Record]:
-    """The records of a log; a last line cut short by a crash is passed over."""
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
-
-
 class Screen(Protocol):
     """Shows how far the run is, with its newest record."""
 
@@ -103,7 +97,8 @@ def brief(record: Record, shown: Sequence[str]) -> str:
         if not isinstance(values, list) or (shown and name not in shown):
             continue
         scale, unit, digits = (100, " %", 2) if "accuracy" in name else (1, "", 4)
-        mean, sd = scale * np.mean(values), scale * np.std(values, ddof=int(len(values) > 1))
+        with np.errstate(invalid="ignore"):  # of infinities, where members may diverge
+            mean, sd = scale * np.mean(values), scale * np.std(values, ddof=int(len(values) > 1))
         spread = f" ± {sd:.{digits}f}" if len(values) > 1 else ""
         parts.append(f"{name.replace('/', ' ')} {mean:.{digits}f}{spread}{unit}")
     return "  ".join(parts)

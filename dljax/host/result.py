@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -41,8 +42,7 @@ class Result:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + value, 3)
 
     def write(self, out: Path) -> None:
-        text = json.dumps(dataclasses.asdict(self), indent=1, default=str)
-        write_whole(out / "result.json", text + "\n")
+        write_whole(out / "result.json", as_json(dataclasses.asdict(self), indent=1) + "\n")
 
     def table(self) -> str:
         """The metrics with their spread, the baselines and the targets, as a few lines."""
@@ -58,6 +58,29 @@ class Result:
             rows.append(f"{name} target {target['value']:g} ({target['source']}): {verdict}")
         times = "  ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         return "\n".join([*rows, times])
+
+
+def as_json(tree: Any, indent: int | None = None) -> str:
+    """Strict JSON: null for a number that is not finite, which "not finite" beside it tells."""
+    written = functools.partial(json.dumps, indent=indent, allow_nan=False, default=str)
+    return written(tree if all_finite(tree) else strict(tree))
+
+
+def strict(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        odd = {k: str(v) for k, v in tree.items() if not isinstance(v, dict) and not all_finite(v)}
+        beside = {"not finite": odd} if odd else {}
+        return {k: strict(v) for k, v in tree.items()} | beside
+    if isinstance(tree, list | tuple):
+        return [strict(each) for each in tree]
+    return tree if all_finite(tree) else None
+
+
+def all_finite(tree: Any) -> bool:
+    """Whether no number of it is infinite or nan."""
+    if isinstance(tree, dict | list | tuple):
+        return all(map(all_finite, tree.values() if isinstance(tree, dict) else tree))
+    return not isinstance(tree, float) or math.isfinite(tree)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -97,17 +120,30 @@ def environment() -> dict[str, Any]:
     """What the numbers depend on: versions, commit, device."""
     import dljax
 
-    root = Path(__file__).parents[2]
-    commit = None
-    if (root / ".git").exists() and shutil.which("git"):
-        words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude", "*"]
-        commit = subprocess.run(words, capture_output=True, text=True).stdout.strip() or None
     return {
         "dljax": dljax.__version__,
-        "commit": commit,
+        "commit": commit(Path(__file__).parents[2]),
         "python": sys.version.split()[0],
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
         "cpus": os.cpu_count(),
     }
+
+
+def commit(root: Path) -> str | None:
+    """That of the code, `-dirty` where a tracked file differs which is no result; None without git.
+
+    What one benchmark writes into its file must not make the next one's numbers dirty.
+    """
+    if not (root / ".git").exists() or not shutil.which("git"):
+        return None
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True)
+        return done.stdout.strip()
+
+    code = (".", ":!results", ":!benchmarks/results")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *code)
+    name = git("rev-parse", "--short", "HEAD")
+    return f"{name}-dirty" if name and changed else name or None

@@ -12,7 +12,7 @@ from jax.core import Tracer
 
 from dljax.data.stream import unit_scale
 from dljax.errors import InputError
-from dljax.learn import risk
+from dljax.learn import risk, shapes
 from dljax.learn.risk import Loss
 from dljax.learner import Fit, Learner, Objective, advance, start
 from dljax.nets.coders import Autoencoder, DenseDecoder
@@ -51,11 +51,14 @@ def make(
 ) -> Learner:
     """A learner of x [n, ...] from itself, in epochs of batches; uint8 is scaled to [0, 1].
 
-    Raises InputError if `batch` exceeds n, or if the loss is a cross-entropy and x not in [0, 1].
+    Raises InputError if `batch` exceeds n, if the loss is a cross-entropy and x not in [0, 1], or
+    if the network's outputs are not shaped as x.
     """
     if loss is optax.sigmoid_binary_cross_entropy:
         check_pixels(x)
-    return risk.descend(net, objective(net, loss, corrupt), tx, Batch(x, ()), batch=batch)
+    learner = risk.descend(net, objective(net, loss, corrupt), tx, Batch(x, ()), batch=batch)
+    shapes.check(shapes.given(net, lambda: risk.first(x, corrupt)), x.shape[1:], "x has")
+    return learner
 
 
 def stacked(
@@ -163,6 +166,7 @@ def check_pixels(x: Any) -> None:
     """Raises InputError if x, where its values are known, is neither uint8 nor within [0, 1]."""
     if isinstance(x, Tracer) or x.dtype == jnp.uint8:
         return
-    low, high = np.min(x), np.max(x)
+    x = np.asarray(x)  # else a known array's least would be traced within a trace
+    low, high = x.min(), x.max()
     if not (low >= 0 and high <= 1):  # NaN fails too
         raise InputError(f"pixels must be in [0, 1]; got {low:g} to {high:g}")

@@ -1,14 +1,15 @@
 """A dense network trained by the chain rule written out, beside what jax.grad gives (S7, S8)."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from dljax.learner import Learner
 from dljax.ops.backprop import Activation, Layer, descend, forward, gradient, half_squared_error
-from dljax.typing import Array, Batch, Key, Metrics
+from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 
 def make(sizes: Sequence[int], act: Activation, data: Batch, rate: float) -> Learner:
@@ -44,3 +45,26 @@ def difference(one: Sequence[Layer], other: Sequence[Layer]) -> Array:
     """The largest difference between two gradients."""
     gaps = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), one, other)
     return jnp.stack(jax.tree.leaves(gaps)).max()
+
+
+class Timed(NamedTuple):
+    """A learner's state, and of each stopping criterion the steps before it held, and whether."""
+
+    state: PyTree
+    steps: Array  # [C]
+    held: Array  # [C]
+
+
+def timed(learner: Learner, met: Callable[[PyTree], Array]) -> Learner:
+    """The learner, timed until each of the criteria `met(state) -> [C]` holds first (S10)."""
+
+    def init(key: Key) -> Timed:
+        state = learner.init(key)
+        held = met(state)
+        return Timed(state, jnp.zeros(held.shape, jnp.int32), held)
+
+    def step(key: Key, timed: Timed) -> tuple[Timed, Metrics]:
+        state, metrics = learner.step(key, timed.state)
+        return Timed(state, timed.steps + ~timed.held, timed.held | met(state)), metrics
+
+    return Learner(init, step)

@@ -9,7 +9,7 @@ import optax
 
 from dljax.data.stream import unit_scale
 from dljax.errors import InputError
-from dljax.learn import risk
+from dljax.learn import risk, shapes
 from dljax.learner import Learner, Objective
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -44,13 +44,15 @@ def make(
 ) -> Learner:
     """A classifier of `data` (x [n, ...], labels y [n]) in epochs of batches without replacement.
 
-    `augment(key, x)` changes each batch of inputs. Raises InputError if `batch` exceeds n, or if
-    `smoothing` is outside [0, 1).
+    `augment(key, x)` changes each batch of inputs. Raises InputError if `batch` exceeds n, if
+    `smoothing` is outside [0, 1), or for a label that is none of the network's classes.
     """
     if not 0 <= smoothing < 1:
         raise InputError(f"smoothing must be in [0, 1); got {smoothing}")
     goal = objective(net, smoothing=smoothing)
-    return risk.descend(net, goal, tx, data, batch=batch, augment=augment)
+    learner = risk.descend(net, goal, tx, data, batch=batch, augment=augment)
+    shapes.check_labels(shapes.given(net, lambda: risk.first(data.x, augment)), data.y)
+    return learner
 
 
 def predict(net: nn.Module, weights: Weights, x: Array, chunk: int = 500) -> Array:

@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.core import Tracer
 
 from dljax.data.groups import Grouped
-from dljax.data.stream import unit_scale
+from dljax.data.stream import length, unit_scale
 from dljax.errors import InputError, check_count
-from dljax.learn import vae
+from dljax.learn import shapes, vae
 from dljax.learn.autoencode import check_pixels, chunked
+from dljax.learn.risk import first
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.nets.coders import Gaussian
 from dljax.ops.scores import group_accuracy
@@ -127,8 +130,8 @@ def make(
     so that every latent is known anew once an epoch; until the first has passed, only the `known`
     log weights [n] count. The least alpha debiases the most; an infinite one not at all. The metric
     `effective` is `1 / (n sum_i p_i^2)`, the share of the examples that equal chances would need.
-    Raises InputError if `batch` exceeds n, alpha is not positive, or weight is negative, and for
-    pixels outside [0, 1].
+    Raises InputError if `batch` exceeds n, alpha is not positive, or weight is negative, for pixels
+    outside [0, 1], labels that are none of the classes, and networks of other shapes than needed.
     """
     n = len(rows)
     if not 1 <= batch <= n:
@@ -137,14 +140,23 @@ def make(
         raise InputError(f"alpha must be positive; got {alpha}")
     if isinstance(weight, float | int) and not 0 <= weight < float("inf"):
         raise InputError(f"weight must be zero or positive; got {weight}")
+    size, known_rows = length(data), () if isinstance(rows, Tracer) else np.asarray(rows)
+    for row in (np.min(known_rows, initial=0), np.max(known_rows, initial=0)):
+        if not 0 <= row < size:
+            raise InputError(f"rows must be from 0 to {size - 1}; got {row}")
     check_pixels(data.x)
+    wanted = (nets.classes + 2 * nets.latents,)
+    shapes.check(shapes.given(nets.encoder, lambda: first(data.x)), wanted, "classes and code need")
+    pixels = shapes.given(nets.decoder, lambda: jnp.zeros((1, nets.latents)))
+    shapes.check(pixels, data.x.shape[1:], "x has")
+    shapes.check_labels(jax.ShapeDtypeStruct((1, nets.classes), jnp.float32), data.y)
     x, y = jnp.asarray(data.x), jnp.asarray(data.y)
     one_step = gradient_step(objective(nets, weight), tx)
 
     def init(key: Key) -> State:
         k_encoder, k_decoder = jax.random.split(key)
         params = {
-            "encoder": nets.encoder.init(k_encoder, unit_scale(x[:1]))["params"],
+            "encoder": nets.encoder.init(k_encoder, first(x))["params"],
             "decoder": nets.decoder.init(k_decoder, jnp.zeros((1, nets.latents)))["params"],
         }
         return State(Fit(params, {}, tx.init(params)), jnp.zeros((n, nets.latents)), jnp.int32(0))

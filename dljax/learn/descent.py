@@ -1,4 +1,4 @@
-"""Gradient descent looked at closely (S7, S11): optimisers side by side, noise, the quadratic."""
+"""Gradient descent looked at closely (S7, S11): optimisers side by side, noise, closed forms."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import optax
 
 from dljax.data.stream import Position, epochs, unit_scale
+from dljax.learn import shapes
 from dljax.learn.classify import objective
+from dljax.learn.risk import first
 from dljax.learner import Fit, Learner, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -36,10 +38,11 @@ def race(
     ones. rates [R]; metrics: `name/loss` [R]. For networks without dropout or batch statistics.
     """
     stream = epochs(data, batch)
+    shapes.check_labels(shapes.given(net, lambda: first(data.x)), data.y)
 
     def init(key: Key) -> Race:
         k_net, k_stream = jax.random.split(key)
-        params = net.init(k_net, unit_scale(jnp.asarray(data.x[:1])))["params"]
+        params = net.init(k_net, first(data.x))["params"]
         fits = {
             name: jax.vmap(lambda rate, make=make: Fit(params, {}, make(rate).init(params)))(rates)
             for name, make in entrants.items()
@@ -99,23 +102,53 @@ def measured_noise(
     return jax.lax.map(one, jnp.arange(draws)).mean()
 
 
+def minimise(
+    f: Callable[[Array], Array], begin: Array, tx: optax.GradientTransformation
+) -> Learner:
+    """Descend `f(w)`, a number, from w = `begin`."""
+
+    def loss(params: PyTree, extra: PyTree, batch: Batch, key: Key):
+        return f(params), (extra, {})
+
+    descend = gradient_step(loss, tx)
+
+    def init(key: Key) -> Fit:
+        return Fit(begin, {}, tx.init(begin))
+
+    def step(key: Key, fit: Fit) -> tuple[Fit, Metrics]:
+        return descend(key, fit, None)
+
+    return Learner(init, step)
+
+
 def quadratic(curvatures: Array, tx: optax.GradientTransformation) -> Learner:
     """Descend `f(w) = 1/2 sum_i lambda_i w_i^2` from w = 1; curvatures lambda [d].
 
     Plain descent multiplies w_i by `1 - rate lambda_i` a step, and so converges if and only if
     `rate < 2 / lambda_max`; with momentum beta, `rate < 2 (1 + beta) / lambda_max` (Polyak 1964).
     """
+    return minimise(lambda w: 0.5 * jnp.sum(curvatures * w**2), jnp.ones_like(curvatures), tx)
 
-    def loss(params: PyTree, extra: PyTree, batch: Batch, key: Key):
-        return 0.5 * jnp.sum(curvatures * params**2), (extra, {})
 
-    descend = gradient_step(loss, tx)
+def two_minima(w: Array, sharp: float) -> Array:
+    """`min(1/2 + sharp (w - 1)^2 / 2, (w + 2)^2 / 2)`: a local minimum at 1, and the least at -2.
 
-    def init(key: Key) -> Fit:
-        params = jnp.ones_like(curvatures)
-        return Fit(params, {}, tx.init(params))
+    Near 1 plain descent multiplies w - 1 by `1 - rate sharp` a step, and so a rate above
+    `2 / sharp` leaves the local minimum, and a smaller one never does.
+    """
+    return jnp.minimum(0.5 + sharp * (w - 1) ** 2 / 2, (w + 2) ** 2 / 2)
 
-    def step(key: Key, fit: Fit) -> tuple[Fit, Metrics]:
-        return descend(key, fit, None)
 
-    return Learner(init, step)
+def turned_quadratic(w: Array, curvatures: Array, turn: Array) -> Array:
+    """`1/2 sum_i lambda_i u_i^2`, `u` the w [2] turned by an angle; curvatures lambda [2].
+
+    What divides each coordinate's step by the size of its own gradients (Adagrad and its kin) does
+    the same for all lambda while the axes are those of the loss, and cannot where they are turned.
+    """
+    return 0.5 * jnp.sum(curvatures * turned(w, turn) ** 2)
+
+
+def turned(w: Array, turn: Array) -> Array:
+    """A point of the plane [2] turned by an angle about 0."""
+    cos, sin = jnp.cos(turn), jnp.sin(turn)
+    return jnp.stack([cos * w[0] - sin * w[1], sin * w[0] + cos * w[1]])

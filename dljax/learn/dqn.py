@@ -17,7 +17,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from dljax.envs.environment import Environment
 from dljax.errors import InputError, check_count, check_unit
-from dljax.learn import play
+from dljax.learn import play, shapes
 from dljax.learn.replay import Replay, places, ring
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Key, Metrics, PyTree
@@ -135,8 +135,8 @@ def make(
     with period 1 there is none. Batches come from the newest `recent` transitions of the replay,
     by default from all. Observations are kept as `store`: bool for images of zeros and ones.
 
-    Raises InputError for continuous actions, counts that do not fit each other, and gamma, tau or
-    epsilon outside [0, 1].
+    Raises InputError for continuous actions, another number of outputs than of actions, counts that
+    do not fit each other, and gamma, tau or epsilon outside [0, 1].
     """
     choices = discrete(env)
     check_count(actors=actors, iterations=iterations, updates=updates, period=period, n=n)
@@ -150,7 +150,9 @@ def make(
         raise InputError(f"recent must be at least the batch of {batch}; got {recent}")
     if iterations % period:
         raise InputError(f"period must divide the {iterations} iterations of a step; got {period}")
-    chance = epsilon if callable(epsilon) else lambda taken: jnp.broadcast_to(epsilon, taken.shape)
+    values = shapes.given(net, lambda: jnp.zeros((1, *env.observation_shape)))
+    shapes.check(values, (choices,), f"the actions of {env.name} need")
+    chance = epsilon if callable(epsilon) else lambda taken: jnp.asarray(epsilon)
     seen, number = jnp.zeros(env.observation_shape, store), jnp.zeros(())
     memory = ring(Experience(seen, jnp.int32(0), number, number, seen), capacity)
     newest = capacity if recent is None else recent
@@ -182,7 +184,8 @@ def make(
         k_act, k_step, k_reset, k_batch = jax.random.split(key, 4)
         shape = (iterations, actors)
         coin, pick = jax.random.uniform(k_act, (2, *shape))
-        odds = jnp.asarray(chance(taken + per_iteration * jnp.arange(iterations)))
+        # one by one, since a constant schedule gives one number whatever it is given
+        odds = jnp.asarray(jax.vmap(chance)(taken + per_iteration * jnp.arange(iterations)))
         return Drawn(
             jnp.where(coin < odds[:, None], (choices * pick).astype(jnp.int32), -1),
             jax.random.split(k_step, shape),

@@ -14,6 +14,7 @@ import optax
 
 from dljax.data.stream import Stream
 from dljax.errors import InputError, check_count, check_unit
+from dljax.learn import shapes
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -81,17 +82,6 @@ def r1(weight: float | Array) -> Penalty:
     return penalty
 
 
-def gradient_penalty(weight: float | Array, target: float = 1.0) -> Penalty:
-    """`weight (||d logit / dx|| - target)^2` between real and fake x. Gulrajani et al. 2017."""
-
-    def penalty(logit, real, fake, key):
-        mix = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1))
-        square = squared_slope(logit, mix * real + (1 - mix) * fake)
-        return weight * (jnp.sqrt(square + 1e-12) - target) ** 2  # the root has no slope at 0
-
-    return penalty
-
-
 def squared_slope(logit: Callable[[Array], Array], x: Array) -> Array:
     """`||d logit_i / dx_i||^2`, [B], for a network that treats each example alone."""
     logits, pull = jax.vjp(logit, x)
@@ -138,11 +128,16 @@ def make(
 
     Goodfellow et al. 2014, algorithm 1, but that the generator learns from the samples of the last
     round, judged anew. `goal` is its loss of their logits; `average`, if any, the decay of a mean
-    of its parameters, for `best`. Raises InputError if `rounds` is below 1 or `average` outside
-    [0, 1].
+    of its parameters, for `best`. Raises InputError if `rounds` is below 1, `average` outside
+    [0, 1], or the samples or logits are of another shape than needed.
     """
     check_unit(average=average)
     check_count(rounds=rounds)
+    real = jax.eval_shape(lambda: stream.next(stream.init(jax.random.key(0)))[1].x[:1])
+    made = shapes.given(gan.generator, lambda: jnp.zeros((1, gan.latent)))
+    shapes.check(made, real.shape[1:], "x has")
+    judged = shapes.given(gan.discriminator, lambda: jnp.zeros(real.shape, real.dtype))
+    shapes.check(judged, (), "a logit is")
     judge = gradient_step(discriminate(gan.discriminator, penalty), discriminator_tx)
 
     def init(key: Key) -> State:
@@ -236,9 +231,12 @@ def between(z: Array, w: Array, steps: int) -> Array:
     """The great arc from latents z [n, d] to w [n, d] in `steps` points, [n, steps, d].
 
     `(sin((1-t) a) z + sin(t a) w) / sin a` at an angle a: a straight line would pass near 0, where
-    no latent of many dimensions lies. White 2016.
+    no latent of many dimensions lies. From or to 0, which has no angle, it is straight. White 2016.
     """
-    cosine = jnp.sum(z * w, 1) / jnp.linalg.norm(z, axis=1) / jnp.linalg.norm(w, axis=1)
+    lengths = jnp.linalg.norm(z, axis=1), jnp.linalg.norm(w, axis=1)
+    known = jnp.minimum(*lengths) > 0
+    from_z, to_w = (jnp.where(known, length, 1) for length in lengths)
+    cosine = jnp.where(known, jnp.sum(z * w, 1) / from_z / to_w, 1)
     angle = jnp.arccos(jnp.clip(cosine, -1, 1))[:, None, None]
     t = jnp.linspace(0, 1, steps)[None, :, None]
     flat = jnp.sin(angle) < 1e-4

@@ -1,4 +1,4 @@
-"""The five optimisers of the syllabus (S11) by name, with decoupled weight decay and a schedule."""
+"""The optimisers of the syllabus (S11) by name, with decoupled weight decay and a schedule."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -10,16 +10,28 @@ import optax
 from dljax.errors import InputError, unknown
 from dljax.typing import Array, PyTree
 
-Optimizer = Literal["sgd", "adam", "adadelta", "adagrad", "rmsprop"]
+Optimizer = Literal["sgd", "momentum", "adam", "adadelta", "adagrad", "rmsprop"]
 Schedule = Literal["constant", "linear", "cosine", "warmup-cosine"]
 
 OPTIMIZERS: dict[Optimizer, Callable[[], optax.GradientTransformation]] = {
-    "sgd": lambda: optax.trace(0.9),
+    "sgd": optax.identity,
+    "momentum": lambda: optax.trace(0.9),
     "adam": optax.scale_by_adam,
     "adadelta": optax.scale_by_adadelta,
-    "adagrad": optax.scale_by_rss,
+    "adagrad": lambda: optax.scale_by_rss(0.0, eps=1e-20),
     "rmsprop": optax.scale_by_rms,
 }
+"""From a gradient g to a direction, with the constants of the papers.
+
+- sgd: `g`
+- momentum: `m <- 0.9 m + g`, the heavy ball of Polyak 1964
+- adam: `m / (1 - 0.9^t) / (sqrt(v / (1 - 0.999^t)) + 1e-8)`, `m <- 0.9 m + 0.1 g`,
+  `v <- 0.999 v + 0.001 g^2`. Kingma and Ba 2015
+- adadelta: `d = sqrt(u + 1e-6) / sqrt(v + 1e-6) g`, `v <- 0.9 v + 0.1 g^2`,
+  `u <- 0.9 u + 0.1 d^2`. Zeiler 2012, with torch's 0.9 for its 0.95
+- adagrad: `g / sqrt(v)`, `v <- v + g^2` from 0; optax starts v at 0.1. Duchi et al. 2011
+- rmsprop: `g / sqrt(v + 1e-8)`, `v <- 0.9 v + 0.1 g^2`. Hinton 2012, lecture 6; torch's is 0.99
+"""
 
 SCHEDULES: dict[Schedule, Callable[[int], optax.Schedule]] = {
     "constant": lambda steps: optax.constant_schedule(1.0),

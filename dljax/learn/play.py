@@ -7,11 +7,13 @@ of environments costs more than their physics.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from dljax.envs.environment import Box, Environment
 from dljax.errors import InputError
+from dljax.learn import shapes
 from dljax.ops import policies
 from dljax.ops.policies import Policy
 from dljax.typing import Array, Key, Metrics, PyTree
@@ -50,8 +52,8 @@ def policy_for(env: Environment) -> Policy:
     return policies.categorical(env.actions)
 
 
-def check_policy(env: Environment, policy: Policy) -> None:
-    """Raises InputError if the one has discrete actions and the other continuous ones."""
+def check_policy(env: Environment, policy: Policy, net: nn.Module) -> None:
+    """Raises InputError unless `net` gives the policy's outputs and a value, and it can act."""
     noise = jax.eval_shape(lambda: policy.noise(jax.random.key(0), (1,)))
     outputs = jax.ShapeDtypeStruct((1, policy.outputs), jnp.float32)
     action = jax.eval_shape(policy.sample, noise, outputs)
@@ -62,6 +64,18 @@ def check_policy(env: Environment, policy: Policy) -> None:
             f"{env.name} has {kinds[continuous]} actions, and the policy's are "
             f"{kinds[not continuous]}"
         )
+    if isinstance(env.actions, Box):
+        acts, needed = action.shape[1:], env.actions.low.shape
+    else:
+        acts, needed = (policy.outputs,), (env.actions,)
+    if acts != needed:
+        raise InputError(
+            f"the policy is for {shapes.said(acts)}; the actions of {env.name} need "
+            f"{shapes.said(needed)}"
+        )
+    outputs, value = shapes.given(net, lambda: jnp.zeros((1, *env.observation_shape)))
+    shapes.check(outputs, (policy.outputs,), "the policy needs")
+    shapes.check(value, (), "a value is")
 
 
 def begin(env: Environment, key: Key, actors: int) -> Actors:

@@ -96,7 +96,7 @@ def reinforce(
     a budget below one step, and for a policy that cannot act in the environment.
     """
     check_unit(gamma=gamma)
-    play.check_policy(env, policy)
+    play.check_policy(env, policy, net)
     check_count(episodes=episodes)
     most = env.limit * env.repeat * episodes
     if most > budget:
@@ -154,7 +154,7 @@ def actor_critic(
     the value, as in the paper. Episodes go on from one step to the next.
     """
     check_unit(gamma=gamma, lam=lam)
-    play.check_policy(env, policy)
+    play.check_policy(env, policy, net)
     check_count(actors=actors, steps=steps)
     descend = gradient_step(objective(net, policy, entropy=entropy, value=value), tx)
 

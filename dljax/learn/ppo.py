@@ -110,7 +110,7 @@ def make(
     Raises InputError where the pieces do not divide the rollout, where gamma or lam is outside
     [0, 1], or where the policy cannot act in the environment.
     """
-    check(env, policy, actors, horizon, epochs, minibatches, gamma, lam)
+    check(env, net, policy, actors, horizon, epochs, minibatches, gamma, lam)
     size = actors * horizon
     goal = objective(
         net,
@@ -220,6 +220,7 @@ def packed(tree: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
 
 def check(
     env: Environment,
+    net: ActorCritic,
     policy: Policy,
     actors: int,
     horizon: int,
@@ -235,4 +236,4 @@ def check(
             f"transitions; got {minibatches}"
         )
     check_unit(gamma=gamma, lam=lam)
-    play.check_policy(env, policy)
+    play.check_policy(env, policy, net)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from dljax.data.stream import epochs, unit_scale
+from dljax.learn import shapes
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -42,8 +43,7 @@ def descend(
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        x = unit_scale(jnp.asarray(data.x[:1]))  # for its shape alone, so the key may be reused
-        extra = dict(net.init(k_net, x if augment is None else augment(k_net, x)))
+        extra = dict(net.init(k_net, first(data.x, augment)))
         params = extra.pop("params")
         return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
 
@@ -56,6 +56,12 @@ def descend(
         return State(fit, position), metrics
 
     return Learner(init, step)
+
+
+def first(x: Any, augment: Callable[[Key, Array], Array] | None = None) -> Array:
+    """The first of x [n, ...] as a network sees it, [1, ...]: for its shape."""
+    one = unit_scale(jnp.asarray(x[:1]))
+    return one if augment is None else augment(jax.random.key(0), one)
 
 
 def objective(
@@ -79,8 +85,13 @@ def objective(
 def make(
     net: nn.Module, tx: optax.GradientTransformation, data: Batch, loss: Loss, *, batch: int
 ) -> Learner:
-    """Descent on the risk of `loss` over `data`; see `descend`."""
-    return descend(net, objective(net, loss), tx, data, batch=batch)
+    """Descent on the risk of `loss` over `data`; see `descend`.
+
+    Raises InputError too if the network's outputs do not face the targets.
+    """
+    learner = descend(net, objective(net, loss), tx, data, batch=batch)
+    shapes.check_targets(shapes.given(net, lambda: first(data.x)), data.y)
+    return learner
 
 
 def apply(net: nn.Module, params: PyTree, x: Array, **options) -> Array:

@@ -17,8 +17,9 @@ from jax.scipy.stats import norm
 
 from dljax.data.stream import epochs, unit_scale
 from dljax.errors import InputError, check_count
+from dljax.learn import shapes
 from dljax.learn.autoencode import check_pixels, chunked
-from dljax.learn.risk import State
+from dljax.learn.risk import State, first
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.nets.coders import Gaussian, Variational
 from dljax.ops.sums import row_sums
@@ -126,7 +127,8 @@ def make(
 
     `warmup` steps raise the rate's weight from 0 to `beta` (Bowman et al. 2016; Sonderby et al.
     2016). `augment(key, x)` changes each batch, as `binarise` does. Raises InputError if `batch`
-    exceeds n, for a negative `beta`, and for pixels outside [0, 1] where the likelihood is of bits.
+    exceeds n, for a negative `beta`, for pixels outside [0, 1] where the likelihood is of bits, and
+    if the network's outputs are not shaped as what it sees.
     """
     for name, value in (("beta", beta), ("free_bits", free_bits), ("warmup", warmup)):
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
@@ -135,10 +137,12 @@ def make(
         check_pixels(x)
     stream = epochs(x, batch)
     one_step = gradient_step(objective(net, likelihood, beta, free_bits), tx)
+    seen = jax.eval_shape(lambda: first(x, augment))
+    shapes.check(shapes.given(net, lambda: first(x, augment)), seen.shape[1:], "x has")
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        params = net.init(k_net, unit_scale(jnp.asarray(x[:1])))["params"]
+        params = net.init(k_net, first(x, augment))["params"]
         return State(Fit(params, {}, tx.init(params)), stream.init(k_stream))
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
@@ -227,7 +231,7 @@ def log_likelihood(
         q: Any = net.apply({"params": params}, x, method="encode")
 
         def more(so_far: Array, key: Key) -> tuple[Array, None]:
-            e = jax.random.normal(key, (size, q.mean.shape[-1]))
+            e = jax.random.normal(key, (size, q.mean.shape[-1]), q.mean.dtype)
             z = q.mean + jnp.exp(q.log_var / 2) * e
             outputs: Any = net.apply({"params": params}, z, method="decode")
             # log p(z) - log q(z), whose constants cancel
@@ -235,7 +239,8 @@ def log_likelihood(
             return jnp.logaddexp(so_far, logsumexp(likelihood.log_prob(outputs, x) + prior)), None
 
         keys = jax.random.split(key, samples // size)
-        return jax.lax.scan(more, jnp.float32(-jnp.inf), keys)[0] - jnp.log(samples)
+        none = jnp.full((), -jnp.inf, q.mean.dtype)
+        return jax.lax.scan(more, none, keys)[0] - jnp.log(jnp.asarray(samples, none.dtype))
 
     keys = jax.random.split(key, len(x))
     return jax.lax.map(one, (jnp.asarray(x), keys), batch_size=max(1, chunk // size))
@@ -249,4 +254,4 @@ def sample(net: Variational, params: PyTree, key: Key, count: int, latent: int) 
 
 def traverse(z: Array, unit: int, values: Array) -> Array:
     """The code z [L] with one unit set to each of `values` [V]: [V, L]."""
-    return jnp.tile(z, (len(values), 1)).at[:, unit].set(values)
+    return jnp.tile(z, (len(values), 1)).at[:, unit].set(values.astype(z.dtype))

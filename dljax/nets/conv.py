@@ -25,7 +25,7 @@ class ConvPool(nn.Module):
         shape = (3, 3, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.linear.default_kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
-        x, kernel, bias = (array.astype(self.dtype) for array in (x, kernel, bias))
+        x, kernel, bias = (jnp.asarray(array, self.dtype) for array in (x, kernel, bias))
         return conv_pool(x, kernel, bias)
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dljax.errors import InputError
-from dljax.ops.pool import avg_pool, max_pool, phases
+from dljax.ops.pool import avg_pool, edges, max_pool, phases
 from dljax.ops.winograd import Bilinear, winograd
 from dljax.typing import Array
 
@@ -38,7 +38,8 @@ def conv(
 
     lhs [B, *spatial, C] and rhs [*window, C, O] unless `dimension_numbers` says otherwise ->
     [B, *positions, O]. Give it to `nn.Conv(conv_general_dilated=conv)`. Groups, dilated inputs and
-    other layouts go to the library on every platform.
+    other layouts go to the library on every platform. Raises InputError, where the library gives
+    nothing, if the window does not fit.
     """
     rank = lhs.ndim - 2
     layout = channels_last(rank)
@@ -91,14 +92,10 @@ def patches(
     dilation: Sequence[int],
 ) -> Array:
     """What the kernel sees: x [B, *spatial, C] -> [B, *positions, prod(window) * C]."""
-    spatial = x.shape[1:-1]
     reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
-    pads = (
-        lax.padtype_to_pads(spatial, reach, strides, padding)
-        if isinstance(padding, str)
-        else padding
-    )
-    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    pads = edges(x.shape[1:-1], reach, strides, padding)
+    zero = jnp.zeros((), x.dtype)
+    x = lax.pad(x, zero, [(0, 0, 0), *((low, high, 0) for low, high in pads), (0, 0, 0)])
     last = [n - r for n, r in zip(x.shape[1:-1], reach, strict=True)]
 
     def tap(offset: tuple[int, ...]) -> Array:
@@ -115,8 +112,10 @@ def conv_pool(x: Array, kernel: Array, bias: Array) -> Array:
     Maximum commutes with adding a bias and with ReLU, so these touch a quarter of the elements,
     and the four positions of a pooling window are four matmuls: the whole map is never stored.
     On a CPU it has reverse derivatives of any order, but no forward ones.
-    x [B, h, w, C], kernel [kh, kw, C, O], bias [O] -> [B, h // 2, w // 2, O].
+    x [B, h, w, C], kernel [kh, kw, C, O], bias [O] -> [B, h // 2, w // 2, O]. Raises InputError if
+    a side is below 2.
     """
+    edges(x.shape[1:3], (2, 2), (2, 2), "VALID")
     return lax.platform_dependent(x, kernel, bias, cpu=_fused, default=_unfused)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
 from dljax.typing import Array, Key
 
@@ -24,14 +25,18 @@ class Policy(NamedTuple):
 
 
 def categorical(actions: int) -> Policy:
-    """`pi(a|s) = softmax(outputs)_a`, sampled by the Gumbel maximum."""
+    """`pi(a|s) = softmax(outputs)_a`, sampled by the Gumbel maximum; a logit of -inf is never."""
 
-    def log_prob(logits: Array, action: Array) -> Array:
+    def log_prob(
+        logits: Float[Array, "*batch A"], action: Int[Array, "*batch"]
+    ) -> Float[Array, "*batch"]:
         chosen = jax.nn.log_softmax(logits)
         return jnp.take_along_axis(chosen, action[..., None], -1)[..., 0]
 
-    def entropy(logits: Array) -> Array:
-        return -(jax.nn.softmax(logits) * jax.nn.log_softmax(logits)).sum(-1)
+    def entropy(logits: Float[Array, "*batch A"]) -> Float[Array, "*batch"]:
+        chance = jax.nn.softmax(logits)
+        surprise = jnp.where(chance > 0, jax.nn.log_softmax(logits), 0)  # else 0 times -inf
+        return -(chance * surprise).sum(-1)
 
     return Policy(
         outputs=actions,
@@ -43,7 +48,7 @@ def categorical(actions: int) -> Policy:
     )
 
 
-def gaussian(low: Array, high: Array) -> Policy:
+def gaussian(low: Float[Array, "D"], high: Float[Array, "D"]) -> Policy:
     """`pi(a|s) = N(m + w mu, w^2 diag(sigma^2))` with m and w the middle and half width of the box.
 
     low, high: [D]. The outputs are `mu` and `log sigma`, [..., 2 D]. Actions may leave the box; an
@@ -67,7 +72,7 @@ def gaussian(low: Array, high: Array) -> Policy:
         log_width = jnp.log(width).sum()
         return jax.scipy.stats.norm.logpdf(scaled, mean, jnp.exp(log_std)).sum(-1) - log_width
 
-    def entropy(outputs: Array) -> Array:
+    def entropy(outputs: Float[Array, "*batch both"]) -> Float[Array, "*batch"]:
         log_std = jnp.split(outputs, 2, -1)[1]
         return (log_std + 0.5 * jnp.log(2 * jnp.pi * jnp.e)).sum(-1) + jnp.log(width).sum()
 

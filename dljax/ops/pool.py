@@ -9,9 +9,29 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dljax.errors import InputError
 from dljax.typing import Array
 
 Padding = str | Sequence[tuple[int, int]]
+
+
+def edges(
+    spatial: Sequence[int], window: Sequence[int], strides: Sequence[int], padding: Padding
+) -> Sequence[tuple[int, int]]:
+    """How many positions are added before and after each axis, or taken away where negative.
+
+    Raises InputError if the window does not fit into what results: then there is no output.
+    """
+    pads = (
+        lax.padtype_to_pads(spatial, window, strides, padding)
+        if isinstance(padding, str)
+        else padding
+    )
+    whole = [n + low + high for n, (low, high) in zip(spatial, pads, strict=True)]
+    if any(w > n for w, n in zip(window, whole, strict=True)):
+        sizes = (" x ".join(map(str, size)) for size in (window, whole))
+        raise InputError("a window of {} does not fit into {}".format(*sizes))
+    return pads
 
 
 def phases(x: Array, window: Sequence[int]) -> list[Array]:
@@ -47,6 +67,7 @@ def max_pool(
     """`y_p = max over the window at p of x`; `strides=None` means windows that do not overlap.
 
     x [B, *spatial, C] -> [B, *pooled, C]. As `flax.linen.max_pool`, whose strides default to 1.
+    Raises InputError if the window does not fit.
     """
     if _tiles(x, window, strides, padding):
         return first_max(phases(x, window))
@@ -64,7 +85,7 @@ def avg_pool(
 
     Padding counts as zeros unless `count_include_pad` is False, when the mean is over what is
     there. x [B, *spatial, C] -> [B, *pooled, C]. As `flax.linen.avg_pool`, whose strides default
-    to 1.
+    to 1. Raises InputError if the window does not fit.
     """
     if _tiles(x, window, strides, padding):
         return functools.reduce(lax.add, phases(x, window)) / np.prod(window)
@@ -83,11 +104,7 @@ def _tiles(
     Then views replace `reduce_window`, whose gradient on a CPU is a slow scatter.
     """
     steps = window if strides is None else strides
-    pads = (
-        lax.padtype_to_pads(x.shape[1:-1], window, steps, padding)
-        if isinstance(padding, str)
-        else padding
-    )
+    pads = edges(x.shape[1:-1], window, steps, padding)
     return tuple(steps) == tuple(window) and not any(map(any, pads))
 
 

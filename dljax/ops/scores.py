@@ -8,19 +8,28 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float, Int, Real
 from numpy.typing import ArrayLike
 
 from dljax.errors import InputError
 from dljax.ops.divergences import entropy, information_gain
-from dljax.typing import Array
+from dljax.typing import AnyArray, Array
+
+Images = Real[AnyArray, "*batch h w c"]
+Codes = Real[AnyArray, "n K"]
+Factors = Int[AnyArray, "n F"]
+Mean = Float[AnyArray, "d"]
+Covariance = Float[AnyArray, "d d"]
 
 
-def psnr(x: Array, y: Array, top: float = 1.0) -> Array:
+def psnr(x: Images, y: Images, top: float = 1.0) -> Float[Array, "*batch"]:
     """`10 log10(top^2 / mean (x - y)^2)` decibels of images [..., h, w, c] in [0, top]."""
     return 10 * jnp.log10(top**2 / jnp.mean((x - y) ** 2, (-3, -2, -1)))
 
 
-def ssim(x: Array, y: Array, top: float = 1.0, window: int = 11, sigma: float = 1.5) -> Array:
+def ssim(
+    x: Images, y: Images, top: float = 1.0, window: int = 11, sigma: float = 1.5
+) -> Float[Array, "*batch"]:
     """Structural similarity of images [..., h, w, c] in [0, top], at most 1, and 1 iff they agree.
 
     `(2 m_x m_y + a)(2 s_xy + b) / ((m_x^2 + m_y^2 + a)(s_x^2 + s_y^2 + b))` with a = (top / 100)^2,
@@ -33,7 +42,7 @@ def ssim(x: Array, y: Array, top: float = 1.0, window: int = 11, sigma: float = 
         raise InputError(f"the window of {window} pixels must fit into the image of {h} x {w}")
     rows, columns = gaussian_windows(h, window, sigma), gaussian_windows(w, window, sigma)
 
-    def mean(image: Array) -> Array:
+    def mean(image: Images) -> Array:
         return jnp.einsum("ih,jw,...hwc->...ijc", rows, columns, image)
 
     m_x, m_y = mean(x), mean(y)
@@ -43,7 +52,7 @@ def ssim(x: Array, y: Array, top: float = 1.0, window: int = 11, sigma: float = 
     return alike.mean((-3, -2, -1))
 
 
-def gaussian_windows(n: int, window: int, sigma: float) -> np.ndarray:
+def gaussian_windows(n: int, window: int, sigma: float) -> Float[np.ndarray, "places {n}"]:
     """Each row the normalised Gaussian window at one of its places in 0..n - 1."""
     taps = np.exp(-0.5 * ((np.arange(window) - (window - 1) / 2) / sigma) ** 2)
     rows = np.zeros((n - window + 1, n), np.float32)
@@ -52,32 +61,35 @@ def gaussian_windows(n: int, window: int, sigma: float) -> np.ndarray:
     return rows
 
 
-def bins(codes: Array, n: int = 20) -> Array:
+def bins(codes: Real[AnyArray, "rows *K"], n: int = 20) -> Int[Array, "rows *K"]:
     """Codes [..., K] over the first axis into `n` bins of equal width from least to greatest."""
     low, high = codes.min(0), codes.max(0)
     share = (codes - low[None]) / jnp.where(high > low, high - low, 1)[None]
     return jnp.clip((share * n).astype(jnp.int32), 0, n - 1)
 
 
-def code_information(codes: Array, factors: Array, sizes: Sequence[int], n: int = 20) -> Array:
+def code_information(
+    codes: Codes, factors: Factors, sizes: Sequence[int], n: int = 20
+) -> Float[Array, "K F"]:
     """`I(z_j; v_k)` in nats, [K, F], of binned codes [n, K] and factors [n, F] in 0..sizes[k] - 1.
 
     From counts, hence too large by about `(bins - 1)(sizes[k] - 1) / 2n` (Miller 1955).
     """
     inside = jax.nn.one_hot(bins(codes, n), n)
 
-    def one(factor: Array, size: int) -> Array:
+    def one(factor: AnyArray, size: int) -> Array:
         joint = jnp.einsum("nkb,nv->kbv", inside, jax.nn.one_hot(factor, size))
         return information_gain(joint / len(codes))
 
     return jnp.stack([one(factors[:, k], size) for k, size in enumerate(sizes)], 1)
 
 
-def mig(codes: Array, factors: Array, sizes: Sequence[int], n: int = 20) -> Array:
+def mig(codes: Codes, factors: Factors, sizes: Sequence[int], n: int = 20) -> Float[Array, ""]:
     """Mutual information gap: `mean_k (I(z_(1); v_k) - I(z_(2); v_k)) / H(v_k)`, in [0, 1].
 
     z_(1) and z_(2) are the two codes that tell most of the factor v_k: 1 where each factor is told
-    wholly, by one code alone. codes [n, K], K > 1; factors [n, F]. Draw the codes from the
+    wholly, by one code alone. A factor that is constant has nothing to be told and does not count;
+    0 if all are. codes [n, K], K > 1; factors [n, F]. Draw the codes from the
     posterior: the mean of a unit that is all noise may still tell much. Raises InputError if K is
     1. Chen et al. 2018, eq. 6; 20 bins as in Locatello et al. 2019.
     """
@@ -85,7 +97,9 @@ def mig(codes: Array, factors: Array, sizes: Sequence[int], n: int = 20) -> Arra
         raise InputError("the mutual information gap needs at least 2 codes")
     information = jnp.sort(code_information(codes, factors, sizes, n), 0)
     shares = [jax.nn.one_hot(factors[:, k], size).mean(0) for k, size in enumerate(sizes)]
-    return jnp.mean((information[-1] - information[-2]) / jnp.stack([*map(entropy, shares)]))
+    varied = jnp.stack([*map(entropy, shares)])
+    gaps = (information[-1] - information[-2]) / jnp.where(varied > 0, varied, 1)
+    return jnp.where(varied > 0, gaps, 0).sum() / jnp.maximum((varied > 0).sum(), 1)
 
 
 def beta_metric(train: ArrayLike, factor: ArrayLike, test: ArrayLike, answer: ArrayLike) -> float:
@@ -104,16 +118,18 @@ def beta_metric(train: ArrayLike, factor: ArrayLike, test: ArrayLike, answer: Ar
     return float(model.fit(np.asarray(train), np.asarray(factor)).score(test, answer))
 
 
-def group_accuracy(correct: Array, group: Array, groups: int) -> Array:
+def group_accuracy(
+    correct: Bool[AnyArray, "n"], group: Int[AnyArray, "n"], groups: int
+) -> Float[Array, "{groups}"]:
     """The share of `correct` [n] within each group, [groups]; the worst group's is the least.
 
     group [n] in 0..groups - 1; NaN for a group with no member. Sagawa et al. 2020.
     """
     member = jax.nn.one_hot(group, groups)
-    return correct.astype(jnp.float32) @ member / member.sum(0)
+    return jnp.asarray(correct, jnp.float32) @ member / member.sum(0)
 
 
-def frechet(mean_p: Array, cov_p: Array, mean_q: Array, cov_q: Array) -> Array:
+def frechet(mean_p: Mean, cov_p: Covariance, mean_q: Mean, cov_q: Covariance) -> Float[Array, ""]:
     """`|m_p - m_q|^2 + tr(C_p + C_q - 2 (C_p^1/2 C_q C_p^1/2)^1/2)`: 0 iff the Gaussians agree.
 
     means [d], covariances [d, d]. Dowson and Landau 1982; on features of a network, Heusel et al.
@@ -124,7 +140,7 @@ def frechet(mean_p: Array, cov_p: Array, mean_q: Array, cov_q: Array) -> Array:
     return jnp.sum((mean_p - mean_q) ** 2) + jnp.trace(cov_p) + jnp.trace(cov_q) - 2 * shared
 
 
-def matrix_root(matrix: Array) -> Array:
+def matrix_root(matrix: Covariance) -> Covariance:
     """The symmetric positive root R of a symmetric positive matrix, `R R = matrix`."""
     values, vectors = jnp.linalg.eigh(matrix)
     return (vectors * jnp.sqrt(jnp.maximum(values, 0))[None]) @ vectors.T

@@ -99,6 +99,7 @@ def train(run: Study, config: Config, chosen: DQN, env: Environment, net: QNetwo
         sweep(one, members, config.seed + members["number"]),
         steps // every * every,
         Watch(evaluate, every),
+        names=run.named(WAYS),
         shown=("train/return", "validation/return"),
         chunk=every,
         key=TRAINING,

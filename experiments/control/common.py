@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from dljax import Learner, Member, sweep
 from dljax.envs.environment import Environment
@@ -109,6 +110,12 @@ def layers(env: Environment, chosen: Settings) -> dict[str, Any]:
         )
     activation = getattr(jax.nn, chosen.activation)
     return {"hidden": chosen.hidden, "channels": chosen.channels, "activation": activation}
+
+
+def adam(chosen: Settings, rate: Any, **options: Any) -> optax.GradientTransformation:
+    """Adam at a rate or schedule, of a gradient whose norm is clipped if the settings say so."""
+    clip = optax.identity() if chosen.norm is None else optax.clip_by_global_norm(chosen.norm)
+    return optax.chain(clip, optax.adam(rate, **options))
 
 
 def budget(steps: int, per_step: int) -> tuple[int, int]:

@@ -8,7 +8,6 @@ System S47 of the syllabus: Mnih et al. 2015; double: van Hasselt et al. 2016; d
 """
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -70,6 +69,7 @@ def learner(
     recent: int | Array | None = None,
 ) -> Learner:
     """The learner of the settings, or with another tau or from the newest `recent` transitions."""
+    exploring = max(1, int(chosen.explore * chosen.steps))  # optax takes 0 for no change at all
     return dqn.make(
         env,
         net,
@@ -79,7 +79,7 @@ def learner(
         capacity=chosen.capacity,
         warmup=chosen.warmup,
         batch=chosen.batch,
-        epsilon=optax.linear_schedule(1.0, chosen.epsilon, int(chosen.explore * chosen.steps)),
+        epsilon=optax.linear_schedule(1.0, chosen.epsilon, exploring),
         updates=chosen.updates,
         period=chosen.period,
         tau=chosen.tau if tau is None else tau,
@@ -96,8 +96,7 @@ def optimizer(chosen: DQN) -> optax.GradientTransformation:
     """Adam of a clipped gradient, whose rate falls to 0 over all steps of learning if annealed."""
     updates = learning(chosen).steps // (chosen.actors * chosen.repeat) * chosen.updates
     rate = optax.linear_schedule(chosen.rate, 0.0, updates) if chosen.anneal else chosen.rate
-    clip = optax.clip_by_global_norm(chosen.norm) if chosen.norm < math.inf else optax.identity()
-    return optax.chain(clip, optax.adam(rate))
+    return common.adam(chosen, rate)
 
 
 def learning(chosen: DQN) -> DQN:

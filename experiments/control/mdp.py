@@ -161,6 +161,7 @@ def learn(run: Study, part: str, world: World, entrants: Entrants, steps: int) -
         count // every * every,
         Watch(judge, every),
         part=part,
+        names=run.named(entrants.labels),
         shown=("error", "optimal"),
         chunk=every,
         saves=count,

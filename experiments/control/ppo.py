@@ -95,9 +95,7 @@ def optimizer(chosen: PPO, steps: int) -> optax.GradientTransformation:
     """Adam of a clipped gradient, at a rate that ends at 0 after `steps` rollouts if annealed."""
     updates = steps * chosen.epochs * chosen.minibatches
     rate = optax.linear_schedule(chosen.rate, 0.0, updates) if chosen.anneal else chosen.rate
-    return optax.chain(
-        optax.clip_by_global_norm(chosen.norm), optax.adam(rate, eps=chosen.adam_eps)
-    )
+    return common.adam(chosen, rate, eps=chosen.adam_eps)
 
 
 def main(config: Config) -> Result:

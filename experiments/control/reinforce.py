@@ -10,8 +10,6 @@ System S48 of the syllabus: Williams 1992; Sutton et al. 2000; Mnih et al. 2016.
 from dataclasses import dataclass
 from typing import Any
 
-import optax
-
 from dljax.envs.environment import Environment, make
 from dljax.host import experiment
 from dljax.host.result import Result
@@ -35,7 +33,7 @@ PRESETS = {"quick": Config(), "standard": Config(), "full": Config()}
 
 def agent(env: Environment, config: Config, chosen: REINFORCE) -> Agent:
     policy, net = play.policy_for(env), network(env, chosen)
-    tx = optax.chain(optax.clip_by_global_norm(chosen.norm), optax.adam(chosen.rate))
+    tx = common.adam(chosen, chosen.rate)
     shared = {
         "gamma": chosen.gamma,
         "entropy": chosen.entropy,

@@ -5,13 +5,10 @@ An environment that is not listed gets the algorithm's defaults.
 
 import ast
 import dataclasses
-import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
-
-from annotated_types import Gt, Le
+from typing import Any, Literal, TypeVar
 
 from dljax.errors import unknown
 from dljax.host.config import (
@@ -27,7 +24,6 @@ from dljax.host.config import (
 )
 
 S = TypeVar("S", bound="Settings")
-Norm = Annotated[float, Gt(0), Le(math.inf)]  # infinite: no gradient is clipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +40,8 @@ class Settings(Checked):
     """Discount of a step of the agent."""
     rate: Positive = 2.5e-4
     """Learning rate of Adam."""
-    norm: Norm = 0.5
-    """Largest global norm of a gradient."""
+    norm: Positive | None = 0.5
+    """Largest global norm of a gradient; None clips none."""
     hidden: Widths = (64, 64)
     """Widths of the dense layers."""
     channels: Widths = ()
@@ -130,7 +126,7 @@ class DQN(Settings):
     """How much of the way to the learning network it goes then."""
     epsilon: ShareBelow1 = 0.05
     """Chance of a random action at last; it falls to this from 1 in a straight line."""
-    explore: NotNegative = 0.5
+    explore: Share = 0.5
     """Share of the steps in which it falls."""
     n: Count = 1
     """Steps of the return."""
@@ -139,7 +135,7 @@ class DQN(Settings):
     loss: Literal["squared", "huber"] = "squared"
     anneal: bool = False
     """Whether the rate falls to 0 in a straight line."""
-    norm: Norm = math.inf
+    norm: Positive | None = None
     bits: bool = False
     """Whether observations are zeros and ones, and kept so."""
     hidden: Widths = (120, 84)
@@ -221,8 +217,8 @@ def read(text: str, kind: Any) -> object:
     """The value that a text has in Python, or else the text, which only a string accepts."""
     try:
         value = text if kind is str else ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
-    if kind is float and type(value) is int:
+    if float in (kind, *typing.get_args(kind)) and type(value) is int:
         return float(value)
     return (value,) if typing.get_origin(kind) is tuple and type(value) is int else value

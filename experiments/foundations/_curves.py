@@ -83,7 +83,7 @@ def errors_by_width(
     for j, (ax, name) in enumerate(zip(axes, names, strict=True)):
         for (kind, values), color in zip(errors.items(), COLORS, strict=False):
             spread(ax, widths, values[:, j], kind, color)
-        # two pieces are the corner itself: its error of rounding has no place on the scale
+        # two pieces are the corner itself, whose rounding has no place on the scale; of a plane nan
         drawn = np.where(pieces[:, j] > 1e-6, pieces[:, j], np.nan)
         ax.plot(widths, drawn, color=INK, ls="--", lw=1, label="even pieces, not learnt")
         ax.set(yscale="log", xlabel="hidden units", title=name, ylim=(1e-4, 4))

@@ -31,6 +31,10 @@ NOTES = {  # S10, to the digits that the notes print; S9's table
     "E o1": 0.274811083,
     "E o2": 0.023560026,
     "E": 0.298371109,
+    "out h1": 0.593269992,
+    "out h2": 0.596884378,
+    "dE/dout o1": 0.74136507,
+    "dout/dnet o1": 0.186815602,
     "dE/dw5": 0.082167041,
     "w5 after": 0.35891648,
     "SSE at W=2": 0.0,
@@ -57,16 +61,21 @@ def numbers(by_autodiff: bool = False) -> dict[str, float]:
     layers = worked()
     done = forward(layers, x, act)
     if by_autodiff:
+        slope_out = jax.grad(half_squared_error)(done.outs[-1], target)
+        slope_act = jax.vmap(jax.grad(act.value))(done.nets[-1])
         grads = jax.grad(by_hand.mean_error)(layers, Batch(x[None], target[None]), act)
         deltas = [layer.b for layer in grads]  # net = W'a + b, so dE/dnet = dE/db
     else:
-        grads, deltas = backward(layers, done, done.outs[-1] - target, act)
+        slope_out, slope_act = done.outs[-1] - target, act.slope(done.nets[-1])
+        grads, deltas = backward(layers, done, slope_out, act)
     after = descend(layers, weights_only(grads), RATE)
     found = {}
     for name, net, out, delta in zip("ho", done.nets, done.outs[1:], deltas, strict=True):
         for i in range(2):
             found |= {f"net {name}{i + 1}": net[i], f"out {name}{i + 1}": out[i]}
             found[f"dE/dnet {name}{i + 1}"] = delta[i]
+    for i in range(2):
+        found |= {f"dE/dout o{i + 1}": slope_out[i], f"dout/dnet o{i + 1}": slope_act[i]}
     found |= {f"E o{i + 1}": (target[i] - done.outs[-1][i]) ** 2 / 2 for i in range(2)}
     found["E"] = half_squared_error(done.outs[-1], target)
     for k, (layer, j, i) in enumerate(PLACES, 1):

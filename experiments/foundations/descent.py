@@ -3,7 +3,10 @@
 Systems S7 and S11 of the syllabus. The squared error of a mini-batch's gradient falls as one over
 the batch; one example, a mini-batch and the full batch differ by step and by second (Bottou and
 Bousquet 2008); and on a quadratic descent converges if and only if the rate is below
-2 / lambda_max, with momentum below 2 (1 + momentum) / lambda_max (Polyak 1964).
+2 / lambda_max, with momentum below 2 (1 + momentum) / lambda_max (Polyak 1964). So a small rate
+stays in a local minimum, and one above 2 / its curvature leaves it. On a badly scaled loss the
+adaptive optimisers arrive where plain descent has hardly begun, while the axes are those of the
+loss; turned by 45 degrees, each coordinate's gradients hold both scales.
 
     python -m experiments.foundations.descent
 """
@@ -28,6 +31,7 @@ from dljax.host.result import Result
 from dljax.learn import descent
 from dljax.nets import MLP
 from dljax.typing import Array
+from experiments.foundations import _scales
 from experiments.foundations._descent import batches, plain, quadratic
 
 NAME = "foundations.descent"
@@ -82,16 +86,32 @@ def main(config: Config) -> Result:
         run.state = [curve.loss for curve in curves]
         shrunk = thresholds()
         for momentum, row in shrunk.items():
-            last = int(np.flatnonzero(row < 1e-3)[-1])
-            edge = float(FACTORS[last : last + 2].mean())
-            name = f"quadratic, momentum {momentum:g}"
-            run.metric(name, [edge])
             source = "threshold as a share of 2 (1 + momentum) / lambda_max"
-            run.target(name, 1.0, source, abs(edge - 1) <= FACTORS[1] - FACTORS[0])
+            edge(run, f"quadratic, momentum {momentum:g}", row < 1e-3, source)
+        source = "S11: the rate that leaves it, as a share of 2 / its curvature"
+        edge(run, "local minimum", ~_scales.leaves(FACTORS), source)
+        far = _scales.distances()
+        for name, (straight, turned) in far.items():
+            run.metric(f"badly scaled, {name}", [straight], "lower", turned=float(turned))
+        least = _scales.plain_left()
+        near = abs(far["sgd"][0] / least - 1) < 0.01
+        run.target("badly scaled, sgd", least, "its closed form, within 1 %", near)
+        for name in _scales.ADAPTIVE:
+            said = "S11: a tenth of what plain descent leaves"
+            run.target(f"badly scaled, {name}", least / 10, said, far[name][0] <= least / 10)
         run.baseline("logistic regression", **logistic_regression(data))
         run.figure("batches.png", batches, SIZES, measured, exact, curves)
         run.figure("quadratic.png", quadratic, FACTORS, shrunk)
+        run.figure("scales.png", _scales.draw, far)
     return run.result
+
+
+def edge(run: Study, name: str, holds: np.ndarray, source: str) -> None:
+    """Record the middle of the two FACTORS between which something ceases to hold: 1 by theory."""
+    last = int(np.flatnonzero(holds)[-1])
+    found = float(FACTORS[last : last + 2].mean())
+    run.metric(name, [found])
+    run.target(name, 1.0, source, abs(found - 1) <= FACTORS[1] - FACTORS[0])
 
 
 def noises(run: Study, net: MLP, data: ImageData, draws: int) -> tuple[Array, Array]:

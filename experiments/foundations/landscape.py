@@ -1,12 +1,14 @@
 """The loss around trained deep networks, with shortcuts and without, and the path that led there.
 
 System S12 of the syllabus: Li et al. 2018, "Visualizing the Loss Landscape of Neural Nets". Two
-networks of equal layers learn digits from the same batches, in one program over all seeds. The
-loss of each is evaluated over a plane along two random filter-normalised directions, where equal
-distances are equal relative changes of every unit's weights; and, for the first seed, over the
-plane of the two principal components of the path, which random directions would not show.
+networks of equal layers, or a convolutional one, learn digits from the same batches, in one program
+over all seeds. The loss of each is evaluated over a plane along two random filter-normalised
+directions, where equal distances are equal relative changes of every unit's weights; and, for the
+first seed, over the plane of the two principal components of the path, which random directions
+would not show.
 
     python -m experiments.foundations.landscape
+    python -m experiments.foundations.landscape --preset full
 
 Expected: residual networks win on every measure: 1.5 points of test accuracy, a lower training
 loss, and a slice that is a wide bowl where the plain network's is a narrow pit between slopes of
@@ -17,7 +19,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +27,8 @@ import numpy as np
 from annotated_types import Ge
 
 from dljax import Learner, Member, grid, sweep
-from dljax.data import load
+from dljax.data import ImageData, load
+from dljax.errors import InputError
 from dljax.host import experiment
 from dljax.host.baselines import logistic_regression
 from dljax.host.config import Common, Count, Positive, require
@@ -34,12 +37,14 @@ from dljax.host.fit import Watch
 from dljax.host.result import Result
 from dljax.learn import classify, landscape
 from dljax.learn.optimizers import optimizer
+from dljax.nets import CNN
 from dljax.nets.residual import ResidualMLP
 from dljax.typing import Array, Metrics, PyTree
 from experiments.foundations._terrain import Terrain, contours, surfaces
 
 NAME = "foundations.landscape"
-KINDS = ("plain", "residual")
+KINDS = {"mlp": ("plain", "residual"), "cnn": ("cnn",)}  # of networks that train beside each other
+AT_ONCE = {"mlp": 32, "cnn": 1}  # points of a slice: feature maps take memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +53,12 @@ class Config(Common):
 
     data: str = "digits"
     """digits, mnist, fashion_mnist, or the path of an .npz file with x and y."""
+    net: Literal["mlp", "cnn"] = "mlp"
+    """Deep dense networks, with shortcuts and without, or a convolutional one."""
     depth: Count = 16
-    """Layers between the first and the last."""
+    """Layers between the first and the last; of the cnn two convolutions."""
     width: Count = 32
-    """Units of each layer."""
+    """Units of each layer; of the cnn of its dense one, and twice the channels of its last."""
     epochs: Count = 40
     """Passes over the training data, where --steps is not given."""
     batch: Count = 64
@@ -69,19 +76,30 @@ class Config(Common):
 PRESETS = {
     "quick": Config(),
     "standard": Config(data="mnist", depth=20, width=64, epochs=4, batch=128, points=51),
+    "full": Config(data="mnist", net="cnn", epochs=4, batch=128, points=25, examples=500),
 }
+
+
+def network(config: Config, data: ImageData, skip: Array) -> CNN | ResidualMLP:
+    """Of one member; the convolutional one has no shortcuts."""
+    if config.net == "mlp":
+        return ResidualMLP(len(data.classes), config.depth, config.width, skip)
+    channels = max(1, config.width // 4), max(1, config.width // 2)
+    return CNN(channels, (config.width, len(data.classes)))
 
 
 def main(config: Config) -> Result:
     with Study(NAME, ["S12"], config) as run:
         data = load(config.data)
         require("--batch", config.batch, below=len(data.train.y) + 1)
+        if config.net == "cnn" and data.train.x.ndim != 4:
+            raise InputError(f"--net cnn needs images, and {config.data} is a table")
         steps = config.steps or config.epochs * (len(data.train.y) // config.batch)
         every = max(1, steps // 40)
         tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
 
-        def net(member: dict[str, Array]) -> ResidualMLP:
-            return ResidualMLP(len(data.classes), config.depth, config.width, member["skip"])
+        def net(member: dict[str, Array]) -> CNN | ResidualMLP:
+            return network(config, data, member["skip"])
 
         def make(member: dict[str, Array]) -> Learner:
             learner = classify.make(net(member), tx, data.train, batch=config.batch)
@@ -91,14 +109,15 @@ def main(config: Config) -> Result:
             weights = member.run.state.state.fit.params, {}
             return classify.evaluate(net(member.hparams), weights, getattr(data, split), split)
 
+        kinds = KINDS[config.net]
         # kinds vary slowest: the first half of the members is plain, the second residual
-        members = grid(skip=jnp.arange(2.0), seed=jnp.array(run.seeds))
+        members = grid(skip=jnp.arange(float(len(kinds))), seed=jnp.array(run.seeds))
         fitted = run.fit(
             sweep(make, members, members["seed"]),
             steps,
             Watch(judge, 5 * every),
             chunk=50,
-            names=[f"{kind}, seed {seed}" for kind in KINDS for seed in run.seeds],
+            names=run.named(kinds),
             shown=("train/loss", "validation/accuracy"),
         )
         x, y = (jnp.asarray(part[: config.examples]) for part in data.train)
@@ -108,7 +127,7 @@ def main(config: Config) -> Result:
                 logits = classify.predict(net(member), (params, {}), x, len(x))
                 return classify.scores(logits, y)["loss"]
 
-            return landscape.heights(loss, plane, a, b)
+            return landscape.heights(loss, plane, a, b, AT_ONCE[config.net])
 
         run.baseline("logistic regression", **logistic_regression(data))
         trained = fitted.run.state
@@ -127,6 +146,7 @@ def explore(run: Study, heights: Callable, trained: Member, ends: Metrics, confi
     distance = jnp.hypot(axis[:, None], axis[None])
     # the grid's points nearest to a circle: half a spacing to either side
     ring = np.asarray(abs(distance - config.radius / 4) <= config.radius / (config.points - 1))
+    kinds = KINDS[config.net]
     found = {
         "train loss": (ends["train/loss"], "lower"),
         "test accuracy": (ends["test/accuracy"], "higher"),
@@ -134,30 +154,30 @@ def explore(run: Study, heights: Callable, trained: Member, ends: Metrics, confi
         "non-convexity": (jax.vmap(landscape.non_convexity)(slices), "lower"),
     }
     for name, (values, better) in found.items():
-        for kind, part in zip(KINDS, np.split(np.asarray(values), 2), strict=True):
+        for kind, part in zip(kinds, np.split(np.asarray(values), len(kinds)), strict=True):
             run.metric(f"{kind} {name}", part, better)
     firsts = jax.tree.map(lambda leaf: leaf[:: config.seeds], trained)  # one of each kind
     tops = [
         Terrain(f"{kind}: random directions", axis, axis, top)
-        for kind, top in zip(KINDS, slices[:: config.seeds], strict=True)
+        for kind, top in zip(kinds, slices[:: config.seeds], strict=True)
     ]
 
     def beside_paths(path: Path) -> None:  # evaluates two planes more, so only when it is drawn
-        contours(path, [tops, ways(run, heights, firsts, config.points)])
+        contours(path, [tops, ways(run, heights, firsts, config)])
 
     run.figure("contours.png", beside_paths)
     run.figure("surfaces.png", surfaces, tops)
 
 
-def ways(run: Study, heights: Callable, trained: Member, points: int) -> list[Terrain]:
+def ways(run: Study, heights: Callable, trained: Member, config: Config) -> list[Terrain]:
     """The loss around each member's path, over the plane that shows the most of it."""
     shown = run.each(landscape.path_plane, trained.run.state.path)
-    a, b = jax.vmap(functools.partial(landscape.window, points=points))(shown.coordinates)
+    a, b = jax.vmap(functools.partial(landscape.window, points=config.points))(shown.coordinates)
     around = heights(trained.hparams, shown.plane, a, b)
-    shares = shown.share.sum(1).tolist()
+    kinds, shares = KINDS[config.net], shown.share.sum(1).tolist()
     return [
         Terrain(f"{kind}: the path's two components, {share:.0%} of it", *rest)
-        for kind, share, *rest in zip(KINDS, shares, a, b, around, shown.coordinates, strict=True)
+        for kind, share, *rest in zip(kinds, shares, a, b, around, shown.coordinates, strict=True)
     ]
 
 

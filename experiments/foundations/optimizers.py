@@ -26,7 +26,7 @@ from dljax.host.config import Common, Count, Positive, require
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn import classify, descent
-from dljax.learn.optimizers import OPTIMIZERS, optimizer
+from dljax.learn.optimizers import Optimizer, optimizer
 from dljax.nets import MLP
 from dljax.typing import Array, Key, Metrics, PyTree
 
@@ -52,6 +52,7 @@ class Config(Common):
 
 
 PRESETS = {"quick": Config(), "standard": Config(steps=2000, rates=24)}
+ENTRANTS: tuple[Optimizer, ...] = ("momentum", "adam", "adadelta", "adagrad", "rmsprop")
 GOOD = 0.01  # a rate is good if its validation accuracy comes within this of the optimiser's best
 LIMITS = (5e-3, 50.0)  # of the losses drawn
 
@@ -74,7 +75,7 @@ def main(config: Config) -> Result:
             return train | test | classify.evaluate(net, weights, data.validation)
 
         fits, scores = fitted.run.state.run.state.fits, {}
-        for name in map(str, OPTIMIZERS):
+        for name in ENTRANTS:
             scores[name] = jax.device_get(run.each(jax.vmap(score), fits[name].params))
             report(run, name, scores[name], rates)
         run.baseline("logistic regression", **logistic_regression(data))
@@ -84,7 +85,7 @@ def main(config: Config) -> Result:
 
 def contest(net: MLP, rates: np.ndarray, data: ImageData, batch: int, seeds: list[int]) -> Learner:
     """Every optimiser at every rate, for every seed; the only metric is the share still finite."""
-    makers = {name: functools.partial(optimizer, name) for name in OPTIMIZERS}
+    makers = {name: functools.partial(optimizer, name) for name in ENTRANTS}
 
     def member(rates: Array) -> Learner:
         race = descent.race(net, makers, rates, data.train, batch=batch)

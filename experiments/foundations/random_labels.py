@@ -126,6 +126,7 @@ def train(run: Study, config: Config, net: MLP, sets: list[Batch]) -> Fitted:
         sweep(make, hparams, jnp.repeat(jnp.array(run.seeds), len(VARIANTS))),
         steps,
         Watch(evaluate, per_epoch),
+        names=[f"{variant}, seed {seed}" for seed in run.seeds for variant in VARIANTS],
         shown=("fit/accuracy", "fit/loss"),
         chunk=per_epoch,
         saves=steps,

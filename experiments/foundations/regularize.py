@@ -147,6 +147,11 @@ def train(run: Study, config: Config, net: MLP, data: ImageData, drawn: Batch) -
         sweep(make, hparams, config.seed + axes["number"]),
         steps,
         Watch(evaluate, every, Selection("validation/loss", keep, True, config.patience)),
+        names=run.named(
+            f"dropout {dropout:g}, weight decay {decay:g}"
+            for dropout in (0, *config.dropout)
+            for decay in (0, *config.weight_decay)
+        ),
         shown=("own/loss", "validation/loss"),
         chunk=every,
         saves=steps,

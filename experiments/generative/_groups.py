@@ -144,7 +144,7 @@ def worst_group(
     dots(axes[1], tested)
     axes[1].set_ylabel("test accuracy of the worst group")
     axes[1].set_title("each seed, the mean and two standard errors", fontsize=10)
-    dots(axes[2], {name: outcome.gain().tolist() for name, outcome in outcomes.items()}, COLORS * 2)
+    dots(axes[2], {name: outcome.gain().tolist() for name, outcome in outcomes.items()})
     axes[2].axhline(0, color=INK, lw=1, ls="--")
     axes[2].set_xticks(range(len(every)), list(outcomes), rotation=45, ha="right", fontsize=8)
     axes[2].set_ylabel("gain over uniform draws")

@@ -1,6 +1,7 @@
 """Photographs for the uses of autoencoders, what spoils them, and the plain ways to mend them."""
 
 import io
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.ndimage
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from dljax.errors import InputError
@@ -20,27 +21,36 @@ from dljax.learn.autoencode import Corrupt
 from dljax.typing import Array, Key
 
 BLOCK = 8  # pixels of a side of what is coded at once, as in JPEG
+LARGEST = 2**24  # pixels of a photograph, whose overlapping crops take 50 times its bytes
 
 
 def photo(name: str) -> np.ndarray:
     """china or flower of scikit-learn, or an image file, at half its size: [h, w, 3] uint8.
 
-    The sides are cut to a multiple of `BLOCK`. Raises InputError if there is no such image.
+    The sides are cut to a multiple of `BLOCK`. Raises InputError if there is no such image, or it
+    is damaged, too small or too large.
     """
-    if name in ("china", "flower"):
-        pixels = load_sample_image(f"{name}.jpg")
-    else:
-        try:
-            pixels = np.asarray(Image.open(Path(name)).convert("RGB"))
-        except (OSError, UnidentifiedImageError):
-            raise InputError(
-                f"no image {name!r}; china, flower or an image file is accepted"
-            ) from None
+    pixels = load_sample_image(f"{name}.jpg") if name in ("china", "flower") else decode(name)
     h, w = (side // (2 * BLOCK) * 2 * BLOCK for side in pixels.shape[:2])
     if min(h, w) < 4 * BLOCK:
         raise InputError(f"{name}: sides of at least {4 * BLOCK} pixels are needed")
     quarters = pixels[:h, :w].reshape(h // 2, 2, w // 2, 2, 3).mean((1, 3))
     return np.round(quarters).astype(np.uint8)
+
+
+def decode(name: str) -> np.ndarray:
+    """An image file's pixels [h, w, 3], decoded only once its header has told a size in bounds."""
+    accepted = f"china, flower or an image file of at most {LARGEST:,} pixels is accepted"
+    try:
+        with warnings.catch_warnings():  # Pillow's of large images: the bound here is lower
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(Path(name)) as image:
+                if image.width * image.height <= LARGEST:
+                    return np.asarray(image.convert("RGB"))
+                why = f"{image.width} x {image.height} pixels"
+    except Exception as error:  # a hostile file raises nearly anything: SyntaxError, zlib.error
+        why = " ".join(str(error).split()) or type(error).__name__
+    raise InputError(f"no image {name!r} ({why}); {accepted}")
 
 
 def crops(image: np.ndarray, side: int, stride: int) -> np.ndarray:

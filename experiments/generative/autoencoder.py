@@ -180,7 +180,7 @@ def train(run: Study, name: str, kind: Kind, data: ImageData) -> Fitted:
         kind.steps,
         Watch(evaluate, every, Selection("validation/loss", weights, lowest=True)),
         part=name,
-        names=[f"{name} {choice}, seed {seed}" for choice in kind.choices for seed in run.seeds],
+        names=run.named(f"code {choice}" for choice in kind.choices),
         shown=("train/loss", "validation/loss"),
         chunk=every,
         saves=kind.steps,  # each fit is short

@@ -94,7 +94,7 @@ def main(config: Config) -> Result:
         fitted = run.fit(
             sweep(lambda beta: vae.make(net, tx, x, beta=beta, **options), *axes.values()),
             steps,
-            names=[f"beta {beta:g}, seed {s}" for beta, s in zip(*axes.values(), strict=True)],
+            names=run.named(f"beta {beta:g}" for beta in config.betas),
             shown=("train/distortion", "train/rate"),
         )
         votes = _factors.votes(config.side)

@@ -157,6 +157,11 @@ def train(run: Study, config: Config, task: Task) -> Fitted:
             lambda member: debias.evaluate(task.nets, member.run.state.fit.params, task.validation),
             every,
         ),
+        names=run.named(
+            f"{way.name}, alpha {way.alpha:g}, weight {way.weight:g}, label {label} rare"
+            for label in config.rare
+            for way in ways(config)
+        ),
         shown=("train/cross_entropy", "validation/worst_group"),
         chunk=every,
         saves=steps,

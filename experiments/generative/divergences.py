@@ -67,7 +67,8 @@ def main(config: Config) -> Result:
             seed=jnp.array(run.seeds),
         )
         learner = sweep(functools.partial(make, config), hparams, hparams["seed"])
-        found = solutions(config, run.fit(learner, config.steps))
+        names = run.named(f"{kind} at {d:g}" for kind in DIVERGENCES for d in config.distances)
+        found = solutions(config, run.fit(learner, config.steps, names=names))
         report(run, config, found)
         problem = {"weight": config.weight, "sd": config.sd, "distances": config.distances}
         run.figure("divergences.png", modes.draw, list(DIVERGENCES), found, **problem)

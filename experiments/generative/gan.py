@@ -158,7 +158,7 @@ def train(run: Study, config: Config, net: gan.GAN, data: Batch | None, at: list
         sweep(make, _players.settings(config.settings, axes["setting"]), axes["seed"]),
         config.steps,
         Watch(every=at[0]),
-        names=[f"{name}, seed {seed}" for name in config.settings for seed in run.seeds],
+        names=run.named(config.settings),
         shown=("train/value",),
         chunk=250,
     )

@@ -131,7 +131,7 @@ def main(config: Config) -> Result:
                 jnp.asarray(seeds),
             ),
             steps,
-            names=[f"{designs[d].name}, seed {s}" for d, s in zip(design, seeds, strict=True)],
+            names=run.named(design.name for design in designs),
             shown=("train/error", "train/bound", "train/value"),
         )
         learnt = judge(run, nets, x, designs, fitted.run.state)

@@ -167,7 +167,7 @@ def train(run: Study, config: Config, net: Variational, data: ImageData) -> Fitt
             min(steps, max(per_epoch, steps // 20)),
             Selection("validation/objective", weights, lowest=True),
         ),
-        names=[f"seed {seed} {kind}" for kind in KINDS for seed in run.seeds],
+        names=run.named(KINDS),
         shown=("train/loss", "validation/negative_elbo"),
         chunk=50,
     )

@@ -4,12 +4,14 @@ import gzip
 import hashlib
 import os
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dljax.data import images as loaders
 from dljax.data import load
 from dljax.data.images import CLOTHES, read_idx
 from dljax.errors import InputError
@@ -247,6 +249,36 @@ def test_a_zip_of_other_things_is_refused(tmp_path):
     assert str(path) in refusal(load, path)
 
 
+def forged(path, size):
+    """An `.npz` file whose list says that x takes `size` bytes."""
+    np.savez_compressed(path, x=X, y=Y)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.infolist()[0].file_size = size
+        archive.writestr("note", "")  # else the list is not written anew
+    return path
+
+
+def test_arrays_beyond_the_limit_are_refused_before_any_is_read(tmp_path, monkeypatch):
+    path = forged(tmp_path / "bomb.npz", 4_700_000_000)
+    monkeypatch.setattr(np, "load", None)
+    message = refusal(load, path)
+    assert "unpacks to 4,700,000" in message and str(path) in message
+    monkeypatch.setattr(loaders, "LARGEST", X.nbytes)  # x alone would do
+    assert f"at most {X.nbytes} are accepted" in refusal(load, save(tmp_path, x=X, y=Y))
+
+
+def test_no_more_is_unpacked_than_a_zip_says(tmp_path):
+    assert "cannot read x" in refusal(load, forged(tmp_path / "short.npz", 300))
+
+
+def test_what_memory_cannot_hold_is_one_line(tmp_path, monkeypatch):
+    def clean(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(loaders, "clean", clean)
+    assert "too large for this machine's memory" in refusal(load, save(tmp_path, x=X, y=Y))
+
+
 @pytest.mark.parametrize(("name", "near"), [("minst", "mnist"), ("fashion-mnist", "fashion_mnist")])
 def test_an_unknown_name_suggests_the_nearest(name, near):
     assert f"did you mean {near}" in refusal(load, name)
@@ -276,8 +308,13 @@ def test_bad_idx_files_are_refused(tmp_path):
     assert "its header says 24" in refusal(read_idx, idx(path, bytes(23), 2, 3, 4), 3)
     assert "its header says 24" in refusal(read_idx, idx(path, bytes(25), 2, 3, 4), 3)
     huge = idx(path, b"", 2**32 - 1, 2**32 - 1, 9)
-    assert "holds 0 values" in refusal(read_idx, huge, 3)
+    assert "at most 2,147,483,648 are accepted" in refusal(read_idx, huge, 3)
     assert "with 1 axes" in refusal(read_idx, idx(path, bytes(24), 2, 3, 4), 1)
+    bomb = idx(tmp_path / "bomb.gz", bytes(10**7), 2, 3, 4)
+    tracemalloc.start()
+    assert "holds more; its header says 24" in refusal(read_idx, bomb, 3)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
     floats = idx(path, bytes(24), 6, magic=bytes((0, 0, 13, 1)))
     assert "not an IDX file of bytes" in refusal(read_idx, floats, 1)
     whole = idx(path, os.urandom(1000), 1000).read_bytes()

@@ -1,8 +1,13 @@
 """Known files: found in order, checked against their hashes, and downloaded whole or not at all."""
 
+import contextlib
+import errno
 import hashlib
+import os
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -28,12 +33,20 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server():
-    """The address of a local server, and the answers it gives: path -> (status, headers, body)."""
+    """The address of a local server, and its answers by path.
+
+    An answer is (status, headers, body), or a function of the stream to write to.
+    """
     answers = {}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            status, headers, body = answers.get(self.path, (404, {}, b"not found"))
+            answer = answers.get(self.path, (404, {}, b"not found"))
+            if callable(answer):
+                with contextlib.suppress(OSError):  # the client has gone
+                    answer(self.wfile)
+                return
+            status, headers, body = answer
             self.send_response(status)
             for name, value in {"Content-Length": len(body), **headers}.items():
                 self.send_header(name, str(value))
@@ -132,6 +145,24 @@ def test_a_download_with_wrong_bytes_leaves_nothing(folders, monkeypatch, server
     assert files_under(folders[1]) == ["set"]
 
 
+def test_a_download_appears_whole_by_one_rename(folders, monkeypatch, server):
+    url, answers = server
+    register(monkeypatch, url)
+    answers["/file.gz"] = (200, {}, CONTENT)
+    target, said = folders[1] / NAME, []
+    replace = os.replace
+
+    def rename(old, new):
+        said.append((Path(old), Path(new), Path(old).read_bytes(), target.exists()))
+        replace(old, new)
+
+    monkeypatch.setattr(os, "replace", rename)
+    fetch(NAME)
+    ((part, *rest),) = said
+    assert target.parent in part.parents  # one file system, or it would be a copy
+    assert rest == [target, CONTENT, False]
+
+
 def test_a_download_cut_short_leaves_nothing(folders, monkeypatch, server):
     url, answers = server
     register(monkeypatch, url)
@@ -146,8 +177,7 @@ def test_an_interrupted_download_leaves_nothing(folders, monkeypatch):
             pass
 
         def __call__(self, url, output_file, pooch):
-            with open(output_file, "wb") as stream:
-                stream.write(CONTENT[:5])
+            output_file.write(CONTENT[:5])
             raise KeyboardInterrupt
 
     register(monkeypatch, "http://127.0.0.1/")
@@ -155,6 +185,88 @@ def test_an_interrupted_download_leaves_nothing(folders, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         fetch(NAME)
     assert files_under(folders[1]) == ["set"]
+
+
+def test_more_bytes_than_are_pinned_stop_at_once(folders, monkeypatch, server):
+    url, answers = server
+    register(monkeypatch, url)
+    sent = []
+
+    def flood(stream):
+        stream.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        for _ in range(1000):
+            stream.write(bytes(2**20))
+            sent.append(2**20)
+
+    answers["/file.gz"] = flood
+    assert f"sends more than the {len(CONTENT)} bytes" in refusal()
+    assert sum(sent) < 100 * 2**20  # what fits the buffers of both ends
+    assert files_under(folders[1]) == ["set"]
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.0 200 OK\r\nContent-Length: 15\r\n\r\n"])
+def test_a_server_that_drips_has_a_limit(folders, monkeypatch, server, start):
+    url, answers = server
+    register(monkeypatch, url)
+    monkeypatch.setattr(store, "GRACE", 0.2)
+
+    def drip(stream):
+        stream.write(start)
+        for byte in b"HTTP/1.0 200 OK and no end":
+            stream.write(bytes([byte]))
+            time.sleep(0.05)
+
+    answers["/file.gz"] = drip
+    begun = time.monotonic()
+    assert "not done after 0.2 s" in refusal()
+    assert time.monotonic() - begun < 1
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/file.gz",
+        "http://[::1",
+        "http://",
+        "http://127.0.0.1:99999999/",
+        f"http://{'a' * 300}/",
+        "http://\x00\xff/",
+        "/file.gz",
+    ],
+)
+def test_a_redirect_to_nonsense_is_one_line(folders, monkeypatch, server, target):
+    url, answers = server
+    register(monkeypatch, url)
+    answers["/file.gz"] = (302, {"Location": target}, b"")
+    assert url + "file.gz (" in refusal()
+
+
+def test_a_full_cache_is_named(folders, monkeypatch, server):
+    url, answers = server
+    register(monkeypatch, url, url + "mirror/")
+    answers["/file.gz"] = (200, {}, CONTENT)
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(store.Path, "write_bytes", full)
+    message = refusal()
+    assert f"cannot write to {folders[1] / 'set'}: No space left on device" in message
+    assert "DLJAX_CACHE" in message
+    assert files_under(folders[1]) == ["set"]
+
+
+def test_what_a_dead_process_left_in_the_cache_is_removed(folders, monkeypatch, server):
+    url, answers = server
+    register(monkeypatch, url)
+    answers["/file.gz"] = (200, {}, CONTENT)
+    kept = f".part-{os.getppid()}-x"
+    for name in (kept, f".part-{2**31 - 1}-x", f".part-{2**70}-x", ".part-x", ".part-"):
+        (folders[1] / "set" / name).mkdir(parents=True)
+        (folders[1] / "set" / name / "file.gz").write_bytes(CONTENT[:5])
+    fetch(NAME)
+    assert files_under(folders[1]) == ["set", f"set/{kept}", f"set/{kept}/file.gz", NAME]
 
 
 def test_without_a_network_the_message_says_where_it_looked_and_what_to_do(folders, monkeypatch):

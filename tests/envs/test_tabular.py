@@ -1,4 +1,4 @@
-"""Known MDPs: their arrays, and that our environment and gymnax's play what the arrays say."""
+"""Known MDPs: their arrays, and that the environment plays what the arrays say."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,6 @@ import pytest
 
 from dljax import InputError
 from dljax.envs import tabular
-from dljax.envs.environment import adapt
-from dljax.learn import play
 
 LAYOUT = ("..G", "S#X", "...")
 A_STEP_RIGHT = 1
@@ -76,6 +74,8 @@ def test_a_random_mdp_is_one_and_has_the_branches_and_ends_asked_for():
     jax.tree.map(lambda all, one: np.testing.assert_array_equal(all[3], one), mdps, drawn(keys[3]))
     known = jax.jit(lambda key: tabular.random_mdp(key, 7, 3, branching=1))(keys[0])
     assert set(np.unique(known.transition)) == {0, 1}
+    most = jax.eval_shape(lambda key: tabular.random_mdp(key, 7, 3, branching=7, ends=6), keys[0])
+    assert most.transition.shape == (7, 3, 7)
 
 
 def test_what_is_played_is_what_the_arrays_say(slippery):
@@ -120,51 +120,6 @@ def test_the_limit_truncates_and_the_end_terminates():
     assert seen.reward == 1
 
 
-def test_gymnax_plays_the_same_and_resets_itself(slippery):
-    """Step by step with gymnax's own `step`: its final observation is our true next one."""
-    ours = tabular.environment(slippery, limit=5)
-    env, params = tabular.gymnax_environment(slippery, limit=5)
-    step = jax.jit(ours.step)
-    observation, state = env.reset(jax.random.key(0), params)
-    twin, first = ours.reset(jax.random.key(0))
-    np.testing.assert_array_equal(observation, first)
-    ends = {"terminated": 0, "truncated": 0}
-    for t in range(100):
-        key, action = jax.random.fold_in(jax.random.key(1), t), t * t % 4
-        k_step, k_reset = jax.random.split(key)  # as gymnax splits it
-        twin, seen = step(k_step, twin, action)
-        observation, state, reward, terminated, truncated, info = env.step(
-            key, state, action, params
-        )
-        found = info["final_observation"], reward, terminated, truncated
-        jax.tree.map(np.testing.assert_array_equal, found, tuple(seen))
-        ends["terminated"] += int(terminated)
-        ends["truncated"] += int(truncated)
-        if terminated or truncated:
-            twin, first = ours.reset(k_reset)
-            np.testing.assert_array_equal(observation, first)
-        assert env.observation_space(params).contains(observation)
-        assert (state.at, state.time) == (twin.at, twin.time)
-    assert min(ends.values()) > 2
-    assert env.num_actions == env.action_space(params).n == 4
-    assert not env.is_terminated(state, params) and env.name == "tabular"
-
-
-def test_gymnax_adapts_back_to_the_same(slippery):
-    ours = tabular.environment(slippery, limit=5)
-    again = adapt(*tabular.gymnax_environment(slippery, limit=5))
-    assert (again.observation_shape, again.actions, again.limit) == ((8,), 4, 5)
-    noise = jax.random.randint(jax.random.key(1), (50, 4), 0, 4)
-
-    def played(env):
-        actors = play.begin(env, jax.random.key(0), 4)
-        return play.rollout(
-            env, lambda action, _: (action, None), noise, jax.random.key(2), actors
-        )[1]
-
-    jax.tree.map(np.testing.assert_array_equal, played(ours), played(again))
-
-
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
@@ -173,6 +128,13 @@ def test_gymnax_adapts_back_to_the_same(slippery):
         (lambda: tabular.gridworld(("#G",)), "a cell to start from"),
         (lambda: tabular.gridworld(slip=1.5), "slip must be in .0, 1.; got 1.5"),
         (lambda: tabular.random_mdp(jax.random.key(0), 3, 2, branching=4), "from 1 to the 3"),
+        (lambda: tabular.random_mdp(jax.random.key(0), 3, 2, ends=3), "from 0 to 2; got 3"),
+        (
+            lambda: tabular.mdp(
+                jnp.full((2, 1, 2), 0.5), jnp.ones((2, 1)), start=jnp.array([-1.0, 2.0])
+            ),
+            "start must be weights",
+        ),
         (lambda: tabular.mdp(jnp.ones((2, 1, 2)), jnp.ones((2, 1))), "a sum is 1 from 1"),
         (lambda: tabular.mdp(jnp.ones((2, 1, 2)) / 2, jnp.ones((1, 2))), "got .*2, 1, 2"),
     ],

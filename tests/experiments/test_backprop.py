@@ -1,10 +1,13 @@
 """Every number of the notes' worked network, to the digits printed."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dljax import Learner
 from dljax.errors import InputError
+from dljax.learn import by_hand
 from experiments.foundations._worked import NOTES, agrees, numbers, worked_descent
 from experiments.foundations.backprop import Config, main
 
@@ -66,9 +69,25 @@ def test_the_worked_network_learns_and_every_gradient_is_jax_grads():
 def test_networks_trained_by_hand_solve_xor(tmp_path):
     result = main(Config(seeds=2, steps=600, out=tmp_path / "run", quiet=True))
     assert result.metrics["XOR accuracy"]["values"] == [1.0, 1.0]
+    right = result.metrics["XOR, steps until all are right"]
+    small = result.metrics["XOR, steps until E <= 0.001"]
+    assert right["reached"] == 1 and 0 < max(right["values"]) < 600
+    assert np.all(np.array(right["values"]) < small["values"])
+    assert 1 < result.metrics["2-2-2, steps until E <= 0.001"]["mean"] < 10_000
     assert max(result.metrics["hand - jax.grad, XOR"]["values"]) < 1e-12
     assert result.metrics["notes' numbers that hold"]["mean"] == 1
     assert (tmp_path / "run" / "figures" / "worked.png").stat().st_size > 10_000
+
+
+def test_steps_are_counted_until_each_criterion_holds_first():
+    counter = Learner(lambda key: jnp.int32(0), lambda key, n: ((n + 1) % 4, {}))
+    learner = by_hand.timed(counter, lambda n: jnp.stack([n == 0, n == 3, n > 9]))
+    key = jax.random.key(0)
+    state = learner.init(key)
+    for _ in range(6):
+        state, _ = learner.step(key, state)
+    assert state.steps.tolist() == [0, 3, 6]
+    assert state.held.tolist() == [True, True, False]
 
 
 def test_a_table_of_three_columns_is_printed(tmp_path, capsys):

@@ -76,7 +76,10 @@ def test_a_run_cut_in_the_middle_of_episodes_goes_on_to_the_same_bits(whole, tmp
         ({"set": (*TINY, "activation=step")}, "unknown --set activation 'step'"),
         ({"set": (*TINY, "batch=900")}, "batch <= warmup <= capacity"),
         ({"set": (*TINY, "rate=0")}, "--set rate must be above 0; got 0.0"),
-        ({"set": (*TINY, "explore=-1")}, "--set explore must be at least 0; got -1.0"),
+        (
+            {"set": (*TINY, "explore=-1")},
+            "--set explore must be at least 0 and at most 1; got -1.0",
+        ),
         ({"set": (*TINY, "epsilon=2")}, "--set epsilon must be at least 0 and below 1; got 2.0"),
     ],
 )

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from logs import read
 
 from dljax import InputError
 from dljax.envs import tabular
-from dljax.host.log import read
 from experiments.control import _mistakes, mdp
 from experiments.control._world import exact
 from experiments.control.mdp import Config, main

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from logs import read
 
 from dljax import InputError, Learner
 from dljax.envs.environment import make
-from dljax.host.log import read
 from dljax.learn import play
 from experiments.control import _frames, common, ppo
 from experiments.control.common import Agent

@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 import pytest
+from logs import read
 
 from dljax import InputError
-from dljax.host.log import read
 from experiments.generative import debias
 from experiments.generative.debias import Config, main, prepare
 

@@ -1,6 +1,7 @@
 """The uses of autoencoders: what stands beside them is right, and bad input ends in one line."""
 
 import io
+import struct
 import zlib
 
 import jax
@@ -99,13 +100,47 @@ def test_the_network_begins_as_the_identity_and_takes_any_size():
 
 
 def test_no_such_photo_is_one_line(tmp_path):
-    with pytest.raises(InputError, match=r"no image .nothing\.jpg.; china, flower or an"):
+    with pytest.raises(InputError, match=r"no image .nothing\.jpg. \(.*\); china, flower or an"):
         uses.main(uses.Config(train="nothing.jpg"))
     small = io.BytesIO()
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(small, "PNG")
     (tmp_path / "small.png").write_bytes(small.getvalue())
     with pytest.raises(InputError, match="sides of at least 32 pixels"):
         uses.main(uses.Config(test=str(tmp_path / "small.png")))
+
+
+def png(width, height):
+    """A PNG file whose header says that it is of this size, and with no pixels."""
+    header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
+    parts = (b"IHDR" + header, b"IDAT" + zlib.compress(b""), b"IEND")
+    framed = (struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+def refused(path):
+    with pytest.raises(
+        InputError, match=r"^no image .*; china, flower or an image .* accepted$"
+    ) as e:
+        _photos.photo(str(path))
+    assert "\n" not in str(e.value)
+    return str(e.value)
+
+
+@pytest.mark.parametrize("side", [5_000, 10_000, 20_000, 2**31 - 1])
+def test_a_huge_photo_is_refused_by_its_header(tmp_path, side):
+    (tmp_path / "huge.png").write_bytes(png(side, side))
+    assert "pixels" in refused(tmp_path / "huge.png").partition(";")[0]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF"])
+def test_a_truncated_photo_is_one_line(tmp_path, kind):
+    file, path = io.BytesIO(), tmp_path / "cut"
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, kind)
+    content = file.getvalue()
+    for length in range(0, len(content) * 3 // 4, len(content) // 40):
+        path.write_bytes(content[:length])
+        refused(path)
 
 
 def test_it_runs_and_leaves_its_result(tmp_path):

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from logs import read
 
 from dljax import InputError
 from dljax.data import load
-from dljax.host.log import read
 from experiments.foundations import regularize
 from experiments.foundations.regularize import Config, main, subsets
 

@@ -1,9 +1,9 @@
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dljax import InputError
 from experiments.foundations import universal_approximation as experiment
+from experiments.foundations._widths import dense, interpolation_error, solved
 
 
 def config(out, **changes):
@@ -18,6 +18,7 @@ def test_width_helps_a_relu_network_not_a_linear_one_and_neither_beyond_the_data
         assert found[f"{name}, 32 units"] < found[f"{name}, 1 units"] / 2
         linear = found[f"{name}, 1 linear units"]
         assert found[f"{name}, 32 linear units"] == pytest.approx(linear, rel=0.15)
+    for name in experiment.INPUTS[1]:
         near, far = found[f"{name}, 1.0 < |x| <= 1.5"], found[f"{name}, 2.0 < |x| <= 3.0"]
         assert found[f"{name}, 32 units"] < near < far
     names = {"errors.png", "outside.png"}
@@ -25,9 +26,20 @@ def test_width_helps_a_relu_network_not_a_linear_one_and_neither_beyond_the_data
 
 
 def test_two_pieces_make_a_corner_and_a_parabola_meets_its_bound():
-    assert experiment.interpolation_error(jnp.abs, 2) < 1e-6
-    error = experiment.interpolation_error(np.square, 10)  # |f''| h^2 / 8 = 2 * 0.2^2 / 8
+    assert interpolation_error(experiment.TARGETS["corner"], 2) < 1e-6
+    error = interpolation_error(lambda x: x[..., 0] ** 2, 10)  # |f''| h^2 / 8 = 2 * 0.2^2 / 8
     assert error == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_solved_layer_is_exact_where_the_units_can_be_and_no_worse_elsewhere():
+    x = dense(2)
+    params = {"slope": np.array([[1.0, -1], [1, -1]]), "kink": np.array([[0.5, 0.5], [0.25, 0.25]])}
+    ridge = abs(x @ np.ones(2) - 0.75)  # both units' kink, from its two sides
+    assert solved(params, x, 3 * ridge - 1) < 1e-6
+    assert solved(params, x, x[:, 0] * x[:, 1]) > 0.3
+    line = dense(1)
+    beyond = np.where(abs(line[:, 0]) > 1, 100, abs(line[:, 0]))  # where there were no data
+    assert solved({"slope": np.array([[1.0, -1]]), "kink": np.zeros((1, 2))}, line, beyond) < 1e-6
 
 
 @pytest.mark.parametrize(

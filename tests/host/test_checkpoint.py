@@ -109,6 +109,8 @@ def test_a_free_array_stays_free_and_a_placed_one_placed(tmp_path):
     found = restore(tmp_path, tree).tree
     assert (found["free"].committed, found["placed"].committed) == (False, True)
     assert found["placed"].sharding == tree["placed"].sharding
+    shape = jax.ShapeDtypeStruct((2,), jnp.float32, sharding=tree["placed"].sharding)
+    assert restore(tmp_path, {"free": shape, "placed": shape}).tree["free"].committed
 
 
 def test_sharded_arrays_move_between_device_counts(tmp_path):
@@ -358,6 +360,42 @@ def test_a_save_cut_at_any_call_leaves_a_whole_step(tmp_path, monkeypatch):
         save(folder, 3, tree_of(3), keep=1)
         assert folders(folder) == ["3"]
     pytest.fail("a save made a hundred calls")
+
+
+def test_what_is_saved_is_on_the_disk_before_its_rename_and_the_rename_before_the_rest(
+    tmp_path, monkeypatch
+):
+    """The order of all that is forced to the disk, renamed and deleted in a save."""
+    save(tmp_path, 1, tree_of(1), keep=1)
+    said, fsync, rename, rmtree = [], os.fsync, Path.rename, shutil.rmtree
+
+    def forced(descriptor):
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        said.append(("fsync", path.relative_to(tmp_path).as_posix()))
+        fsync(descriptor)
+
+    def renamed(path, target):
+        said.append(("rename", path.name, Path(target).name))
+        return rename(path, target)
+
+    def deleted(path, **options):
+        said.append(("delete", path.name))
+        rmtree(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", forced)
+        patch.setattr(Path, "rename", renamed)
+        patch.setattr(checkpoint.shutil, "rmtree", deleted)
+        save(tmp_path, 2, tree_of(2), keep=1)
+    own = [call for call in said if not call[1].startswith(".dljax-2/arrays.orbax")]  # Orbax's
+    commit = own.index(("rename", ".dljax-2", "2"))
+    files = {path.relative_to(tmp_path / "2") for path in (tmp_path / "2").rglob("*")} | {Path()}
+    assert {("fsync", (Path(".dljax-2") / file).as_posix()) for file in files} <= set(own[:commit])
+    assert own[commit + 1 :] == [
+        ("fsync", "."),
+        ("rename", "1", ".dljax-1"),
+        ("delete", ".dljax-1"),
+    ]
 
 
 def test_sigkill_during_saves_never_costs_a_saved_step(tmp_path):

@@ -65,8 +65,8 @@ class Config(Common):
 
 # written out anew, beside the annotations: what is within, and what a message says
 FLOATS = {
-    "above": (lambda v: 0 < v < math.inf, "above 0"),
-    "least": (lambda v: 0 <= v < math.inf, "at least 0"),
+    "above": (lambda v: v > 0, "above 0"),
+    "least": (lambda v: v >= 0, "at least 0"),
     "share": (lambda v: 0 <= v <= 1, "at least 0 and at most 1"),
     "most_share": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
 }
@@ -77,10 +77,11 @@ INTEGERS = {
     "maybe": (lambda v: v >= 1, "at least 1"),
 }
 NETS = ("cnn", "mlp", "transformer")
+LARGEST = float(np.finfo(np.float32).max)
 EDGES = [0.0, -0.0, 1.0, math.nan, math.inf, -math.inf, math.nextafter(0, 1), math.nextafter(0, -1)]
-EDGES += [math.nextafter(1, 0), math.nextafter(1, 2)]
+EDGES += [math.nextafter(1, 0), math.nextafter(1, 2), 3.4e38, -3.4e38, 3.5e38, -3.5e38]
 floats = st.floats() | st.sampled_from(EDGES)
-integers = st.integers() | st.integers(-2, 66)
+integers = st.integers() | st.integers(-2, 66) | st.sampled_from([2**31 - 1, 2**31, -(2**31)])
 
 
 def refusal(**fields):
@@ -110,12 +111,21 @@ def test_a_float_is_accepted_where_it_is_within_its_bounds(field, value):
     within, words = FLOATS[field]
     flag = f"--{field.replace('_', '-')}"
     said = None if within(value) else f"{flag} must be {words}; got {value}"
-    assert refusal(**{field: value}) == said
+    assert refusal(**{field: value}) == (too_large(flag, value) or said)
+
+
+def too_large(flag, value):
+    """What is said of a float that is not finite in float32, and of an integer beyond int32."""
+    if isinstance(value, float) and not abs(value) <= LARGEST:
+        return f"{flag} must be a finite number of 32 bits; got {value}"
+    if isinstance(value, int) and not abs(value) < 2**31:
+        return f"{flag} must be an integer of 32 bits; got {value}"
+    return None
 
 
 @given(value=floats)
-def test_a_float_without_bounds_is_any(value):
-    assert refusal(free=value) is None
+def test_a_float_without_bounds_is_any_that_is_finite(value):
+    assert refusal(free=value) == too_large("--free", value)
 
 
 @pytest.mark.parametrize("field", INTEGERS)
@@ -123,7 +133,7 @@ def test_a_float_without_bounds_is_any(value):
 def test_an_integer_is_accepted_where_it_is_within_its_bounds(field, value):
     within, words = INTEGERS[field]
     said = None if within(value) else f"--{field} must be {words}; got {value}"
-    assert refusal(**{field: value}) == said
+    assert refusal(**{field: value}) == (too_large(f"--{field}", value) or said)
 
 
 @given(value=st.lists(st.integers(-1, 4), max_size=4).map(tuple))
@@ -137,7 +147,9 @@ def test_of_a_tuple_the_first_element_outside_is_named(value):
 def test_a_tuple_too_short_is_refused_with_its_count(value):
     outside = [each for each in value if not 0 <= each <= 1]
     said = None
-    if outside:
+    if outside and math.isnan(outside[0]):
+        said = too_large("--shares", outside[0])
+    elif outside:
         said = f"--shares must be at least 0 and at most 1; got {outside[0]}"
     elif len(value) < 2:
         said = f"the count of --shares must be at least 2; got {value}"
@@ -274,19 +286,32 @@ def test_help_tells_bounds_and_choices_once_with_what_a_field_is(capsys, monkeyp
     assert "Told of free. (default" in text and "Told of name. (default" in text
 
 
+@pytest.mark.parametrize("words", [["--preset=full"], ["--preset", "full"]])
+def test_a_preset_is_named_in_either_form(words):
+    presets = {"quick": Config(), "full": Config(count=9)}
+    assert (parse(presets, words, "x", "").preset, parse(presets, words, "x", "").count) == (
+        "full",
+        9,
+    )
+    assert parse(presets, ["--number", "4"], "x", "").preset == "quick"
+
+
 @given(seed=st.integers(0, 2**31 - 1), seeds=st.integers(1, 4) | st.integers(1, 2**31))
 def test_every_seed_is_below_two_to_the_31(seed, seeds):
     said = refusal(seed=seed, seeds=seeds)
-    if seed + seeds <= 2**31:
+    if seeds == 2**31:
+        assert said == too_large("--seeds", seeds)
+    elif seed + seeds <= 2**31:
         assert said is None
     else:
-        assert said == f"--seed must be zero or positive and below 2^31; got {seed}"
+        last = seed + seeds - 1
+        assert said == f"--seed and --seeds: the last seed must be below 2^31; got {last}"
 
 
 @given(value=st.none() | floats, low=st.none() | st.just(0), high=st.none() | st.just(1))
 def test_what_the_data_bound_is_told_in_the_same_words(value, low, high):
     within = value is None or (low is None and high is None)
-    within = within or ((low is None or value >= low) and value < (math.inf if high is None else 1))
+    within = within or ((low is None or value >= low) and (high is None or value < high))
     words = [f"at least {low}"] * (low is not None) + [f"below {high}"] * (high is not None)
     try:
         require("--x", value, at_least=low, below=high)

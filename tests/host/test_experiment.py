@@ -1,16 +1,21 @@
 """The command line as a user meets it: help, bad input in one line, results, folders."""
 
+import io
 import json
+import platform
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax import InputError
+from dljax import InputError, Learner, sweep
 from dljax.host import experiment
 from dljax.host.config import Common, one_line, parse, require
-from dljax.host.experiment import Study, command_line, compare
+from dljax.host.experiment import Study, command_line
+from dljax.host.finite import Diverged
+from dljax.host.folder import compare
 from dljax.host.result import fingerprint, summary, target
 from experiments.vision import classify
 
@@ -35,7 +40,8 @@ BAD = {
     "--batch 0": "--batch must be at least 1; got 0",
     "--batch 2000": "batch must be from 1 to the 1257 training examples; got 2000",
     "--rate 0": "--rate must be above 0; got 0.0",
-    "--rate nan": "--rate must be above 0; got nan",
+    "--rate nan": "--rate must be a finite number of 32 bits; got nan",
+    "--rate inf": "--rate must be a finite number of 32 bits; got inf",
     "--rate fast": "could not convert string to float: 'fast'; accepted: --rate FLOAT",
     "--dropout 1": "--dropout must be at least 0 and below 1; got 1.0",
     "--smoothing 1.5": "--smoothing must be at least 0 and below 1; got 1.5",
@@ -48,6 +54,10 @@ BAD = {
     "--preset quik": "unknown --preset 'quik'; did you mean quick?",
     "--step 5": "Unrecognized options: --step, 5",
     "--resume": "--resume needs --out",
+    "--seeds 3000000000": "--seeds must be an integer of 32 bits; got 3000000000",
+    "--seed 2147483647": "--seed and --seeds: the last seed must be below 2^31; got 2147483651",
+    "--steps 2147483648": "--steps must be an integer of 32 bits; got 2147483648",
+    f"--out {'x' * 300}": "xxx: File name too long",
     "--seed -1": "--seed must be at least 0; got -1",
     "--checkpoint-every 0": "--checkpoint-every must be at least 1; got 0",
     "--patience 0": "--patience must be at least 1; got 0",
@@ -91,6 +101,7 @@ def test_a_run_leaves_what_the_design_says(finished):
     assert set(found["seconds"]) == {"compile", "train", "total"}
     assert len(found["fingerprint"]) == 64
     assert found["environment"]["jax"] == jax.__version__
+    assert found["environment"]["python"] == platform.python_version()
     assert found["config"]["steps"] == 4
     figures = {path.name for path in (out / "figures").iterdir()}
     assert figures == {"curves.png", "confusion.png", "worst.png", "filters.png"}
@@ -130,6 +141,13 @@ def test_resuming_nothing_and_writing_nowhere_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="not an empty folder"):
         Study("x", [], Common(out=tmp_path / "file"))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("")
+    with pytest.raises(InputError, match="not an empty folder"):
+        Study("x", [], Common(out=tmp_path / "full"))
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / "run.json.7.partial").write_text("")  # by a run that died at once
+    assert Study("x", [], Common(out=tmp_path / "left")).out.is_dir()
     with pytest.raises(InputError, match="cannot write"):
         Study("x", [], Common(out=tmp_path / "file" / "below")).out  # noqa: B018
 
@@ -155,15 +173,6 @@ def test_a_figure_that_fails_costs_itself_and_a_line(tmp_path, monkeypatch, caps
     out, err = capsys.readouterr()
     assert err == "figure bad.png was not drawn: a color that is none\n"
     assert out == f"run in {tmp_path / 'run'}\n"
-
-
-def test_of_two_runs_on_one_folder_the_second_is_refused(tmp_path):
-    first, second = (Study("x", [], Common(out=tmp_path, seed=seed)) for seed in (0, 1))
-    assert first.out == tmp_path
-    with pytest.raises(InputError, match="holds a run already"):
-        second.out  # noqa: B018
-    assert json.loads((tmp_path / "run.json").read_text())["config"]["seed"] == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
 def test_what_fails_in_a_study_leaves_no_result(tmp_path):
@@ -198,10 +207,47 @@ def test_a_users_own_table_is_learnt_by_an_mlp(monkeypatch, capsys, tmp_path):
     assert "steps/s" in out
 
 
+def test_a_terminal_that_lacks_a_sign_is_no_reason_to_stop(monkeypatch):
+    screens = [io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2)]
+    for name, screen in zip(("stdout", "stderr"), screens, strict=True):
+        monkeypatch.setattr(sys, name, screen)
+    monkeypatch.setattr(sys, "argv", ["x"])
+
+    def main(config):
+        print("accuracy 98.9 ± 0.1 %")
+        raise InputError("“5”")
+
+    with pytest.raises(SystemExit) as end:
+        command_line("x", main, {"quick": Common()}, "")
+    said = [screen.buffer.getvalue().decode() for screen in screens if not screen.flush()]
+    assert end.value.code == 2
+    assert said == ["accuracy 98.9 ? 0.1 %\n", "error: ?5?\n"]
+
+
+def test_what_diverges_is_called_by_its_part_setting_and_seed(tmp_path):
+    def make(bad):
+        return Learner(lambda key: bad, lambda key, bad: (bad, {"loss": 0 / bad}))
+
+    with Study("x", [], Common(out=tmp_path, seeds=2, seed=7, quiet=True)) as run:
+        learner = sweep(make, jnp.array([1.0, 1, 1, 0]), jnp.array([7, 8] * 2))
+        names = run.named(["rate 1", "rate 2"])
+        with pytest.raises(Diverged, match=r"^loss is nan at step 1 for deep, rate 2, seed 8$"):
+            run.fit(learner, 2, part="deep", names=names)
+
+
 def test_presets_are_starting_points():
     standard = parse(classify.PRESETS, ["--preset=standard", "--epochs", "3"], "x", "")
     assert (standard.preset, standard.epochs, standard.batch) == ("standard", 3, 128)
     assert parse(classify.PRESETS, [], "x", "").preset == "quick"
+
+
+def test_programs_are_listed_with_their_first_line(tmp_path):
+    (tmp_path / "floor").mkdir()
+    (tmp_path / "floor" / "one.py").write_text('"""What it is.\n\nMore."""\n\ndef main(): ...\n')
+    (tmp_path / "floor" / "two.py").write_text("def main(): ...\n")
+    (tmp_path / "floor" / "none.py").write_text("def helper(): ...\n")
+    found = experiment.programs(tmp_path, "*/*.py")
+    assert found == {"floor.one": "What it is.", "floor.two": ""}
 
 
 def test_help_is_help(capsys):

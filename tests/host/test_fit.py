@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,9 @@ from rich.progress import Progress
 
 from dljax import InputError, Learner, sweep
 from dljax.host import log
-from dljax.host.fit import Diverged, Keep, Selection, Show, Watch, fit, piece
+from dljax.host.checkpoint import steps
+from dljax.host.finite import Diverged
+from dljax.host.fit import Keep, Selection, Show, Watch, fit, piece
 from dljax.host.result import fingerprint
 
 KEY = jax.random.key(0)
@@ -49,10 +52,26 @@ def test_the_best_state_is_kept_and_everything_logged(tmp_path):
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
-def test_the_lowest_can_be_best(tmp_path):
+@pytest.mark.parametrize(("metric", "lowest"), [("score", False), ("cost", True)])
+def test_the_highest_or_the_lowest_is_best_and_its_checkpoint_stays(tmp_path, metric, lowest):
     learner, evaluate = counter()
-    select = Selection("cost", lambda n: n, lowest=True)
-    assert fit(learner, KEY, 12, Watch(evaluate, 1, select)).kept == 7
+    select = Selection(metric, lambda n: n, lowest=lowest)
+    fitted = fit(learner, KEY, 12, Watch(evaluate, 1, select), keep=Keep(tmp_path, 1))
+    assert fitted.kept == 7
+    assert steps(tmp_path / "checkpoints") == [7, 10, 11, 12]
+
+
+def test_the_last_evaluation_of_the_patience_may_still_improve(tmp_path):
+    """And a run that it ends is saved where it ended, under its last score."""
+    scores = jnp.array([0, 3, 0, 1, 4, 0, 1, 2, 9, 9])  # at the steps 0 to 9
+    learner, _ = counter()
+    select = Selection("score", lambda n: n, patience=3)
+    watch = Watch(lambda n: {"score": scores[n]}, 1, select)
+    fitted = fit(learner, KEY, 9, watch, chunk=1, keep=Keep(tmp_path, 5))
+    assert (fitted.kept, fitted.run.step) == (4, 7)
+    assert steps(tmp_path / "checkpoints") == [5, 7]
+    line, _, _ = (tmp_path / "checkpoints/7/manifest.jsonl").read_text().partition("\n")
+    assert json.loads(line)["score"] == 2
 
 
 def test_early_stopping_waits_for_every_member_and_freezes_each():
@@ -139,6 +158,50 @@ def test_a_metric_that_is_not_finite_stops_the_run_and_is_named(tmp_path):
     assert sorted(int(p.name) for p in (tmp_path / "checkpoints").iterdir()) == [3, 6]
 
 
+def test_where_members_may_diverge_a_loss_that_is_nan_is_kept_as_such():
+    learner, evaluate = counter(bad_at=3)
+    odd = lambda n: {"score": jnp.where(n == 2, jnp.nan, evaluate(n)["score"])}  # noqa: E731
+    watch = Watch(odd, 1, Selection("score", lambda n: n))
+    fitted = fit(learner, KEY, 4, watch, may_diverge=True)
+    losses = [record["train/loss"][0] for record in fitted.records]
+    np.testing.assert_allclose(losses, [1, 1 / 2, np.nan, 1 / 4], rtol=1e-6)
+    assert fitted.kept == 4
+    with pytest.raises(Diverged, match="score is nan at step 2"):
+        fit(learner, KEY, 4, watch)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"chunk": 0}, "chunk must be at least 1; got 0"),
+        ({"chunk": -3}, "chunk must be at least 1; got -3"),
+        ({"watch": Watch(every=0)}, "Watch.every must be at least 1; got 0"),
+        ({"watch": Watch(every=-1)}, "Watch.every must be at least 1; got -1"),
+        ({"keep": Keep(Path("x"), -2)}, "Keep.every must be at least 1; got -2"),
+        (
+            {"watch": Watch(select=Selection("score", lambda n: n, patience=0))},
+            "Selection.patience must be at least 1; got 0",
+        ),
+        ({"steps": -1}, "steps must be at least 0 and below 2^31; got -1"),
+        ({"steps": 2**31}, "steps must be at least 0 and below 2^31; got 2147483648"),
+        ({"show": Show(names=["a", "b"])}, "names must be one for each of the 1 members; got 2"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_in_one_line(given, says):
+    with pytest.raises(InputError, match=f"^{re.escape(says)}$"):
+        fit(counter()[0], KEY, **{"steps": 4, **given})
+    assert not Path("x").exists()
+
+
+def test_an_event_file_is_not_empty_after_its_first_record(tmp_path):
+    journal = log.Log(tmp_path)
+    (file,) = (tmp_path / "tensorboard").glob("events.*")
+    before = file.stat().st_size
+    journal.write({"step": 1, "seconds": 0.0, "train/loss": [0.5, 0.25]})
+    assert file.stat().st_size > before + 20
+    journal.close()
+
+
 def test_a_chunk_ends_where_something_is_due():
     ends, step = [], 0
     while step < 100:
@@ -147,6 +210,7 @@ def test_a_chunk_ends_where_something_is_due():
     assert {30, 45, 60, 90, 100} <= set(ends)
     sizes = {piece(step, 4290, 429, 429, 50) for step in range(0, 4290, 39)}
     assert sizes == {39}, "429 is cut evenly, so that one length is compiled"
+    assert piece(0, 100, 25, 100, 20) == 20, "but not into fives, far below the chunk"
 
 
 def test_screen_lines_show_the_spread_and_the_newest_evaluation(capsys):
@@ -174,6 +238,14 @@ def test_a_state_that_is_not_finite_stops_the_run_though_no_metric_shows_it(tmp_
     with pytest.raises(Diverged, match="state is not finite at step 8"):
         fit(learner, KEY, 8, chunk=4, keep=Keep(tmp_path, 4))
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["4"]
+
+
+def test_a_closed_log_has_written_its_events(tmp_path):
+    journal = log.Log(tmp_path, [])
+    journal.write({"step": 1, "seconds": 0.0, "train/loss": [0.5, 0.25]})
+    journal.close()
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert b"train/loss/0" in events.read_bytes() and b"train/loss/1" in events.read_bytes()
 
 
 def test_the_live_bar_shows_the_newest_numbers():

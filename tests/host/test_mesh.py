@@ -44,12 +44,21 @@ for name in sys.argv[1].split(","):
     except InputError as error:
         assert "a batch of 30 cannot be cut evenly over 8 devices" in str(error)
         print(name, "agrees")
+
+# the two that draw on each device draw there from the device's own key
+own = np.mean([jax.random.uniform(jax.random.fold_in(key, device)) for device in range(8)])
+draw = lambda params, extra, batch, key: (batch.x.mean(), ({}, {"draw": jax.random.uniform(key)}))
+for name in ("shard_map_step", "pmap_step"):
+    _, found = getattr(mesh, name)(draw, tx, mesh.line())(key, fit, batch)
+    np.testing.assert_allclose(found["draw"], own, rtol=1e-5, err_msg=name)
+print("drawn apart")
 """
 
 
 def test_the_three_parallel_steps_take_the_single_device_gradient(python):
     done = python("-W", "error", "-c", PROGRAM, ",".join(WAYS), devices=8)
-    assert done.stdout.split("\n")[:3] == [f"{way} agrees" for way in WAYS], done.stderr[-2000:]
+    said = [*(f"{way} agrees" for way in WAYS), "drawn apart", ""]
+    assert done.stdout.split("\n") == said, done.stderr[-2000:]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -5,36 +5,38 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-from learners import classify_mlp
 
-from dljax import sweep
+from dljax import Learner, sweep
 from dljax.host.fit import Interrupted, Keep, Selection, Watch, fit
 from dljax.host.result import fingerprint
-from dljax.learn import classify
-from dljax.nets import MLP
 
 STEPS = 200
 
 
-def evaluate(member):
-    from learners import images
+def walk(scale):
+    """A random walk in 64 dimensions: any step lost, repeated or drawn anew shows in all after."""
 
-    fit = member.run.state.fit
-    net = MLP((8, 3), dropout=0.2, batch_norm=True)
-    return classify.evaluate(net, (fit.params, fit.extra), images())
+    def init(key):
+        return {"at": jax.random.normal(key, (64,)), "key": key}
+
+    def step(key, state):
+        at = 0.9 * state["at"] + scale * jax.random.normal(key, (64,))
+        return state | {"at": at}, {"loss": jnp.sum(at**2)}
+
+    return Learner(init, step)
+
+
+def evaluate(member):
+    return {"validation/accuracy": -jnp.abs(member.run.state["at"]).max()}
 
 
 def main(out: Path) -> None:
     try:
         fitted = fit(
-            sweep(classify_mlp, jnp.array([1e-3, 1e-2]), jnp.arange(2)),
+            sweep(walk, jnp.array([1e-3, 1e-2]), jnp.arange(2)),
             jax.random.key(0),
             STEPS,
-            Watch(
-                evaluate,
-                4,
-                Selection("validation/accuracy", lambda member: member.run.state.fit.params),
-            ),
+            Watch(evaluate, 4, Selection("validation/accuracy", lambda member: member.run.state)),
             chunk=2,
             keep=Keep(out, 2, resume=True),
         )

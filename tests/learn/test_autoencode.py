@@ -2,6 +2,7 @@
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -83,6 +84,19 @@ def test_a_denoising_network_sees_the_corrupted_and_is_scored_on_the_clean(net, 
     np.testing.assert_allclose(found, ((blind - x) ** 2).mean(), rtol=1e-5)
 
 
+class Trained(nn.Module):
+    """Gives back what it sees, and 2 more where it is trained."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return x + 2.0 * train
+
+
+def test_the_network_is_told_that_it_is_trained(x):
+    loss, _ = autoencode.objective(Trained(), optax.squared_error)({}, {}, Batch(x, ()), KEY)
+    np.testing.assert_allclose(loss, 4, rtol=1e-5)
+
+
 def test_masks_and_noise_have_their_share_and_scale():
     x = jnp.ones((100, 1000))
     masked = autoencode.mask(KEY, x, 0.3)
@@ -145,18 +159,29 @@ def test_layers_trained_in_turn_start_a_deep_network_well(digits):
     assert losses[-20:].mean() < 0.5 * constant
 
 
-def test_each_layer_is_an_autoencoder_of_the_code_below(digits):
+def test_each_layer_is_an_autoencoder_of_the_code_below(digits, monkeypatch):
     """The deepest layer, taken alone, gives back the code that it is fed better than its mean."""
     net = dense((8, 8, 1), 6, (40, 20), activation=jax.nn.sigmoid)
     args = (net, optimizer("adam", 1e-2), digits, optax.squared_error)
-    params = jax.jit(lambda key: autoencode.layerwise(key, *args, batch=64, steps=300))(KEY)
+    make, fed = autoencode.make, []
+
+    def recorded(net, tx, x, *rest, **options):
+        fed.append(x)
+        return make(net, tx, x, *rest, **options)
+
+    monkeypatch.setattr(autoencode, "make", recorded)
+    trained = jax.jit(lambda key: (autoencode.layerwise(key, *args, batch=64, steps=300), fed))
+    params, codes = trained(KEY)
     up, down = params["encoder"], params["decoder"]["mlp"]
 
     def layer(h, p):
         return h @ p["kernel"] + p["bias"][None]
 
-    h = jax.nn.sigmoid(layer(digits.reshape(len(digits), -1), up["Dense_0"]))
-    h = jax.nn.sigmoid(layer(h, up["Dense_1"]))
+    h = digits.reshape(len(digits), -1)
+    np.testing.assert_array_equal(codes[0], h)
+    for i in (1, 2):
+        h = jax.nn.sigmoid(layer(h, up[f"Dense_{i - 1}"]))
+        np.testing.assert_allclose(codes[i], h, rtol=1e-4, atol=1e-5)
     back = jax.nn.sigmoid(layer(layer(h, up["Dense_2"]), down["Dense_0"]))
     assert ((back - h) ** 2).mean() < 0.5 * h.var(0).mean()
 

@@ -9,7 +9,7 @@ import pytest
 from dljax import Batch, InputError, advance, start
 from dljax.data.stream import epochs, permute
 from dljax.learn import classify
-from dljax.learn.optimizers import OPTIMIZERS, optimizer
+from dljax.learn.optimizers import OPTIMIZERS, SCHEDULES, optimizer
 from dljax.nets import MLP
 
 
@@ -57,9 +57,16 @@ def test_predictions_do_not_depend_on_the_chunk(blobs):
     np.testing.assert_allclose(whole, classify.predict(net, weights, blobs.x, 32), rtol=1e-5)
 
 
+@pytest.mark.parametrize(("steps", "peak"), [(1, 1), (10, 1), (40, 4)])
+def test_a_tenth_of_the_steps_warms_up(steps, peak):
+    factor = SCHEDULES["warmup-cosine"](steps)
+    assert [float(factor(step)) for step in (0, peak)] == [0, 1]
+    assert float(factor(max(2, steps))) == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_learns_the_clouds(blobs, name):
-    rate = {"sgd": 0.1, "adadelta": 10.0, "adagrad": 0.3}.get(name, 0.03)
+    rate = {"sgd": 0.3, "momentum": 0.1, "adadelta": 10.0, "adagrad": 0.3}.get(name, 0.03)
     learner = classify.make(MLP((8, 3)), optimizer(name, rate), blobs, batch=30)
     run, _ = advance(learner, start(learner, jax.random.key(0)), 60)
     found = classify.evaluate(MLP((8, 3)), (run.state.fit.params, {}), blobs)

@@ -97,7 +97,7 @@ def test_the_stream_gives_that_noise(data, params, size):
 
 def test_the_full_batch_has_no_noise(data, params):
     each = descent.example_gradients(NET, params, data)
-    assert descent.exact_noise(each, 24) == 0
+    assert descent.exact_noise(each, 24) == descent.exact_noise(each[:1], 1) == 0
     measured = descent.measured_noise(jax.random.key(2), NET, params, data, batch=24, draws=3)
     assert measured < 1e-10
 
@@ -129,3 +129,45 @@ def test_at_the_threshold_it_neither_shrinks_nor_grows():
     learner = descent.quadratic(jnp.array([8.0]), optax.sgd(0.25))
     _, metrics = advance(learner, start(learner, jax.random.key(0)), 100)
     np.testing.assert_array_equal(metrics["loss"], np.full(100, 4.0))
+
+
+def test_only_a_rate_above_2_over_its_curvature_leaves_a_local_minimum():
+    factors = jnp.array([0.01, 0.5, 0.9, 0.99, 1.01, 1.1, 1.5, 3.0])
+    learner = sweep(
+        lambda rate: descent.minimise(
+            functools.partial(descent.two_minima, sharp=8.0), jnp.float32(1.2), optax.sgd(rate)
+        ),
+        factors * 2 / 8.0,
+        jnp.arange(8),
+    )
+    run, metrics = advance(learner, start(learner, jax.random.key(0)), 1000)
+    ends = np.where(factors < 1, 1.0, -2.0)
+    np.testing.assert_allclose(run.state.run.state.params, ends, atol=1e-3)
+    np.testing.assert_allclose(metrics["loss"][-1], np.where(factors < 1, 0.5, 0), atol=1e-3)
+
+
+def test_adaptive_steps_do_not_see_the_scale_of_a_loss_along_its_axes():
+    """Each coordinate goes one way for any curvature, but for SGD's; with the axes turned, none."""
+    axes = grid(turn=jnp.array([0.0, 0.7]), scale=jnp.array([1.0, 1e3]))
+
+    def ends(name):
+        def make(member):
+            curvatures = jnp.stack([1.0, member["scale"]])
+            loss = functools.partial(
+                descent.turned_quadratic, curvatures=curvatures, turn=member["turn"]
+            )
+            begin = descent.turned(jnp.ones(2), -member["turn"])
+            return descent.minimise(loss, begin, optimizer(name, 1e-4 if name == "sgd" else 0.02))
+
+        learner = sweep(make, axes, jnp.zeros(4, int))
+        run, _ = advance(learner, start(learner, jax.random.key(0)), 20)
+        along = jax.vmap(descent.turned)(run.state.run.state.params, axes["turn"])
+        return np.asarray(along).reshape(2, 2, 2)  # [turn, scale, coordinate]
+
+    for name in ("adagrad", "rmsprop"):
+        found = ends(name)
+        assert found[0].max() < 0.95  # they have moved
+        np.testing.assert_allclose(found[0, 1], found[0, 0], atol=0.01)
+        assert abs(found[1, 1] - found[1, 0]).max() > 0.03
+    found = ends("sgd")
+    assert abs(found[0, 1] - found[0, 0]).max() > 0.03

@@ -1,5 +1,6 @@
 """DQN: its targets, what it stores, its target network, and small problems with known values."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from dljax import InputError, advance, grid, start, sweep
 from dljax.envs import tabular
 from dljax.envs.environment import Environment, Step, make
-from dljax.host.fit import Diverged, fit
+from dljax.host.finite import Diverged
+from dljax.host.fit import fit
 from dljax.host.result import fingerprint
 from dljax.learn import dqn, play
 from dljax.learn.dynamic_programming import value_iteration
@@ -240,3 +242,12 @@ def test_settings_that_cannot_be_meant_are_refused(changes, said):
 def test_continuous_actions_are_refused():
     with pytest.raises(InputError, match="Pendulum-v1 has continuous actions; DQN needs discrete"):
         dqn.make(make("Pendulum-v1"), QNetwork(2, ()), optax.sgd(0.1), **SIZES)
+
+
+@pytest.mark.parametrize("epsilon", [optax.constant_schedule(0.5), lambda taken: 0.5])
+def test_a_schedule_may_be_constant(epsilon):
+    """Optax's gives one number, however many steps it is asked for."""
+    learner = dqn.make(endless(), QNetwork(2, ()), optax.sgd(0.1), **(SIZES | {"epsilon": epsilon}))
+    before = jax.eval_shape(learner.init, jax.random.key(0))
+    after, _ = jax.eval_shape(learner.step, jax.random.key(0), before)
+    chex.assert_trees_all_equal_shapes_and_dtypes(before, after)

@@ -132,6 +132,25 @@ def test_equal_actions_do_not_take_turns():
     assert found.rounds == 1 and not found.policy.any()
 
 
+def test_actions_that_rounding_alone_tells_apart_do_not_take_turns():
+    """Every move earns the same, wherever it leads: all are worth the same but for their sums."""
+    mdp = tabular.random_mdp(jax.random.key(0), 12, 3, branching=12)
+    even = mdp._replace(reward=jnp.full_like(mdp.reward, -0.1))
+    q = dp.action_values(even, jnp.full(12, -10.0), 0.99)
+    assert (q.argmax(-1) > 0).any() and np.ptp(q) < 1e-5  # greed alone would leave action 0
+    found = dp.policy_iteration(even, 0.99)
+    assert found.rounds == 1 and not found.policy.any()
+    np.testing.assert_allclose(found.value, -10, rtol=1e-4)
+
+
+def test_the_tolerance_bounds_the_error():
+    """One state earns 1 for ever and one 0: after n rounds the middle is off by half the span."""
+    mdp = tabular.mdp(jnp.eye(2)[:, None], jnp.array([[1.0], [0.0]]))
+    found = dp.value_iteration(mdp, GAMMA, tolerance=0.01)
+    error = np.abs(found.value - np.array([1 / (1 - GAMMA), 0]))
+    assert (error <= 0.01).all() and (error > 0.007).all()
+
+
 def test_gamma_0_is_greed():
     mdp = small()
     for solve in (dp.value_iteration, dp.policy_iteration):

@@ -19,7 +19,7 @@ from dljax.ops.divergences import js
 RING = Ring(radius=1.0, sd=0.1)
 NET = gan.GAN(Generator((2,), (8,)), Discriminator((8,), spectral=True), 3)
 GOALS = {"minimax": gan.minimax, "non-saturating": gan.non_saturating}
-PENALTIES = {"none": gan.none, "r1": gan.r1(0.7), "gradient": gan.gradient_penalty(2.0)}
+PENALTIES = {"none": gan.none, "r1": gan.r1(0.7)}
 
 
 @pytest.fixture(scope="module")
@@ -214,13 +214,6 @@ def test_penalties_are_the_slopes_of_a_known_function():
 
     key = jax.random.key(0)
     close(gan.r1(0.5)(logit, x, y, key), jnp.array([13.0, 9.0]) / 4)
-    found = gan.gradient_penalty(2.0)(lambda x: x @ jnp.array([3.0, 4.0]), x, y, key)
-    close(found, jnp.array([32.0, 32.0]))  # (5 - 1)^2
-    flat = jax.grad(lambda a: gan.gradient_penalty(1.0)(lambda x: a * x[:, 0], x, y, key).sum())
-    assert jnp.isfinite(flat(0.0))
-    # in between, and not at either end
-    between = gan.gradient_penalty(1.0, 0.0)(lambda x: x[:, 0] ** 2 / 2, x, y, key)
-    assert ((between > x[:, 0] ** 2) & (between < y[:, 0] ** 2)).all()
 
 
 def test_the_discriminator_scores_outliers_of_the_kind_that_it_was_shown():
@@ -242,6 +235,10 @@ def test_arcs_keep_their_ends_and_their_length():
     close(path[:, -1], w, 1e-4, 1e-5)
     close(jnp.linalg.norm(path, axis=-1), jnp.full((3, 7), 5**0.5), 1e-4)
     close(gan.between(z, z, 4), jnp.repeat(z[:, None], 4, 1), 1e-3, 1e-3)
+    line = jnp.linspace(0, 1, 5)[None, :, None] * w[:, None]
+    close(gan.between(0 * z, w, 5), line)
+    close(gan.between(w, 0 * z, 5), line[:, ::-1])
+    close(gan.between(0 * z, 0 * z, 5), 0 * line)
 
 
 def test_collapse_is_counted():
@@ -264,6 +261,7 @@ def test_seeds_and_strengths_train_in_one_program():
     learner = sweep(make, hparams, jnp.array([0, 1]))
     run, metrics = advance(learner, start(learner, jax.random.key(0)), 5)
     assert metrics["value"].shape == (5, 2)
+    assert run.state.run.state.stream.drawn.tolist() == [5, 5]  # one round a step, unless asked
     alone = make(jax.tree.map(lambda leaf: leaf[1], hparams))
     one, _ = advance(alone, start(alone, jax.random.fold_in(member_key(), 1)), 5)
     together = jax.tree.map(lambda leaf: leaf[1], run.state.run.state)

@@ -133,12 +133,13 @@ def test_with_zero_layers_a_residual_network_is_linear_and_a_plain_one_constant(
     np.testing.assert_allclose(plain, jnp.zeros((5, 3)), atol=1e-6)
 
 
-def test_a_shallow_network_is_its_formula_and_with_leak_1_a_line():
-    x = jnp.linspace(-2, 2, 5)
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_a_shallow_network_is_its_formula_and_with_leak_1_flat(inputs):
+    x = jnp.linspace(-2, 2, 5)[:, None] * jnp.array([[1.0, -0.5]])[:, :inputs]
     params = Shallow(3).init(KEY, x)["params"]
     expected = params["offset"] + sum(
-        v * np.maximum(w * (x - t), 0)
-        for w, t, v in zip(params["slope"], params["kink"], params["weight"], strict=True)
+        v * np.maximum((x - t[None]) @ w, 0)
+        for w, t, v in zip(params["slope"].T, params["kink"].T, params["weight"], strict=True)
     )
     np.testing.assert_allclose(Shallow(3).apply({"params": params}, x), expected, atol=1e-5)
     line = np.asarray(Shallow(3, 1.0).apply({"params": params}, x))

@@ -99,6 +99,25 @@ def test_entropy_pulls_towards_the_uniform_policy():
     assert grads["Dense_0"]["kernel"][0, 0] > 0 > grads["Dense_0"]["kernel"][0, 1]
 
 
+@pytest.mark.parametrize("baseline", [True, False])
+def test_what_does_not_count_is_not_in_the_scale_of_the_advantages(baseline):
+    """Mean 0 and variance 1 of those that count, whatever stands beside them."""
+    rng = np.random.default_rng(0)
+    counted = rng.random((6, 3)) < 0.5
+    reward = np.where(counted, rng.normal(2, 1, (6, 3)), 1000).astype(np.float32)
+    ends, seen = np.ones((6, 3), bool), np.ones((6, 3, 1), np.float32)
+    played = play.Transition(seen, ends, reward, ends, ends, seen, np.zeros((6, 3), np.float32))
+    params = {"Dense_0": {"kernel": jnp.ones((1, 2))}, "Dense_1": {"kernel": jnp.ones((1, 1))}}
+    found = policy_gradient.judged(
+        Table(), params, played, jnp.asarray(counted), GAMMA, 1.0, baseline, True
+    )
+    own = reward[counted]  # each transition is an episode, and its value was 0
+    scaled = (own - own.mean()) / own.std() if baseline else own / np.sqrt((own**2).mean())
+    np.testing.assert_allclose(found.advantage[counted], scaled, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found.weight, counted)
+    np.testing.assert_allclose(found.target, reward, rtol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def learned():
     """Both algorithms on the chain, with what they counted."""
@@ -146,13 +165,14 @@ def test_only_whole_first_episodes_count(learned):
     assert abs(per_step.mean() - 16 * 2.5) < 1
 
 
-def test_a_spent_budget_freezes_the_weights():
-    env, budget = chain(4, 5), 400
+@pytest.mark.parametrize(("length", "limit", "least"), [(4, 5, 361), (1, 1, 400)])
+def test_a_spent_budget_freezes_the_weights(length, limit, least):
+    env, budget = chain(length, limit), 400  # with room for 8 episodes left, they are played
     learner = policy_gradient.reinforce(
         Table(), categorical(2), env, optax.adam(0.05), episodes=8, budget=budget
     )
-    run, _ = advance(learner, start(learner, jax.random.key(0)), 40)
-    assert budget - 8 * 5 < run.state.spent <= budget
+    run, _ = advance(learner, start(learner, jax.random.key(0)), 60)
+    assert least <= run.state.spent <= budget
     later, _ = advance(learner, run, 40)
     chex.assert_trees_all_equal(later.state.fit, run.state.fit)
     assert later.state.spent == run.state.spent

@@ -11,7 +11,8 @@ import scipy.special
 
 from dljax import InputError, advance, start, sweep
 from dljax.envs.environment import Box, Environment, Step
-from dljax.host.fit import Diverged, Keep, fit
+from dljax.host.finite import Diverged
+from dljax.host.fit import Keep, fit
 from dljax.host.result import fingerprint
 from dljax.learn import play, ppo
 from dljax.learn.ppo import Sample
@@ -66,6 +67,20 @@ def endless(limit: int) -> Environment:
         return state, Step(jnp.ones(1), jnp.float32(1), jnp.bool(False), state >= limit)
 
     return Environment("endless", reset, step, (1,), 2, limit)
+
+
+def clock(limit: int) -> Environment:
+    """The time is seen and earned, whatever is done; an episode is only ever cut."""
+
+    def reset(key):
+        return jnp.int32(0), jnp.zeros(1)
+
+    def step(key, time, action):
+        time = time + 1
+        now = time.astype(jnp.float32)
+        return time, Step(now[None], now, jnp.bool(False), time >= limit)
+
+    return Environment("clock", reset, step, (1,), 2, limit)
 
 
 def aim() -> Environment:
@@ -205,6 +220,77 @@ def test_targets_of_cut_episodes_hold_the_value_of_what_was_seen_last():
     ended = played._replace(terminated=played.truncated)
     sample = ppo.judged(Table(), categorical(2), params, None, ended, GAMMA, 1.0)
     np.testing.assert_allclose(sample.target[played.truncated], 1)
+
+
+def remembering(most: int) -> optax.GradientTransformation:
+    """Changes nothing, and keeps the last `most` gradients."""
+
+    def update(grads, kept, params):
+        kept = jax.tree.map(lambda kept, grad: jnp.append(kept[1:], grad[None], 0), kept, grads)
+        return jax.tree.map(jnp.zeros_like, grads), kept
+
+    return optax.GradientTransformation(
+        lambda params: jax.tree.map(lambda leaf: jnp.zeros((most, *leaf.shape)), params), update
+    )
+
+
+W, LIMIT, HORIZON = 0.7, 4, 6
+
+
+@pytest.fixture(scope="module")
+def timed():
+    """Two steps on the clock under V(s) = W s, both scales on: the runs, and their metrics."""
+    learner = ppo.make(
+        clock(LIMIT), Table(), categorical(2), remembering(6), actors=2, horizon=HORIZON, epochs=2,
+        minibatches=3, gamma=GAMMA, lam=0.8, normalize_observations=True, normalize_rewards=True,
+    )  # fmt: skip
+    run = start(learner, jax.random.key(0))
+    params = run.state.fit.params | {"values": {"kernel": jnp.full((1, 1), W)}}
+    run = run._replace(state=run.state._replace(fit=run.state.fit._replace(params=params)))
+    once, first = advance(learner, run, 1)
+    twice, second = advance(learner, once, 1)
+    return (once, twice), (first, second)
+
+
+def on_the_clock():
+    """What those steps must have seen, in double precision; both actors do the same."""
+    seen, totals, time, total = [], [], 0, 0.0
+    for _ in range(2):
+        now, after, cut = np.zeros(HORIZON), np.zeros(HORIZON), np.zeros(HORIZON, bool)
+        for t in range(HORIZON):
+            now[t], time = time, time + 1
+            after[t], cut[t], total = time, time == LIMIT, GAMMA * total + time
+            totals.append(total)
+            if cut[t]:
+                time, total = 0, 0.0
+        mean, spread = (np.mean(seen), np.std(seen)) if seen else (0, 1)  # of the steps before
+        x, following = (now - mean) / spread, (after - mean) / spread
+        delta = after / np.std(totals) + GAMMA * W * following - W * x
+        advantage, later = np.zeros(HORIZON), 0.0
+        for t in reversed(range(HORIZON)):
+            advantage[t] = later = delta[t] + (0 if cut[t] else GAMMA * 0.8 * later)
+        seen += now.tolist()
+        error, slope = (advantage**2).mean() / 2, -(advantage * x).mean() / 2  # a weight of 1/2
+        yield np.mean(seen), np.var(seen), np.var(totals), error, slope
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_observations_and_rewards_are_put_on_a_scale_of_one(timed, step):
+    """The next observation too, and the scale of rewards ends with an episode that is only cut."""
+    state, metrics = timed[0][step].state, timed[1][step]
+    mean, variance, spread, error, slope = list(on_the_clock())[step]
+    assert state.observed.count == state.scale.seen.count == 2 * HORIZON * (step + 1)
+    np.testing.assert_allclose(state.observed.mean, [mean], rtol=1e-5)
+    np.testing.assert_allclose(state.observed.variance, [variance], rtol=1e-5)
+    np.testing.assert_allclose(state.scale.seen.variance, spread, rtol=1e-5)
+    np.testing.assert_allclose(metrics["value_loss"], [error], rtol=1e-5)
+    slopes = state.fit.opt["values"]["kernel"].reshape(2, 3)
+    np.testing.assert_allclose(slopes.mean(1), slope, rtol=1e-4)
+
+
+def test_each_epoch_cuts_the_rollout_anew(timed):
+    first, second = timed[0][1].state.fit.opt["values"]["kernel"].reshape(2, 3)
+    assert np.abs(first - second).max() > 1e-3
 
 
 def test_a_run_goes_on_in_the_middle_of_its_episodes(tmp_path):

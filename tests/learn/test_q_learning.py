@@ -75,14 +75,16 @@ def test_a_step_is_the_rule_by_hand(known):
     table, counts = np.zeros((11, 4)), np.zeros((11, 4), int)
     for _ in range(200):
         before = run.state.actors.state.at
-        run, _ = advance(learner, run, 1)
+        run, metrics = advance(learner, run, 1)
         (cell,) = np.argwhere(np.asarray(run.state.updates) != counts)
         s, a = cell
         assert s == before[0]
         after = known.transition[s, a].argmax()
         ahead = 0.0 if known.terminal[after] else table[after].max()
         alpha = 0.7 / (1 + 0.5 * counts[s, a]) ** 0.8
-        table[s, a] += alpha * (float(known.reward[s, a]) + GAMMA * ahead - table[s, a])
+        error = float(known.reward[s, a]) + GAMMA * ahead - table[s, a]
+        np.testing.assert_allclose(metrics["loss"], [error**2], rtol=1e-4, atol=1e-6)
+        table[s, a] += alpha * error
         counts[s, a] += 1
         np.testing.assert_allclose(run.state.table, table, atol=1e-6)
     assert run.state.actors.episodes[0] > 20

@@ -59,6 +59,23 @@ def test_a_linear_network_finds_least_squares():
     assert metrics["loss"][-1] < 1e-5 < metrics["loss"][0]
 
 
+def test_what_is_drawn_for_inputs_and_for_dropout_is_drawn_apart():
+    """Each of the two reports the first number of its key."""
+
+    def augment(key, x):
+        return jnp.full_like(x, jax.random.uniform(key))
+
+    def objective(params, extra, batch, key):
+        drawn = {"inputs": batch.x.mean(), "dropout": jax.random.uniform(key)}
+        return batch.x.mean(), (extra, drawn)
+
+    data = Batch(X, X[:, 0])
+    learner = risk.descend(NET, objective, optax.sgd(0.1), data, batch=6, augment=augment)
+    _, metrics = advance(learner, start(learner, KEY), 3)
+    drawn = np.concatenate([metrics["inputs"], metrics["dropout"]])
+    assert np.diff(np.sort(drawn)).min() > 1e-4
+
+
 def test_a_batch_beyond_the_data_is_refused():
     with pytest.raises(InputError, match="batch must be from 1 to the 12"):
         risk.make(NET, optimizer("adam", 0.1), Batch(X, X), optax.squared_error, batch=13)

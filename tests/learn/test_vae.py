@@ -125,6 +125,19 @@ def test_with_another_the_bound_is_below_by_its_divergence_and_more_samples_clos
     np.testing.assert_allclose(estimate(KEY, x, 20_000), known, atol=0.03)
 
 
+def test_it_is_measured_where_jax_has_64_bits_too(linear):
+    net, _, wrong, x, *_ = linear
+    likelihood = vae.gaussian(SCALE)
+    with jax.enable_x64(True):
+        key = jax.random.key(0)
+        sampled = functools.partial(vae.log_likelihood, net, wrong, likelihood, key, x, 6, 2)
+        assert jax.eval_shape(sampled).shape == x.shape[:1]
+        codes, values = jnp.zeros(2, jnp.float32), jnp.linspace(-1.0, 1.0, 3)
+        assert jax.eval_shape(vae.traverse, codes, 1, values).dtype == codes.dtype
+        bounds = jax.eval_shape(lambda: vae.evaluate(net, wrong, likelihood, key, x))
+        assert bounds["validation/negative_elbo"].shape == ()
+
+
 def test_evaluation_is_the_mean_of_the_bounds_in_any_chunks(linear):
     net, _, wrong, x, *_ = linear
     parts = vae.bounds(net, wrong, vae.gaussian(SCALE), KEY, x)
@@ -228,7 +241,26 @@ def test_what_cannot_be_learnt_is_said_in_one_line(options, said):
         vae.make(net, optimizer("adam", 1e-3), x, batch=64, **options)
 
 
+def test_no_samples_are_no_estimate(linear):
+    net, exact, _, x, *_ = linear
+    with pytest.raises(InputError, match="samples must be at least 1; got 0"):
+        vae.log_likelihood(net, exact, vae.gaussian(SCALE), KEY, x, 0)
+
+
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.ones(3)])
 def test_a_scale_is_one_positive_number(scale):
     with pytest.raises(InputError, match="scale must be one positive number"):
         vae.gaussian(scale)
+
+
+def test_the_network_is_made_for_what_it_sees():
+    """An `augment` that changes shapes: a crop to 2 of 6 pixels."""
+    x = np.random.default_rng(0).random((8, PIXELS), np.float32)
+    net = dense((2,), LATENT, (4,), variational=True)
+    learner = vae.make(net, optimizer("sgd", 0.1), x, batch=4, augment=lambda _, x: x[:, 1:3])
+    run = jax.eval_shape(learner.init, KEY)
+    assert run.fit.params["encoder"]["Dense_0"]["kernel"].shape == (2, 4)
+    after, _ = jax.eval_shape(learner.step, KEY, run)
+    assert after.fit.params["encoder"]["Dense_0"]["kernel"].shape == (2, 4)
+    with pytest.raises(InputError, match="gives 2 numbers; x has 6 numbers"):
+        vae.make(net, optimizer("sgd", 0.1), x, batch=4)

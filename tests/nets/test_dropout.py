@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax import Batch, advance, start
+from dljax import Batch, InputError, advance, start
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
 from dljax.nets import MLP
@@ -44,6 +44,23 @@ def test_a_rate_in_an_array_gives_the_bits_of_flax():
     np.testing.assert_array_equal(ours, flax)
     np.testing.assert_allclose(drop(jnp.float32(0.3), key), flax, rtol=1e-6)
     np.testing.assert_array_equal(drop(jnp.float32(0), key), X)
+
+
+@pytest.mark.parametrize("rate", [1.0, jnp.float32(1)])
+def test_at_a_rate_of_1_all_is_0_and_so_is_the_slope(rate):
+    """As Flax; an infinite slope of what is dropped would give NaN."""
+
+    def total(x, rate):
+        return Dropout(rate).apply({}, x, train=True, rngs={"dropout": jax.random.key(0)}).sum()
+
+    np.testing.assert_array_equal(jax.grad(total)(X, rate), 0 * X)
+    assert total(X, rate) == 0
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
+def test_a_rate_is_a_share(rate):
+    with pytest.raises(InputError, match="rate must be from 0 to 1; got"):
+        Dropout(rate).apply({}, X, train=True)
 
 
 @pytest.fixture(scope="module")

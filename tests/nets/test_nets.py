@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dljax.nets import CNN, MLP
+from dljax.nets.residual import ResidualMLP
 
 X = np.random.default_rng(0).normal(size=(6, 8, 8, 1)).astype("f")
 
@@ -62,3 +63,17 @@ def test_a_linear_network_is_one_matrix():
     )
     outputs = net.apply({"params": params}, X)
     np.testing.assert_allclose(outputs, X.reshape(6, -1) @ product, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("depth, skip", [(1, 1), (4, 1), (16, 1), (64, 1), (4, 0)])
+def test_a_deep_network_keeps_the_size_of_what_goes_through_it(depth, skip):
+    """From the first layer to the head, at the start; by the weights themselves, in NumPy."""
+    x = np.random.default_rng(1).normal(size=(200, 32)).astype("f")
+    net = ResidualMLP(3, depth, 128, skip)
+    layers = net.init(jax.random.key(0), x)["params"]
+    kernels = [np.asarray(layers[f"Dense_{i}"]["kernel"]) for i in range(depth + 1)]
+    h = first = x @ kernels[0]
+    for kernel in kernels[1:]:
+        h = skip * h + np.maximum(h @ kernel, 0)
+    growth = np.sqrt(np.mean(h**2) / np.mean(first**2))
+    assert 1 <= growth < 1.5 if skip else 0.4 < growth < 2

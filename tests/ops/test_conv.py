@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from dljax.ops.conv import avg_pool, conv, conv_pool, max_pool
+from dljax import InputError
+from dljax.ops.conv import _plan, avg_pool, conv, conv_pool, max_pool
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 
@@ -104,6 +105,19 @@ def test_conv_pool_in_pieces_of_the_batch_equals_the_unfused(monkeypatch, images
     operands = normal(0, images, 7, 6, 8), normal(1, 3, 3, 8, 6), normal(2, 6)
     monkeypatch.setattr("dljax.ops.conv.CACHE", most * 16 * 4 * 9 * 6)
     assert_same(conv_pool, unfused, *operands)
+
+
+def test_a_piece_fills_the_cache():
+    """An image has 16 * 14 * 14 products of 32 numbers, 392 KiB: ten of them are in 4 MiB."""
+
+    def piece(images, channels=8):
+        x, kernel = jnp.zeros((images, 28, 28, channels)), jnp.zeros((3, 3, channels, 32))
+        return tuple(_plan(x, kernel)[0])
+
+    assert piece(60) == (10, 28, 28, 8)
+    assert piece(64) == (8, 28, 28, 8)
+    assert piece(61) == (61, 28, 28, 8)  # a prime: not one by one, but all at once
+    assert piece(60, 7) == (60, 28, 28, 7)  # by patches, where channels are few
 
 
 def test_conv_pool_takes_other_windows():
@@ -222,3 +236,34 @@ def test_other_platforms_use_the_library():
     for f in (conv_pool, lambda x, k, _: conv(x, k, (1, 1), "SAME")):
         lowered = jax.jit(f).trace(*operands).lower(lowering_platforms=("cuda",)).as_text()
         assert "convolution" in lowered
+
+
+def test_a_negative_padding_takes_away_as_the_librarys():
+    x, kernel, pads = normal(0, 2, 7, 6, 2), normal(1, 3, 2, 2, 3), ((-1, 2), (1, -2))
+    theirs = lax.conv_general_dilated(x, kernel, (2, 1), pads, dimension_numbers=NUMBERS)
+    assert_close(conv(x, kernel, (2, 1), pads), theirs)
+    assert_close(
+        max_pool(x, (2, 2), (1, 1), pads), max_pool(x[:, 1:, :4], (2, 2), (1, 1), ((0, 2), (1, 0)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("apply", "said"),
+    [
+        (
+            lambda x: conv(x, normal(1, 4, 2, 2, 3), (1, 1), "VALID"),
+            "4 x 2 does not fit into 3 x 2",
+        ),
+        (
+            lambda x: conv(x, normal(1, 2, 2, 2, 3), (1, 1), "VALID", rhs_dilation=(1, 2)),
+            "2 x 3 does not fit into 3 x 2",
+        ),
+        (lambda x: conv(x, normal(1, 2, 2, 2, 3), (1, 1), ((-2, 0), (0, 0))), "fit into 1 x 2"),
+        (lambda x: max_pool(x, (1, 3)), "1 x 3 does not fit into 3 x 2"),
+        (lambda x: avg_pool(x, (4, 4), (1, 1), ((0, 1), (0, 1))), "4 x 4 does not fit into 4 x 3"),
+        (lambda x: conv_pool(x[:, :1], normal(1, 3, 3, 2, 3), jnp.ones(3)), "fit into 1 x 2"),
+    ],
+)
+def test_a_window_over_its_input_is_refused(apply, said):
+    with pytest.raises(InputError, match=said):
+        apply(normal(0, 2, 3, 2, 2))

@@ -89,3 +89,15 @@ def test_any_leading_axes_will_do(policy):
         assert together.shape == (5, 2)
         one_by_one = [[f(outputs[i, j], action[i, j]) for j in range(2)] for i in range(5)]
         np.testing.assert_allclose(together, one_by_one, rtol=1e-6)
+
+
+def test_a_masked_action_adds_nothing_to_the_entropy():
+    """A logit of -inf, for an action that is not allowed: the policy is that of the others."""
+    policy, masked = categorical(4), jnp.append(LOGITS, -jnp.inf)
+    both = jax.jit(jax.value_and_grad(policy.entropy))  # the entropy of as many as there are
+    (entropy, slope), (expected, known) = both(masked), both(LOGITS)
+    np.testing.assert_allclose(entropy, expected, rtol=1e-6)
+    np.testing.assert_allclose(slope, jnp.append(known, 0), atol=1e-6)
+    assert policy.log_prob(masked, jnp.array(3)) == -jnp.inf
+    noise = policy.noise(jax.random.key(0), (200,))
+    assert (policy.sample(noise, masked[None]) < 3).all()

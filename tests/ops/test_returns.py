@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dljax.errors import InputError
+from dljax.host.fit import COMPILED
 from dljax.ops.returns import discounted_return, gae, lambda_return, n_step_return
 
 T = 5
@@ -206,7 +207,21 @@ def test_what_is_not_a_rollout_is_refused():
     with pytest.raises(InputError, match="n must be at least 1; got 0"):
         n_step_return(one, never, never, one, 0.9, 0)
     for reward, value in ((many, many), (one, many), (one, jnp.zeros(4))):
-        with pytest.raises(AssertionError):
+        with pytest.raises((AssertionError, TypeError)):
             lambda_return(reward, never, never, value, 0.9, 0.9)
-        with pytest.raises(AssertionError):
+        with pytest.raises((AssertionError, TypeError)):
             gae(reward, value, value, never, never, 0.9, 0.9)
+
+
+@pytest.mark.parametrize("f", [gae, n_step_return, lambda_return, discounted_return])
+def test_outside_of_jit_a_shape_is_compiled_once(f):
+    """A loop whose body were made anew at every call would be compiled at every call."""
+    value, reward, more = jnp.asarray(np.float32([9 * [0], 9 * [1], 9 * [2]]))
+    ends = (jnp.zeros(9, bool), jnp.zeros(9, bool))
+    values = (value, value, *ends) if f is gae else (*ends, value)
+    last = {gae: (0.9,), lambda_return: (0.9,), n_step_return: (3,)}.get(f, ())
+    first = f(reward, *values, 0.9, *last)
+    before = COMPILED["seconds"]
+    again = f(more, *values, 0.9, *last)
+    assert COMPILED["seconds"] == before
+    np.testing.assert_allclose(again, 2 * first, rtol=1e-6)

@@ -182,3 +182,11 @@ def test_frechet_is_that_of_scipys_root_also_of_flat_gaussians(p_rank, q_rank):
     args = [jnp.array(each, jnp.float32) for each in (means[0], covs[0], means[1], covs[1])]
     assert scores.frechet(*args) == pytest.approx(expected, rel=1e-3)
     assert scores.frechet(*args[2:], *args[:2]) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_constant_factor_does_not_count(grid):
+    """Nothing can be told of it, whose entropy is 0: the gap is that of the others."""
+    still = jnp.concatenate([grid, grid[:, :1] * 0 + 1], 1)
+    codes, mig = grid * jnp.array([[1.0, 1, 0]]), jax.jit(scores.mig, static_argnums=2)
+    assert mig(codes, still, (*SIZES, 2)) == pytest.approx(2 / 3, abs=1e-4)
+    assert mig(codes, 0 * still, (*SIZES, 2)) == 0
