@@ -30,6 +30,7 @@ def test_a_layer_is_torchs(cell):
             theirs.bias_ih_l0.zero_()
         x_bias = 0 * x_bias
     variables["bias"] = x_bias + h_bias
+    variables = jax.tree.map(jnp.asarray, variables)
     found, _ = layer.apply({"params": variables}, jnp.moveaxis(X, 1, 0))
     right, _ = theirs(torch.tensor(np.array(X)).transpose(0, 1))
     np.testing.assert_allclose(found, right.detach().numpy(), atol=1e-5)
