@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dljax.nets.dropout import Dropout
 from dljax.nets.mlp import MLP
 from dljax.nets.recurrent import CellName, Recurrent
 from dljax.typing import Array
@@ -13,6 +14,8 @@ from dljax.typing import Array
 
 class Forecaster(nn.Module):
     """x [B, P, C] -> [B, horizon, outputs]: recurrent layers, whose last output goes into an MLP.
+
+    Without recurrent layers the MLP reads all of x at once.
 
     The MLP's last layer starts at zero, so that what is added to it (a persistence, a constant
     velocity, a linear forecast) is where training starts.
@@ -27,8 +30,11 @@ class Forecaster(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
-        h, _ = Recurrent(self.sizes, self.cell, dropout=self.dropout)(x, train=train)
-        h = jax.nn.relu(MLP(self.hidden, dropout=self.dropout)(h[:, -1], train=train))
+        if self.sizes:
+            x, _ = Recurrent(self.sizes, self.cell, dropout=self.dropout)(x, train=train)
+            x = x[:, -1]
+        h = jax.nn.relu(MLP(self.hidden, dropout=self.dropout)(x, train=train))
+        h = Dropout(self.dropout)(h, train=train)
         wide = self.horizon * self.outputs
         found = nn.Dense(wide, kernel_init=nn.initializers.zeros_init())(h)
         return found.reshape(len(x), self.horizon, self.outputs).astype(jnp.float32)

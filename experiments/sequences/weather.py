@@ -1,39 +1,44 @@
 """Tomorrow's temperature, or the next steps of any series, beside straight lines.
 
 Systems S17 and S23 of the syllabus. The last fifth of the series is for testing, the tenth before
-for every choice: how long to train is told by it, and then training begins anew with it. A GRU
+for every choice: how long to train is told by it, and then training begins anew with it. A network
 corrects a linear forecast, an autoregression with harmonics of the year where there are dates;
-beside it that forecast alone, and persistence.
+beside it stand that forecast alone, and persistence. ETTh1 (Zhou et al. 2021) has its authors'
+parts, 12, 4 and 4 months, and its errors are of standardised columns.
 
     python -m experiments.sequences.weather
     python -m experiments.sequences.weather --data max-temperatures --past 14
-    python -m experiments.sequences.weather --data my.csv --horizon 24
+    python -m experiments.sequences.weather --preset standard
+    python -m experiments.sequences.weather --data my.csv --horizons 24
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from dljax import Learner, Member, sweep
-from dljax.data.series import Series, gaps, load_series, scaling, windows
+from dljax.data.series import Series, gaps, load_series
 from dljax.errors import InputError
 from dljax.host import experiment, figures
 from dljax.host.config import Common, Count, NotNegative, Number, Positive, ShareBelow1, Widths
 from dljax.host.experiment import Study
-from dljax.host.fit import Watch
+from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
-from dljax.learn import forecast, risk
+from dljax.learn import risk
 from dljax.learn.optimizers import optimizer
 from dljax.nets.forecaster import Forecaster
 from dljax.typing import Array, Batch, Metrics, PyTree
+from experiments.sequences._series import Task, draw
 
 NAME = "sequences.weather"
-YEAR = 365.25 * 24 * 3600  # seconds
-GOALS = {("min-temperatures", 1): (2.13, "our goal; an autoregression with harmonics gives 2.152")}
+GOALS = {
+    ("min-temperatures", "test RMSE"): (2.13, "our goal; an autoregression gives 2.152"),
+    ("ETTh1", "test MSE, horizon 96"): (0.365, "our goal; DLinear .375, ridge on 336 steps .370"),
+}
+PARTS = {"ETTh1": (8640, 11520, 14400)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +47,26 @@ class Config(Common):
 
     data: str = "min-temperatures"
     """min-temperatures, max-temperatures, ETTh1, or the path of a CSV file."""
-    horizon: Count = 1
-    """Steps to tell."""
+    horizons: Widths = (1,)
+    """Steps to tell; a network is trained for each."""
     past: Count = 7
     """Steps that the linear forecast sees."""
     window: Count = 28
     """Steps that the network sees."""
     harmonics: Number = 3
     """Of the year, where the series has dates."""
-    hidden: Widths = (16,)
-    """Units of each recurrent layer."""
+    penalty: NotNegative = 0.0
+    """On the squares of the linear forecast's weights, the errors' mean being 1 part."""
+    level: Literal["mean", "last"] = "mean"
+    """What values are told less: the training part's mean, or the last value seen."""
+    shared: bool = False
+    """Tell each column from its own past alone, by what is learnt from all."""
+    anew: bool = True
+    """Train again with the validation part before the test."""
+    recurrent: Widths = (16,)
+    """Units of each recurrent layer; () for none, the window then being read at once."""
+    hidden: Widths = (64,)
+    """Units of the dense layers behind."""
     epochs: Count = 60
     """Passes over the windows at most, where --steps is not given."""
     batch: Count = 64
@@ -64,58 +79,24 @@ class Config(Common):
     """Decoupled decay of matrices."""
 
 
-PRESETS = {"quick": Config()}
-
-
-class Task:
-    """A series as windows: what the network sees, what is to be told, and the linear forecast."""
-
-    def __init__(self, series: Series, config: Config, seen: int):
-        """All that is learnt here is learnt from the first `seen` steps."""
-        self.scaling = scaling(series.values[:seen])
-        values = self.scaling.scale(series.values)
-        season = harmonics(series, config.harmonics)
-        reach = max(config.window, config.past)
-        x, y = windows(np.concatenate([values, season], 1), reach, config.horizon)
-        columns = len(series.columns)
-        self.target, self.x = y[..., :columns], x[:, -config.window :].astype(np.float32)
-        known = (len(x), -1)
-        lags = x[:, -config.past :, :columns].reshape(known)
-        calendar = y[:, :, columns:].reshape(known)  # dates to come are known
-        self.inputs = np.concatenate([lags, calendar, np.ones((len(x), 1))], 1)
-        # of each window, the number of the step behind its last
-        self.ends = np.arange(len(x)) + reach + config.horizon
-        rows = self.ends <= seen
-        flat = self.target.reshape(known)
-        weights = np.linalg.lstsq(self.inputs[rows], flat[rows], rcond=None)[0]
-        self.linear = (self.inputs @ weights).reshape(self.target.shape)
-
-    def rows(self, begin: int, end: int) -> np.ndarray:
-        """The windows whose every told step lies within [begin, end)."""
-        horizon = self.target.shape[1]
-        return (self.ends - horizon >= begin) & (self.ends <= end)
-
-    def batch(self, begin: int, end: int) -> Batch:
-        """What the network sees, and what the linear forecast gets wrong."""
-        rows = self.rows(begin, end)
-        return Batch(self.x[rows], (self.target - self.linear)[rows].astype(np.float32))
-
-    def errors(self, told: np.ndarray, rows: np.ndarray) -> dict[str, float]:
-        """Of forecasts in the series' own units."""
-        scale = self.scaling.unscale
-        found = forecast.series_errors(
-            jnp.asarray(scale(told)), jnp.asarray(scale(self.target[rows]))
-        )
-        return {name: float(value) for name, value in found.items()}
-
-
-def harmonics(series: Series, count: int) -> np.ndarray:
-    """`cos, sin` of k turns a year for k = 1..count, [N, 2 count]; none without dates."""
-    if series.times is None:
-        return np.zeros((len(series), 0))
-    turns = series.times.astype("datetime64[s]").astype(np.int64) / YEAR
-    angles = 2 * np.pi * turns[:, None] * np.arange(1, count + 1)
-    return np.concatenate([np.cos(angles), np.sin(angles)], 1)
+PRESETS = {
+    "quick": Config(),
+    "standard": Config(
+        data="ETTh1",
+        horizons=(96, 192, 336, 720),
+        past=504,
+        window=504,
+        harmonics=0,
+        penalty=0.1,
+        level="last",
+        shared=True,
+        anew=False,
+        recurrent=(),
+        epochs=5,
+        batch=256,
+        dropout=0.3,
+    ),
+}
 
 
 def main(config: Config) -> Result:
@@ -124,42 +105,58 @@ def main(config: Config) -> Result:
         if (found := gaps(series)) and not config.quiet:
             print(f"{series.name}: {found}; all steps are taken as equal")
         total = len(series)
-        chosen, tested = total * 7 // 10, total * 8 // 10
-        need = max(config.window, config.past) + config.horizon
-        if chosen <= need or total - tested < config.horizon or tested - chosen < config.horizon:
-            raise InputError(f"{config.data} has {total} steps; too few for windows of {need}")
-        net = Forecaster(config.horizon, len(series.columns), config.hidden, dropout=config.dropout)
-        task = Task(series, config, chosen)
-        train, validation = task.batch(0, chosen), task.batch(chosen, tested)
-        per_epoch = max(1, len(train.y) // config.batch)
-
-        def validate(member: Member) -> Metrics:
-            wrong = predict(net, weights(member), validation.x) - validation.y
-            return {"validation/loss": jnp.mean(wrong**2)}
-
-        most = config.steps or config.epochs * per_epoch
-        search = run.fit(
-            sweep(lambda _: learner(config, net, train), None, run.seeds),
-            most,
-            Watch(validate, per_epoch),
-            part="search",
-            shown=("train/loss", "validation/loss"),
-        )
-        steps, losses = figures.curve(search.records, "validation/loss")
-        best = int(steps[losses.mean(1).argmin()])
-        task = Task(series, config, tested)
-        again = learner(config, net, task.batch(0, tested))
-        fitted = run.fit(
-            sweep(lambda _: again, None, run.seeds), best, part="final", shown=("train/loss",)
-        )
-        rows = task.rows(tested, total)
-        added = run.each(
-            lambda member: predict(net, weights(member), task.x[rows]), fitted.run.state
-        )
-        told = task.linear[rows] + np.asarray(added)
-        report(run, config, task, rows, told, best)
-        run.figure("series.png", draw, series, task, rows, told)
+        parts = PARTS.get(config.data, (total * 7 // 10, total * 8 // 10, total))
+        reach, longest = max(config.window, config.past), max(config.horizons)
+        if parts[0] <= reach + longest or min(np.diff(parts)) < longest:
+            raise InputError(
+                f"{config.data} has {total} steps; too few for windows of {reach} + {longest}"
+            )
+        for horizon in config.horizons:
+            tell(run, config, series, horizon, parts)
     return run.result
+
+
+def tell(
+    run: Study, config: Config, series: Series, horizon: int, parts: tuple[int, int, int]
+) -> None:
+    """Train for one horizon, choose how long, test, and record."""
+    chosen, tested, total = parts
+    task = Task(series, config, horizon, chosen, chosen)
+    train, validation = task.batch(0, chosen), task.batch(chosen, tested)
+    outputs = task.target.shape[-1]
+    net = Forecaster(horizon, outputs, config.recurrent, config.hidden, dropout=config.dropout)
+    per_epoch = max(1, len(train.y) // config.batch)
+
+    def validate(member: Member) -> Metrics:
+        wrong = predict(net, weights(member), validation.x) - validation.y
+        return {"validation/loss": jnp.mean(wrong**2)}
+
+    found = run.fit(
+        sweep(lambda _: learner(config, net, train), None, run.seeds),
+        config.steps or config.epochs * per_epoch,
+        Watch(validate, per_epoch, Selection("validation/loss", weights, lowest=True)),
+        part=f"{horizon}",
+        shown=("train/loss", "validation/loss"),
+    )
+    kept, steps = found.kept, None
+    if config.anew:
+        at, losses = figures.curve(found.records, "validation/loss")
+        steps = int(at[losses.mean(1).argmin()])
+        task = Task(series, config, horizon, chosen, tested)
+        again = learner(config, net, task.batch(0, tested))
+        found = run.fit(
+            sweep(lambda _: again, None, run.seeds),
+            steps,
+            part=f"{horizon}-anew",
+            shown=("train/loss",),
+        )
+        kept = weights(found.run.state)
+    rows = task.rows(tested, total)
+    told = task.linear[rows] + np.asarray(
+        run.each(lambda params: predict(net, params, task.x[rows]), kept)
+    )
+    report(run, config, task, rows, told, steps)
+    run.figure(f"{horizon}.png", draw, series, task, rows, told)
 
 
 def learner(config: Config, net: Forecaster, data: Batch) -> Learner:
@@ -167,7 +164,7 @@ def learner(config: Config, net: Forecaster, data: Batch) -> Learner:
     return risk.make(net, tx, data, optax.squared_error, batch=config.batch)
 
 
-def weights(member: Member) -> PyTree:
+def weights(member: Any) -> PyTree:
     return member.run.state.fit.params
 
 
@@ -176,33 +173,21 @@ def predict(net: Any, params: PyTree, x: np.ndarray) -> Array:
 
 
 def report(
-    run: Study, config: Config, task: Task, rows: np.ndarray, told: np.ndarray, steps: int
+    run: Study, config: Config, task: Task, rows: np.ndarray, told: np.ndarray, steps: int | None
 ) -> None:
-    """Errors of every seed in the series' own units, and those of the two plain forecasts."""
+    """Errors of every seed, and those of the two plain forecasts."""
+    horizon = task.target.shape[1]
+    sides = {
+        f"linear in {config.past} steps": task.errors(task.linear[rows], rows),
+        "persistence": task.errors(task.persistence(rows), rows),
+    }
     found = [task.errors(each, rows) for each in told]
-    for name in ("RMSE", "MAE"):
-        goal = GOALS.get((config.data, config.horizon)) if name == "RMSE" else None
-        metric = f"test {name}"
+    for name in ("RMSE", "MAE", "MSE"):
+        metric = f"test {name}" if horizon == 1 else f"test {name}, horizon {horizon}"
+        goal = GOALS.get((config.data, metric))
         run.metric(metric, [each[name] for each in found], "lower", goal, steps=steps)
-        linear = task.errors(task.linear[rows], rows)[name]
-        run.baseline(f"autoregression({config.past}) with harmonics, {name}", metric, linear)
-        last = task.x[rows][:, -1:, : task.target.shape[-1]]
-        last = np.broadcast_to(last, task.target[rows].shape)
-        run.baseline(f"persistence, {name}", metric, task.errors(last, rows)[name])
-
-
-def draw(path: Path, series: Series, task: Task, rows: np.ndarray, told: np.ndarray) -> None:
-    """The first column at the first step told, over the test's first 120 windows."""
-    figure, (ax,) = figures.panels(1, size=(9, 3))
-    scale = task.scaling.unscale
-    true = scale(task.target[rows])[:120, 0, 0]
-    each = np.stack([scale(one)[:120, 0, 0] for one in told], 1)
-    when = np.arange(len(true))
-    ax.plot(when, true, color=figures.INK, lw=1, label="true")
-    figures.spread(ax, when.tolist(), each, "told a step ahead", figures.COLORS[1])
-    ax.set(xlabel="step of the test", ylabel=series.columns[0])
-    ax.legend(fontsize=8)
-    figures.save(figure, path)
+        for side, errors in sides.items():
+            run.baseline(f"{side}, {metric.removeprefix('test ')}", metric, errors[name])
 
 
 if __name__ == "__main__":
