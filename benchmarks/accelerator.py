@@ -23,7 +23,7 @@ SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "XLA_PYTHON_CLIENT_MEM_FRACT
 TESTS = ["tests/test_contract.py", "tests/ops", "tests/host/test_mesh.py"]
 FULL = ["experiments.vision.classify", "--preset", "full", "--steps", "300", "--seeds", "8"]
 PARTS: dict[str, tuple[list[str], dict[str, str], int]] = {
-    "tests": (["pytest", "-q", "-x", "-p", "no:cacheprovider", *TESTS], EXACT, 210),
+    "tests": (["pytest", "-q", "-x", *TESTS], EXACT, 210),
     "full preset": (FULL, {}, 90),
     "classify": (["benchmarks", "classify"], {}, 180),
     "generative": (["benchmarks", "generative"], {}, 150),

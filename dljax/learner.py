@@ -7,7 +7,7 @@ once (`sweep`), sharded, checkpointed and resumed to the bit (`dljax.host`). No 
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ class Jitted(Generic[P, R]):
     would be held for as long as the process lives. `options` are jit's, arguments by their names.
     """
 
-    def __init__(self, function: Callable[P, R], **options: Any):
+    def __init__(self, function: Callable[Concatenate[Learner, P], R], **options: Any):
         functools.update_wrapper(self, function)
         self.function, self.options = function, options
 
@@ -55,9 +55,8 @@ class Jitted(Generic[P, R]):
             learner.programs[self] = jax.jit(program, **self.options)
         return learner.programs[self]
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        learner, *rest = args
-        return self.of(learner)(*rest, **kwargs)  # pyright: ignore
+    def __call__(self, learner: Learner, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.of(learner)(*args, **kwargs)
 
     def lower(self, learner: Learner, *args: Any) -> Any:
         """As jit's."""

@@ -55,10 +55,9 @@ def figures_must_be_drawn(monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
-    """A compile cache of all workers and subprocesses of a session: each program compiles once."""
-    root = tmp_path_factory.getbasetemp()
-    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "compiled"
+def cache(request):
+    """What is compiled, for all workers, what they start, and later test runs."""
+    folder = request.config.cache.mkdir("compiled")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     return folder

@@ -49,6 +49,7 @@ ELSEWHERE = {  # modules whose tests have another name
     "learn/by_hand": ["experiments/test_backprop.py"],
     "learn/optimizers": ["learn/test_classify.py", "learn/test_descent.py"],
     "learn/play": ["envs/test_environment.py"],
+    "host/finite": ["host/test_fit.py"],
     "host/baselines": ["host/test_experiment.py"],
     "host/log": ["host/test_fit.py"],
     "host/result": ["host/test_experiment.py"],
@@ -199,7 +200,9 @@ def tests_of(file: str) -> list[str]:
     floor, module = Path(file).parts[1:]
     own = (ROOT / "tests" / floor).glob(f"test_{Path(module).stem}*.py")
     named = ELSEWHERE.get(f"{floor}/{Path(module).stem}", [])
-    return sorted({*(str(path.relative_to(ROOT)) for path in own), *(f"tests/{n}" for n in named)})
+    found = {*(str(path.relative_to(ROOT)) for path in own), *(f"tests/{n}" for n in named)}
+    assert found, f"ELSEWHERE must name the tests of {file}"
+    return sorted(found)
 
 
 def child(work: Path, tests: list[str]) -> None:
@@ -213,7 +216,7 @@ def child(work: Path, tests: list[str]) -> None:
     os.chdir(work / "tree")
     sys.path[0] = str(work / "tree")
     sys.dont_write_bytecode = True
-    words = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={work / 'tmp'}", *tests]
+    words = ["-x", "-q", f"--basetemp={work / 'tmp'}", *tests]
     os._exit(pytest.main(words))
 
 

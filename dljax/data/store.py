@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from dljax.data.registry import FILES, File
 from dljax.errors import InputError, unknown
 
 GRACE, SLOWEST = 60, 50_000  # a download may take these seconds, and one for so many bytes
+HOUR = 3600.0
 PART = ".part-"  # begins the name of a folder with a file not yet whole; its process follows
 
 
@@ -115,7 +117,9 @@ def clear(folder: Path) -> None:
     """Make the folder, and remove what processes that are no more left half-written there."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in folder.glob(f"{PART}*"):
-        if not alive(part.name.removeprefix(PART).partition("-")[0]):
+        # a process that is not here may be of another machine that shares the folder
+        old = time.time() - part.stat().st_mtime > HOUR
+        if old and not alive(part.name.removeprefix(PART).partition("-")[0]):
             shutil.rmtree(part, ignore_errors=True)
 
 

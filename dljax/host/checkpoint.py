@@ -96,8 +96,7 @@ def restore(folder: Path, like: PyTree, *, best: bool = False) -> Restored:
             about = _verify(version)
             _check(about["leaves"], like, version.path)
             arrays = _read_arrays(version.path / "arrays", about["leaves"])
-            there = NOTES in about["files"]  # older checkpoints have none
-            notes = json.loads((version.path / NOTES).read_text()) if there else None
+            notes = json.loads((version.path / NOTES).read_text())
         except (_Damaged, OSError) as error:
             lost.append(f"step {version.step}: {_reason(error)}")
             continue
@@ -268,12 +267,13 @@ def _score(version: _Version, unreadable: float) -> float:
 
 def _prune(folder: Path, step: int, keep: int) -> None:
     """Delete replaced versions, and committed steps that are neither recent, best nor later."""
-    current = {v.step: v for v in _versions(folder)}.values()  # the last version of each step
-    committed = [v for v in current if (v.path / MANIFEST).is_file()]
+    versions = _versions(folder)
+    whole = [v for v in versions if (v.path / MANIFEST).is_file()]
+    committed = {v.step: v for v in whole}.values()  # the last version of each step
     best = max(committed, key=lambda v: (_score(v, unreadable=-math.inf), v.step))
     recent = [v for v in committed if v.step <= step][-keep:]
-    spared = [v for v in current if v.step > step or v not in committed]
-    for version in set(_versions(folder)).difference(recent, spared, [best]):
+    later = [v for v in committed if v.step > step]
+    for version in set(whole).difference(recent, later, [best]):
         # Renamed first, so that a kill cannot leave half a step under a step's name.
         version.path.rename(folder / f"{LEFTOVER}{version.path.name}")
     _clean(folder)

@@ -196,13 +196,13 @@ def fit(
         raise InputError(f"{keep.out} holds checkpoints already; resume, or choose another folder")
     step = saved = int(progress.run.step)
     progress = place(progress, at, PROGRESS)
-    journal = log.Log(keep.out, records) if keep else log.Memory()
     judge = functools.partial(choose, watch, every)
     judge = jax.jit(spread(judge, at, (SWEEP, EACH), EACH), donate_argnums=1)
     # a run may go on over more devices, or fewer, than it was saved on
     there = functools.partial(gather, at=at, specs=PROGRESS, host=True)
-    clock = Clock(journal.records[-1]["seconds"] if journal.records else 0.0)
+    clock = Clock(records[-1]["seconds"] if records else 0.0)
     laps: list[tuple[int, dict[str, float]]] = []
+    journal = log.Log(keep.out, records) if keep else log.Memory()  # from here the folder is ours
 
     with (
         signals() as caught,
@@ -299,9 +299,7 @@ def resumed(out: Path, like: Progress, steps: int) -> tuple[Progress, list[log.R
         print(f"checkpoint lost: {line}", flush=True)
     if restored.step > steps:
         raise InputError(f"{folder} is at step {restored.step}, beyond the {steps} steps asked for")
-    if restored.notes is None:
-        print(f"step {restored.step} was saved without the log, which begins there", flush=True)
-    return restored.tree, restored.notes or []
+    return restored.tree, restored.notes
 
 
 def choose(watch: Watch, every: int, run: Run, best: Best | None) -> tuple[Best | None, Metrics]:

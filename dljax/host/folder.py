@@ -93,19 +93,19 @@ def own_folder(out: Path) -> Path:
             each = out.with_name(f"{out.name}-{number}")
 
 
-def take_lock(out: Path) -> int:
+def take_lock(out: Path, name: str = LOCK) -> int:
     """The descriptor of the lock on a folder, made if need be; the system frees it at our death.
 
     Raises InputError that names the process whose it is.
     """
     out.mkdir(parents=True, exist_ok=True)
-    lock = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    lock = os.open(out / name, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         who = os.read(lock, 20).decode(errors="replace").strip()
         os.close(lock)
-        raise InputError(f"--out: {out} is in use by process {who}; choose another") from None
+        raise InputError(f"{out} is in use by process {who}; choose another") from None
     os.ftruncate(lock, 0)
     os.write(lock, f"{os.getpid()}\n".encode())
     return lock

@@ -1,6 +1,7 @@
 """What a run says while it runs: JSON lines, TensorBoard events, and a bar or lines on screen."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dljax.host.folder import take_lock
 from dljax.host.result import as_json, write_whole
 
 Record = dict[str, Any]  # {"step": int, "seconds": float, metric: [one value a member]}
@@ -19,14 +21,16 @@ class Log:
     """`metrics.jsonl`, one record a line, and TensorBoard event files of the same numbers.
 
     Both are for people and other programs; nothing here reads them again. A resumed run's log
-    begins with the records that its checkpoint holds, and so is the undisturbed run's log.
+    begins with the records that its checkpoint holds, and so is the undisturbed run's log. Raises
+    InputError where another process is writing there.
     """
 
     def __init__(self, folder: Path, records: Sequence[Record] = ()):
         # here: the import costs half a second. Not SummaryWriter, whose thread hangs on a full disk
         from tensorboardX.event_file_writer import EventsWriter
 
-        (folder / "tensorboard").mkdir(parents=True, exist_ok=True)
+        self.lock = take_lock(folder, "fit.lock")
+        (folder / "tensorboard").mkdir(exist_ok=True)
         self.records = list(records)
         path = folder / "metrics.jsonl"
         write_whole(path, "".join(as_json(record) + "\n" for record in self.records))
@@ -50,6 +54,7 @@ class Log:
     def close(self) -> None:
         self.lines.close()
         self.events.close()
+        os.close(self.lock)
 
 
 def event(record: Record) -> Any:

@@ -132,7 +132,7 @@ def environment() -> dict[str, Any]:
 
 
 def commit(root: Path) -> str | None:
-    """That of the code, `-dirty` where a tracked file differs which is no result; None without git.
+    """The newest, `-dirty` where code differs from it; None without git.
 
     What one benchmark writes into its file must not make the next one's numbers dirty.
     """
@@ -143,7 +143,7 @@ def commit(root: Path) -> str | None:
         done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True)
         return done.stdout.strip()
 
-    code = (".", ":!results", ":!benchmarks/results")
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", *code)
+    code = ("dljax", "experiments", "benchmarks", ":!benchmarks/results", "pyproject.toml")
+    changed = git("status", "--porcelain", "--", *code)
     name = git("rev-parse", "--short", "HEAD")
     return f"{name}-dirty" if name and changed else name or None

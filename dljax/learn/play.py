@@ -73,7 +73,7 @@ def check_policy(env: Environment, policy: Policy, net: nn.Module) -> None:
             f"the policy is for {shapes.said(acts)}; the actions of {env.name} need "
             f"{shapes.said(needed)}"
         )
-    outputs, value = shapes.given(net, lambda: jnp.zeros((1, *env.observation_shape)))
+    outputs, value = shapes.given(net, lambda: jnp.zeros((1, *env.observation_shape)), 2)
     shapes.check(outputs, (policy.outputs,), "the policy needs")
     shapes.check(value, (), "a value is")
 

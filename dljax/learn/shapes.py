@@ -14,9 +14,18 @@ from dljax.typing import Array
 Shape = tuple[int, ...]
 
 
-def given(net: nn.Module, example: Callable[[], Array]) -> Any:
-    """The shapes of what `net` gives of `example()` [1, ...]; nothing is computed."""
-    return jax.eval_shape(lambda: net.init_with_output(jax.random.key(0), example())[0])
+def given(net: nn.Module, example: Callable[[], Array], arrays: int = 1) -> Any:
+    """The shapes of what `net` gives of `example()` [1, ...]; nothing is computed.
+
+    Raises InputError if it gives another number of arrays.
+    """
+    found = jax.eval_shape(lambda: net.init_with_output(jax.random.key(0), example())[0])
+    count = len(jax.tree.leaves(found))
+    if count != arrays:
+        raise InputError(
+            f"{type(net).__name__} gives {count} arrays; a network of {arrays} is needed"
+        )
+    return found
 
 
 def check(outputs: Any, wanted: Shape, what: str) -> None:

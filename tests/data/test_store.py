@@ -265,8 +265,18 @@ def test_what_a_dead_process_left_in_the_cache_is_removed(folders, monkeypatch, 
     for name in (kept, f".part-{2**31 - 1}-x", f".part-{2**70}-x", ".part-x", ".part-"):
         (folders[1] / "set" / name).mkdir(parents=True)
         (folders[1] / "set" / name / "file.gz").write_bytes(CONTENT[:5])
+        os.utime(folders[1] / "set" / name, (0, 0))
+    new = ".part-1-new"  # of a machine, perhaps, that shares the folder
+    (folders[1] / "set" / new).mkdir()
+    monkeypatch.setattr(store, "alive", lambda process: process == str(os.getppid()))
     fetch(NAME)
-    assert files_under(folders[1]) == ["set", f"set/{kept}", f"set/{kept}/file.gz", NAME]
+    assert files_under(folders[1]) == [
+        "set",
+        f"set/{new}",
+        f"set/{kept}",
+        f"set/{kept}/file.gz",
+        NAME,
+    ]
 
 
 def test_without_a_network_the_message_says_where_it_looked_and_what_to_do(folders, monkeypatch):

@@ -22,7 +22,6 @@ def spawn(cache):
     environment = os.environ | {
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # to compile in less time
         "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}",
         "PYTHONUNBUFFERED": "1",
     }

@@ -1,15 +1,19 @@
 """The folder of a run belongs to one process, and what is on record there is told or refused."""
 
+import contextlib
 import json
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import pytest
 
-from dljax import InputError
-from dljax.host import folder
+from dljax import InputError, Learner
+from dljax.host import folder, log
 from dljax.host.config import Common
 from dljax.host.experiment import Study
+from dljax.host.fit import Keep, fit
 
 HOLDER = """
 import sys, time
@@ -28,7 +32,7 @@ def test_a_folder_is_one_process_own_until_it_dies(tmp_path):
         with pytest.raises(InputError) as caught:
             Study("x", [], Common(out=tmp_path)).out  # noqa: B018
         other.kill()
-    said = f"--out: {tmp_path} is in use by process {other.pid}; choose another"
+    said = f"{tmp_path} is in use by process {other.pid}; choose another"
     assert str(caught.value) == said
     with Study("x", [], Common(out=tmp_path)) as run:
         assert run.out == tmp_path
@@ -55,6 +59,28 @@ def test_a_resumed_run_is_alone_too(tmp_path):
         assert first.out
         with pytest.raises(InputError, match="in use by process"), second:
             second.out  # noqa: B018
+
+
+def test_two_fits_without_a_study_have_no_folder_in_common(tmp_path):
+    """Whatever one of them does when the other comes: here at its own evaluation."""
+    learner = Learner(lambda key: jnp.float32(0), lambda key, state: (state + 1, {"loss": state}))
+    said = []
+
+    def show(step, record):
+        with pytest.raises(InputError, match="in use by process") as caught:
+            fit(learner, jax.random.key(0), 4, keep=Keep(tmp_path, resume=True))
+        said.append(caught.value)
+
+    @contextlib.contextmanager
+    def screen(*_):
+        yield show
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log, "screen", screen)
+        fit(learner, jax.random.key(0), 4, keep=Keep(tmp_path), chunk=2)
+    assert len(said) == 2
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+    fit(learner, jax.random.key(0), 6, keep=Keep(tmp_path, resume=True))
 
 
 def test_runs_begun_in_one_second_have_folders_of_their_own(tmp_path, monkeypatch):

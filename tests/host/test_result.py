@@ -9,7 +9,7 @@ from dljax.host.result import commit
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-def test_only_changed_code_is_dirty(tmp_path):
+def test_only_changed_or_new_code_is_dirty(tmp_path):
     def git(*words):
         who = ("-c", "user.name=a", "-c", "user.email=a@b")
         subprocess.run(["git", "-C", tmp_path, *who, *words], check=True, capture_output=True)
@@ -17,7 +17,7 @@ def test_only_changed_code_is_dirty(tmp_path):
     assert commit(tmp_path) is None
     git("init")
     assert commit(tmp_path) is None, "nothing is committed yet"
-    files = tmp_path / "code.py", tmp_path / "benchmarks" / "results" / "sweep.json"
+    files = tmp_path / "dljax" / "code.py", tmp_path / "benchmarks" / "results" / "sweep.json"
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("1")
@@ -25,8 +25,12 @@ def test_only_changed_code_is_dirty(tmp_path):
     git("commit", "-m", "all")
     clean = commit(tmp_path)
     assert clean and not clean.endswith("-dirty")
-    (tmp_path / "new.py").write_text("1")  # not tracked: a run's own files are such
+    (tmp_path / "my.npz").write_text("1")
     files[1].write_text("2")
     assert commit(tmp_path) == clean
+    new = tmp_path / "dljax" / "new.py"
+    new.write_text("1")
+    assert commit(tmp_path) == f"{clean}-dirty"
+    new.unlink()
     files[0].write_text("2")
     assert commit(tmp_path) == f"{clean}-dirty"

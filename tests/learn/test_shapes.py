@@ -121,6 +121,7 @@ def agents(actions, policy, net):
         (lambda: game(judge=MLP((2,))), "gives 2 numbers; a logit is one number"),
         (lambda: q_learner(QNetwork(5)), "gives 5 numbers; the actions of world need 4 numbers"),
         (lambda: q_learner(QNetwork(1)), "gives 1 numbers; the actions of world need 4 numbers"),
+        (lambda: q_learner(ActorCritic(4)), "ActorCritic gives 2 arrays; a network of 1 is needed"),
         (lambda: classifier(Y, CNN((2, 2), (3,))), "window of 2 x 2 does not fit into 1 x 1"),
     ],
 )
@@ -138,6 +139,7 @@ def test_what_does_not_fit_is_refused(make, said):
         (4, categorical(5), ActorCritic(5), "is for 5 numbers; the actions of world need 4"),
         (PLANE, play.policy_for(world(PLANE)), ActorCritic(2), "gives 2 .* needs 4 numbers"),
         (PLANE, gaussian(-jnp.ones(1), jnp.ones(1)), ActorCritic(2), "is for 1 .* need 2"),
+        (4, categorical(4), QNetwork(4), "QNetwork gives 1 arrays; a network of 2 is needed"),
     ],
 )
 def test_a_policy_and_its_network_must_fit_the_actions(which, actions, policy, net, said):
