@@ -100,4 +100,4 @@ def apply(net: nn.Module, params: PyTree, x: Array, **options) -> Array:
 
 
 def squeezed(outputs: Any) -> Array:
-    return outputs[..., 0] if outputs.shape[-1] == 1 else outputs
+    return outputs[:, 0] if outputs.shape[1:] == (1,) else outputs
