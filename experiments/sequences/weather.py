@@ -92,9 +92,10 @@ PRESETS = {
         shared=True,
         anew=False,
         recurrent=(),
-        epochs=5,
+        epochs=6,
         batch=256,
-        dropout=0.3,
+        rate=3e-4,
+        dropout=0.5,
     ),
 }
 
