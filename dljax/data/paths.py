@@ -24,14 +24,16 @@ PLACES = {
 OTHERS = ("crowds_zara03", "uni_examples")  # never tested, always trained on
 
 
-def leave_out(place: str) -> tuple[Batch, Batch, Batch]:
-    """Training and validation paths of all other places, and the test paths of this one.
+def leave_out(*places: str) -> tuple[Batch, Batch, Batch]:
+    """Training and validation paths of all other places, and the test paths of these.
 
     Each is x [n, 8, 2] and y [n, 12, 2], float32. Raises InputError for an unknown place.
     """
-    if place not in PLACES:
-        raise unknown("place", place, PLACES)
-    others = [scene for name in PLACES if name != place for scene in PLACES[name]]
+    for place in places:
+        if place not in PLACES:
+            raise unknown("place", place, PLACES)
+    others = [scene for name in PLACES if name not in places for scene in PLACES[name]]
+    tested = [scene for name in places for scene in PLACES[name]]
 
     def together(folder: str, scenes: list[str], end: str) -> Batch:
         found = [read_paths(fetch(f"eth_ucy/{folder}/{scene}{end}.txt")) for scene in scenes]
@@ -40,7 +42,7 @@ def leave_out(place: str) -> tuple[Batch, Batch, Batch]:
     train, validation = (
         together(part, [*others, *OTHERS], f"_{part}") for part in ("train", "val")
     )
-    return train, validation, together("all_data", list(PLACES[place]), "")
+    return train, validation, together("all_data", tested, "")
 
 
 def read_paths(path: str | os.PathLike[str]) -> Batch:

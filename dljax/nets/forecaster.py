@@ -1,4 +1,4 @@
-"""A network that reads a series and tells what follows (S17, S23)."""
+"""Networks that read a series, or a walker's path, and tell what follows (S17, S23)."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from dljax.nets.dropout import Dropout
 from dljax.nets.mlp import MLP
 from dljax.nets.recurrent import CellName, Recurrent
+from dljax.ops.paths import constant_velocity, straightened
 from dljax.typing import Array
 
 
@@ -38,3 +39,24 @@ class Forecaster(nn.Module):
         wide = self.horizon * self.outputs
         found = nn.Dense(wide, kernel_init=nn.initializers.zeros_init())(h)
         return found.reshape(len(x), self.horizon, self.outputs).astype(jnp.float32)
+
+
+class Walker(nn.Module):
+    """Paths x [B, P, 2] -> what follows, [B, horizon, 2]: a constant velocity, corrected.
+
+    A `Forecaster` reads places and steps in coordinates that follow the walker, so that nothing
+    depends on where it walks, nor where to.
+    """
+
+    horizon: int
+    sizes: Sequence[int] = (64,)
+    hidden: Sequence[int] = (64,)
+    dropout: float | Array = 0.0
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        near, _, turn, end = straightened(x, x)
+        seen = jnp.concatenate([near[:, 1:], jnp.diff(near, axis=1)], -1)
+        net = Forecaster(self.horizon, 2, self.sizes, self.hidden, dropout=self.dropout)
+        told = constant_velocity(near, self.horizon) + net(seen, train=train)
+        return told @ jnp.swapaxes(turn, -1, -2) + end
