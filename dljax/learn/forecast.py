@@ -5,6 +5,7 @@ The learner is `risk.make` over windows (`dljax.data.series.windows`, `dljax.dat
 
 import jax.numpy as jnp
 from jax.scipy.stats import norm
+from jax.typing import ArrayLike
 
 from dljax.ops.paths import distances
 from dljax.typing import Array, Metrics
@@ -16,7 +17,7 @@ def gaussian_nll(outputs: Array, y: Array) -> Array:
     return -norm.logpdf(y, mean, jnp.exp(log_scale))
 
 
-def path_errors(predicted: Array, true: Array) -> Metrics:
+def path_errors(predicted: ArrayLike, true: ArrayLike) -> Metrics:
     """ADE, the mean distance over all steps, and FDE, that at the last, of paths [n, T, 2].
 
     Pellegrini et al. 2009; of one prediction, not of the best of twenty.
@@ -25,8 +26,8 @@ def path_errors(predicted: Array, true: Array) -> Metrics:
     return {"ADE": found.mean(), "FDE": found[..., -1].mean()}
 
 
-def series_errors(predicted: Array, true: Array) -> Metrics:
+def series_errors(predicted: ArrayLike, true: ArrayLike) -> Metrics:
     """RMSE, MAE and MSE over all entries."""
-    error = predicted - true
+    error = jnp.asarray(predicted) - jnp.asarray(true)
     square = jnp.mean(error**2)
     return {"RMSE": jnp.sqrt(square), "MAE": jnp.abs(error).mean(), "MSE": square}

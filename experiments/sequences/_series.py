@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.series import Series, scaling, windows
@@ -61,7 +60,7 @@ class Task:
         """RMSE and MAE in the series' own units; MSE of the standardised series."""
         told, true = self.series(told, rows), self.series(self.target[rows], rows)
         scale = self.scaling.unscale
-        own = forecast.series_errors(jnp.asarray(scale(told)), jnp.asarray(scale(true)))
+        own = forecast.series_errors(scale(told), scale(true))
         return {
             "RMSE": float(own["RMSE"]),
             "MAE": float(own["MAE"]),
