@@ -20,7 +20,7 @@ MODES = {"maj": 0, "ion": 0, "lyd": 1, "mix": -1, "dor": -2, "min": -3, "m": -3,
 COMPOUND = {"6/8", "9/8", "12/8"}  # metres whose beats have three parts
 ALTERATIONS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
 COUNT = r"\d{0,3}(?:/+\d{0,3})?"  # of the unit length
-NOTE = rf"(?:\^\^?|__?|=)?[A-Ga-g](?:,*|'*)(?:{COUNT})"
+NOTE = rf"(?:\^\^?|__?|=)?[A-Ga-g](?:,+|'+)?(?:{COUNT})"
 TOKENS = re.compile(
     rf"""(?P<none>[\s`\\]+|"[^"\n]*"|\{{/?(?:{NOTE}\s*)+\}}|!(?=[^!\n]*[h-wy])[A-Za-z().<>+]+!|!
                  |[~.HLMOPSTuv](?=[~.HLMOPSTuv"]*[\[({{^=_A-Ga-gz]))
@@ -35,7 +35,7 @@ TOKENS = re.compile(
       (?P<tie>-)?""",
     re.VERBOSE,
 )
-PARTS = re.compile(rf"(\^\^?|__?|=)?([A-Ga-g])(,*|'*)({COUNT})")
+PARTS = re.compile(rf"(\^\^?|__?|=)?([A-Ga-g])(,+|'+)?({COUNT})")
 
 
 class Key(NamedTuple):

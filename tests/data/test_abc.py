@@ -128,7 +128,7 @@ def test_a_tie_adds_lengths():
 @pytest.mark.parametrize(
     ("music", "said"),
     [
-        ("AB\nA?B", "line 7: cannot read '?B'"),
+        ("AB\nA?B", r"line 7: cannot read '\?B'"),
         ("(3AB|", "a tuplet lacks notes before a bar line"),
         ("A>|B", "a broken rhythm lacks notes before a bar line"),
         (">A", "> must stand between two notes"),
