@@ -1,8 +1,7 @@
 """What the writers of text and of tunes share: their flags, their network, and how it learns."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import optax
@@ -84,9 +83,12 @@ def train(
     config: Writer,
     net: RecurrentLanguage | Transformer,
     text: np.ndarray,
-    validation: np.ndarray,
+    *validation: np.ndarray,
 ) -> Fitted:
-    """Every seed's best parameters by its loss on the validation tokens, told every epoch."""
+    """Every seed's best parameters by its loss on the validation tokens, told every epoch.
+
+    Of those, only some may be counted, as in `language.score`.
+    """
     per_epoch = max(1, len(text) // (config.batch * config.length))
     steps = config.steps or max(1, round(config.epochs * per_epoch))
     adam = optimizer(
@@ -99,10 +101,12 @@ def train(
     tx = optax.chain(optax.clip_by_global_norm(config.clip), adam)
     learner = language.make(net, tx, text, batch=config.batch, length=config.length)
     # one stream would be exact, and slow: each of these begins with an empty memory
-    tracks = min(config.batch, max(1, len(validation) // config.length))
+    tracks = min(config.batch, max(1, len(validation[0]) // config.length))
 
     def validate(member: Member) -> Metrics:
-        loss = language.score(net, weights(member), validation, length=config.length, tracks=tracks)
+        loss = language.score(
+            net, weights(member), *validation, length=config.length, tracks=tracks
+        )
         return {"validation/loss": loss}
 
     return run.fit(
@@ -119,12 +123,11 @@ def weights(member: Member) -> PyTree:
 
 
 def score(
-    run: Study, config: Writer, net: RecurrentLanguage | Transformer, kept: PyTree, text: np.ndarray
+    run: Study, config: Writer, net: RecurrentLanguage | Transformer, kept: PyTree, *given: Any
 ) -> np.ndarray:
-    """Nats a character of every seed, over the text as one stream."""
-    return np.asarray(
-        run.each(lambda own: language.score(net, own, text, length=config.length), kept)
-    )
+    """Nats a character of every seed over a text as one stream, or over what of it is counted."""
+    each = run.each(lambda own: language.score(net, own, *given, length=config.length), kept)
+    return np.asarray(each)
 
 
 def write(
@@ -140,7 +143,3 @@ def write(
     return language.generate(
         net, params, key, prompts, count, temperature=config.temperature, window=window
     )
-
-
-def joined(vocabulary: Vocabulary, *pieces: Sequence[int]) -> str:
-    return "".join(vocabulary.decode(int(i) for piece in pieces for i in piece))

@@ -115,11 +115,15 @@ def found(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.where(values[at] == wanted, at, -1)
 
 
-def best(
-    train: np.ndarray, validation: np.ndarray, test: np.ndarray, kinds: int, most: int = 7
-) -> tuple[int, float]:
-    """The order of the least validation loss, and its mean nats on the test tokens."""
+def score(
+    train: np.ndarray, kinds: int, order: int, tokens: np.ndarray, counted: np.ndarray | None = None
+) -> float:
+    """Mean nats of tokens after the first, or of those of them that are counted."""
+    nats = witten_bell(train, tokens, kinds, order)
+    return float(np.mean(nats if counted is None else nats[counted[1:]]))
+
+
+def best(train: np.ndarray, kinds: int, *validation: np.ndarray, most: int = 7) -> int:
+    """The order, up to `most`, of the least validation loss; `validation` is as in `score`."""
     orders = [n for n in range(1, most + 1) if kinds**n < 2**63]
-    scores = {n: witten_bell(train, validation, kinds, n).mean() for n in orders}
-    order = min(scores, key=lambda n: scores[n])
-    return order, float(witten_bell(train, test, kinds, order).mean())
+    return min(orders, key=lambda n: score(train, kinds, n, *validation))

@@ -24,10 +24,23 @@ TICKS = 480  # of MIDI, a quarter note
 TEMPO = 180  # quarter notes a minute
 
 
-def music(text: str) -> str:
-    """A tune's notes alone: without the header, spaces and ends of lines."""
-    body = re.split(r"^K:.*$", text, maxsplit=1, flags=re.MULTILINE)[-1]
-    return re.sub(r"[\s!]", "", body)
+def halves(tune: str) -> tuple[str, str]:
+    """The header, to the end of its line K, and the music."""
+    line = re.search(r"^K:.*\n?", tune, flags=re.MULTILINE)
+    end = line.end() if line else 0
+    return tune[:end], tune[end:]
+
+
+def cleaned(tune: str) -> str:
+    """Without who wrote it down (Z), and the "!" at which lines ended in files of 1999."""
+    head, music = halves(tune)
+    head = re.sub(r"^Z:.*\n", "", head, flags=re.MULTILINE)
+    return head + re.sub(r"!$", "", music, flags=re.MULTILINE)
+
+
+def notes(tune: str) -> str:
+    """The music, but for where its lines end and spaces stand."""
+    return re.sub(r"\s", "", halves(tune)[1])
 
 
 def parts(text: str) -> tuple[list[str], list[str], list[str]]:
@@ -36,7 +49,8 @@ def parts(text: str) -> tuple[list[str], list[str], list[str]]:
     Of tunes with the same notes the first is kept. Their order is drawn, so that no tune is told by
     its neighbours, whose names and kinds are alike. Raises InputError for fewer than `FEWEST`.
     """
-    distinct = list({music(tune): tune for tune in reversed(split_tunes(text))}.values())[::-1]
+    tunes = map(cleaned, reversed(split_tunes(text)))
+    distinct = list({notes(tune): tune for tune in tunes}.values())[::-1]
     if len(distinct) < FEWEST:
         raise InputError(
             f"at least {FEWEST} different tunes are needed, each from a line X: to an empty one; "
@@ -46,6 +60,12 @@ def parts(text: str) -> tuple[list[str], list[str], list[str]]:
     drawn = [distinct[i] for i in order]
     cuts = len(drawn) * 8 // 10, len(drawn) * 9 // 10
     return drawn[: cuts[0]], drawn[cuts[0] : cuts[1]], drawn[cuts[1] :]
+
+
+def stream(tunes: Sequence[str]) -> tuple[str, np.ndarray]:
+    """Tunes as one text, and which of its characters are music: all but headers."""
+    told = [np.arange(len(tune + BLANK)) >= len(halves(tune)[0]) for tune in tunes]
+    return "".join(tune + BLANK for tune in tunes), np.concatenate(told)
 
 
 def ended(text: str) -> str:
@@ -121,7 +141,7 @@ def apart(a: Counter[Any], b: Counter[Any]) -> float:
 
 def windows(texts: Iterable[str]) -> list[str]:
     """Every `COPY` characters in a row of each tune's music."""
-    bodies = map(music, texts)
+    bodies = map(notes, texts)
     return [body[i : i + COPY] for body in bodies for i in range(len(body) - COPY + 1)]
 
 
