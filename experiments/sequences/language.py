@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.text import characters, corpus
@@ -63,7 +64,9 @@ def main(config: Config) -> Result:
         fitted = _language.train(run, config, net, train, validation)
         vocabulary.write(run.out / "vocabulary.json")
         first, key = jax.tree.map(lambda leaf: leaf[0], fitted.kept), jax.random.key(config.seed)
-        answer = _language.write(config, net, first, prompt[None], key, config.characters)
+        answer = _language.write(
+            config, net, first, jnp.asarray(prompt)[None], key, config.characters
+        )
         written = config.prompt + "".join(vocabulary.decode(np.asarray(answer[0]))) + "\n"
         (run.out / "written.txt").write_text(written, encoding="utf-8")
         if not config.quiet:
