@@ -21,6 +21,7 @@ from dljax.learn import (
     dqn,
     gan,
     landscape,
+    language,
     play,
     policy_gradient,
     ppo,
@@ -33,6 +34,7 @@ from dljax.nets import CNN, MLP
 from dljax.nets.actor_critic import ActorCritic
 from dljax.nets.adversarial import Discriminator, Generator
 from dljax.nets.coders import DenseDecoder, convolutional, dense
+from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.q_network import QNetwork
 from dljax.ops.backprop import ACTIVATIONS
 from dljax.ops.policies import categorical
@@ -179,6 +181,19 @@ def variational() -> Learner:
     return vae.make(net, tx, x, batch=8, augment=vae.binarise, **options)
 
 
+def language_recurrent() -> Learner:
+    text, net = (
+        np.random.default_rng(0).integers(0, 5, 70),
+        RecurrentLanguage(5, (6, 4), "lstm", 0.2),
+    )
+    return language.make(net, optimizer("adam", 1e-2), text, batch=3, length=7)
+
+
+def language_attending() -> Learner:
+    text, net = np.random.default_rng(0).integers(0, 5, 70), Transformer(5, 7, 1, 8, 2, 0.2)
+    return language.make(net, optimizer("adam", 1e-2), text, batch=3, length=7)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -199,4 +214,6 @@ LEARNERS = {
     "stacked": stacked,
     "denoising": denoising,
     "variational": variational,
+    "language_recurrent": language_recurrent,
+    "language_attending": language_attending,
 }

@@ -86,11 +86,20 @@ def empty(net: nn.Module, params: PyTree, batch: int) -> PyTree:
     return jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), shapes[1])
 
 
-def score(net: nn.Module, params: PyTree, tokens: Array, *, length: int, tracks: int = 1) -> Array:
+def score(
+    net: nn.Module,
+    params: PyTree,
+    tokens: Any,
+    counted: Any = None,
+    *,
+    length: int,
+    tracks: int = 1,
+) -> Array:
     """Mean nats of tokens [N] after the first, read as `tracks` streams with the memory carried.
 
     One stream is exact. More are faster, and begin with an empty memory each. Windows of `length`
-    bound what is in memory; of a network that keeps nothing they are all that it sees.
+    bound what is in memory; of a network that keeps nothing they are all that it sees. Where only
+    some tokens are `counted` [N], the mean is theirs; all are read.
     Raises InputError if there are fewer than two tokens a track.
     """
     tokens = jnp.asarray(tokens, jnp.int32)
@@ -98,7 +107,7 @@ def score(net: nn.Module, params: PyTree, tokens: Array, *, length: int, tracks:
     if each < 1:
         raise InputError(f"scoring {tracks} streams needs {tracks + 1} tokens; got {len(tokens)}")
     at = jnp.arange(tracks)[:, None] * each + jnp.arange(-(-each // length) * length)[None]
-    real = jnp.arange(at.shape[1]) < each
+    real = jnp.broadcast_to(jnp.arange(at.shape[1]) < each, at.shape)
 
     def windows(x: Array) -> Array:
         return jnp.moveaxis(x.reshape(*x.shape[:-1], -1, length), -2, 0)
@@ -106,13 +115,15 @@ def score(net: nn.Module, params: PyTree, tokens: Array, *, length: int, tracks:
     def read(memory: PyTree, given: Any) -> tuple[PyTree, Array]:
         x, y, real = given
         found: Any = net.apply({"params": params}, x, memory)
-        return found[1], jnp.where(real[None], losses(found[0], y), 0).sum()
+        return found[1], jnp.where(real, losses(found[0], y), 0).sum()
 
     x, y = tokens.at[at].get(mode="clip"), tokens.at[at + 1].get(mode="clip")
+    if counted is not None:
+        real = real & jnp.asarray(counted, bool).at[at + 1].get(mode="clip")
     _, sums = jax.lax.scan(
         read, empty(net, params, tracks), (windows(x), windows(y), windows(real))
     )
-    return sums.sum() / (tracks * each)
+    return sums.sum() / real.sum()
 
 
 def generate(
