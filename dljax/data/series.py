@@ -1,6 +1,7 @@
 """Series in time (S17, S23): CSV files, scaling, and windows that never look ahead."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,24 @@ def windows(values: np.ndarray, past: int, horizon: int) -> Batch:
     whole = np.lib.stride_tricks.sliding_window_view(values, past + horizon, axis=0)
     whole = np.moveaxis(whole, -1, 1)
     return Batch(whole[:, :past], whole[:, past:])
+
+
+def on_circles(series: Series, names: Sequence[str]) -> Series:
+    """The named columns, directions in degrees, replaced by their cosine and sine, which come last.
+
+    Raises InputError for a name that is no column's.
+    """
+    for name in names:
+        if name not in series.columns:
+            raise unknown("column", name, series.columns)
+    rest = [i for i, name in enumerate(series.columns) if name not in names]
+    points = [circular(series.values[:, series.columns.index(name)]) for name in names]
+    columns = [f"{part} {name}" for name in names for part in ("cos", "sin")]
+    return replace(
+        series,
+        columns=(*(series.columns[i] for i in rest), *columns),
+        values=np.concatenate([series.values[:, rest], *points], 1),
+    )
 
 
 def circular(degrees: np.ndarray) -> np.ndarray:

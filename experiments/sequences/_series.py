@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dljax.data.series import Series, scaling, windows
+from dljax.data.series import Series, degrees, scaling, windows
 from dljax.host import figures
 from dljax.learn import forecast
 from dljax.typing import Batch
@@ -24,7 +24,7 @@ class Task:
     def __init__(self, series: Series, config: Any, horizon: int, scaled: int, seen: int):
         """The scale is learnt from the first `scaled` steps, the forecast from the first `seen`."""
         self.scaling = scaling(series.values[:scaled])
-        self.columns = len(series.columns)
+        self.columns, self.circles = len(series.columns), len(config.directions)
         reach = max(config.window, config.past)
         self.each = self.columns if config.shared else 1  # windows that end at one step
         x, target = windows(self.scaling.scale(series.values), reach, horizon)
@@ -57,19 +57,27 @@ class Task:
         return np.moveaxis(whole.reshape(-1, self.columns, whole.shape[1]), 1, 2)
 
     def errors(self, told: np.ndarray, rows: np.ndarray) -> dict[str, float]:
-        """RMSE and MAE in the series' own units; MSE of the standardised series."""
+        """RMSE and MAE in the series' own units, MSE of the standardised series, degrees off."""
         told, true = self.series(told, rows), self.series(self.target[rows], rows)
         scale = self.scaling.unscale
         own = forecast.series_errors(scale(told), scale(true))
-        return {
-            "RMSE": float(own["RMSE"]),
-            "MAE": float(own["MAE"]),
-            "MSE": float(np.mean((told - true) ** 2)),
-        }
+        found = {name: float(own[name]) for name in ("RMSE", "MAE")}
+        found["MSE"] = float(np.mean((told - true) ** 2))
+        if self.circles:
+            first = self.columns - 2 * self.circles
+            found["degrees off"] = float(degrees_apart(scale(told), scale(true), first).mean())
+        return found
 
     def persistence(self, rows: np.ndarray) -> np.ndarray:
         """The last value for every step to come."""
         return np.broadcast_to(self.x[rows][:, -1:], self.target[rows].shape)
+
+
+def degrees_apart(told: np.ndarray, true: np.ndarray, first: int) -> np.ndarray:
+    """From 0 to 180 between directions, of columns from `first` on: [..., 2 D] -> [..., D]."""
+    pair = (*told.shape[:-1], -1, 2)
+    apart = degrees(told[..., first:].reshape(pair)) - degrees(true[..., first:].reshape(pair))
+    return np.abs((apart + 180) % 360 - 180)
 
 
 def ridge(x: np.ndarray, y: np.ndarray, rows: np.ndarray, penalty: float) -> np.ndarray:

@@ -20,7 +20,7 @@ import numpy as np
 import optax
 
 from dljax import Learner, Member, sweep
-from dljax.data.series import Series, gaps, load_series
+from dljax.data.series import Series, gaps, load_series, on_circles
 from dljax.errors import InputError
 from dljax.host import experiment, figures
 from dljax.host.config import Common, Count, NotNegative, Number, Positive, ShareBelow1, Widths
@@ -47,6 +47,8 @@ class Config(Common):
 
     data: str = "min-temperatures"
     """min-temperatures, max-temperatures, ETTh1, or the path of a CSV file."""
+    directions: tuple[str, ...] = ()
+    """Columns of directions in degrees, told as points on a circle."""
     horizons: Widths = (1,)
     """Steps to tell; a network is trained for each."""
     past: Count = 7
@@ -102,7 +104,7 @@ PRESETS = {
 
 def main(config: Config) -> Result:
     with Study(NAME, ["S17", "S23"], config) as run:
-        series = load_series(config.data)
+        series = on_circles(load_series(config.data), config.directions)
         if (found := gaps(series)) and not config.quiet:
             print(f"{series.name}: {found}; all steps are taken as equal")
         total = len(series)
@@ -183,7 +185,7 @@ def report(
         "persistence": task.errors(task.persistence(rows), rows),
     }
     found = [task.errors(each, rows) for each in told]
-    for name in ("RMSE", "MAE", "MSE"):
+    for name in found[0]:
         metric = f"test {name}" if horizon == 1 else f"test {name}, horizon {horizon}"
         goal = GOALS.get((config.data, metric))
         run.metric(metric, [each[name] for each in found], "lower", goal, steps=steps)

@@ -1,5 +1,7 @@
 """Forecasts of series, tiny: what is learnt, what is never seen, and tables that are refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,19 @@ def test_a_network_corrects_what_no_line_can_tell(tmp_path):
     assert found["mean"] < 0.3 * beside["linear in 2 steps, RMSE"]["mean"]
     assert found["mean"] < 0.3 * beside["persistence, RMSE"]["mean"]
     assert (tmp_path / "run" / "figures" / "1.png").exists()
+
+
+def test_a_wind_that_turns_through_north_is_no_jump(tmp_path):
+    turning = (7.0 * np.arange(300) + 10 * np.random.default_rng(0).normal(size=300)) % 360
+    path = tmp_path / "wind.csv"
+    path.write_text("\n".join(["wind,speed", *(f"{d},{i % 5}" for i, d in enumerate(turning))]))
+    config = Config(data=str(path), steps=20, seeds=1, past=3, window=3, out=tmp_path / "run")
+    result = main(dataclasses.replace(config, directions=("wind",), quiet=True))
+    off = result.metrics["test degrees off"]["mean"]
+    assert off < 15  # as exact as what was seen; as plain numbers each jump costs hundreds
+    assert off < result.baselines["persistence, degrees off"]["mean"]
+    with pytest.raises(InputError, match="unknown column 'winds'; did you mean wind"):
+        main(dataclasses.replace(config, directions=("winds",), out=tmp_path / "other"))
 
 
 def test_nothing_learnt_depends_on_what_comes_later():
