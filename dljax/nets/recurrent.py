@@ -7,6 +7,7 @@ from typing import Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import sequential_vmap
 
 from dljax.nets.dropout import Dropout
 from dljax.ops.recurrence import CELLS, State, initial, recur
@@ -114,7 +115,14 @@ def gate_by_gate(start: Start, gates: int) -> Start:
 
     def several(key: Key, shape: tuple[int, ...]) -> Array:
         one = (shape[0], shape[1] // gates)
-        return jnp.concatenate([start(k, one) for k in jax.random.split(key, gates)], 1)
+
+        # gate after gate and seed after seed: jaxlib 0.10.2 on 2 cores never ends several QR
+        # decompositions at once
+        @sequential_vmap
+        def drawn(key: Key) -> Array:
+            return jax.lax.map(lambda k: start(k, one), jax.random.split(key, gates))
+
+        return jnp.concatenate(drawn(key), 1)
 
     return several
 

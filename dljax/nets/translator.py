@@ -140,7 +140,8 @@ class EncoderBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Array, real: Array, *, train: bool = False) -> Array:
         look, normal = MultiHead(self.heads, self.size), nn.LayerNorm()(x)
-        seen = look(normal, *look.keys(normal), real[:, None])
+        keys, values = look.keys(normal)
+        seen = look(normal, keys, values, real[:, None])
         x = x + Dropout(self.dropout)(seen, train=train)
         return x + Dropout(self.dropout)(Mlp(self.inner)(x), train=train)
 
@@ -168,15 +169,16 @@ class DecoderBlock(nn.Module):
         self, x: Array, past: Any, at: int | Array, keys: Any, real: Array, *, train: bool
     ) -> tuple[Array, Any]:
         normal = self.norms[0](x)
-        past = tuple(
+        own_keys, own_values = (
             jax.lax.dynamic_update_slice_in_dim(old, new, at, 1)
             for old, new in zip(past, self.own.keys(normal), strict=True)
         )
-        places, now = jnp.arange(past[0].shape[1]), at + jnp.arange(x.shape[1])
-        seen = places[None, None] <= now[None, :, None]
-        x = x + self.drop(self.own(normal, *past, seen), train=train)
-        x = x + self.drop(self.other(self.norms[1](x), *keys, real[:, None]), train=train)
-        return x + self.drop(self.mlp(x), train=train), past
+        places, now = jnp.arange(own_keys.shape[1]), at + jnp.arange(x.shape[1])
+        back = places[None, None] <= now[None, :, None]
+        x = x + self.drop(self.own(normal, own_keys, own_values, back), train=train)
+        found = self.other(self.norms[1](x), keys[0], keys[1], real[:, None])
+        x = x + self.drop(found, train=train)
+        return x + self.drop(self.mlp(x), train=train), (own_keys, own_values)
 
 
 class TransformerTranslator(nn.Module):

@@ -32,7 +32,7 @@ def best(models: Iterable[Any], data: Sentences, n: int) -> float:
         ends = range(1, n + 1)
         return [" ".join(words[i : i + k]) for k in ends for i in range(len(words) - k + 1)]
 
-    counter = CountVectorizer(analyzer=grams)
+    counter = CountVectorizer(analyzer=grams)  # pyright: ignore
     train = counter.fit_transform(data.train.words)
 
     def score(model: Any, part: Labelled) -> float:

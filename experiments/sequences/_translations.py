@@ -49,7 +49,7 @@ def word_by_word(train: Texts, rounds: int = 8) -> Translate:
         chance = counts / np.bincount(f_of, counts)[f_of]
     order = np.lexsort((chance, f_of))  # the last of each source word is its likeliest
     last = np.append(np.flatnonzero(np.diff(f_of[order])), len(order) - 1)
-    table = {f_words[f_of[i]]: str(e_words[codes[i] % len(e_words)]) for i in order[last]}
+    table = {str(f_words[f_of[i]]): str(e_words[codes[i] % len(e_words)]) for i in order[last]}
     return lambda text: " ".join(table.get(word, word) for word in split(text))
 
 
@@ -74,7 +74,7 @@ def nearest(train: Texts, wanted: Sequence[str]) -> list[str]:
     """For each of `wanted` the translation of the training sentence of the nearest TF-IDF."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    weights = TfidfVectorizer(analyzer=split, sublinear_tf=True)
+    weights = TfidfVectorizer(analyzer=split, sublinear_tf=True)  # pyright: ignore
     seen = weights.fit_transform(train.source)
     alike = weights.transform(wanted) @ seen.T
     return [train.target[i] for i in np.asarray(alike.argmax(1)).ravel()]
@@ -87,7 +87,7 @@ def measure_lengths(
     sizes = np.array([len(split(text)) for text in test.source])
     parts = np.array_split(np.argsort(sizes, kind="stable"), groups)
 
-    def score(texts: Sequence[str], at: np.ndarray) -> float:
+    def score(texts: list[str], at: np.ndarray) -> float:
         return bleu([texts[i] for i in at], [test.target[i] for i in at])
 
     scores = {

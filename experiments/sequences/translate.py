@@ -165,7 +165,7 @@ def network(config: Config, name: Net, kinds: int) -> RecurrentTranslator | Tran
 def trained(
     run: Study,
     config: Config,
-    name: Net,
+    name: str,
     net: RecurrentTranslator | TransformerTranslator,
     train: list[Batch],
     validation: Batch,
