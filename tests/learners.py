@@ -27,6 +27,7 @@ from dljax.learn import (
     ppo,
     q_learning,
     risk,
+    translate,
     vae,
 )
 from dljax.learn.optimizers import optimizer
@@ -36,6 +37,7 @@ from dljax.nets.adversarial import Discriminator, Generator
 from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.q_network import QNetwork
+from dljax.nets.translator import RecurrentTranslator
 from dljax.ops.backprop import ACTIVATIONS
 from dljax.ops.policies import categorical
 
@@ -194,6 +196,14 @@ def language_attending() -> Learner:
     return language.make(net, optimizer("adam", 1e-2), text, batch=3, length=7)
 
 
+def translated() -> Learner:
+    rng, net = np.random.default_rng(0), RecurrentTranslator(9, 4, 6, dropout=0.2)
+    x = rng.integers(4, 9, (20, 3), dtype=np.int32)
+    y = np.concatenate([np.full((20, 1), 2), x[:, :2], np.full((20, 1), 3)], 1).astype(np.int32)
+    buckets = [Batch(x[:12, :2], y[:12, :3]), Batch(x[12:], y[12:])]
+    return translate.make(net, optimizer("adam", 1e-2), buckets, tokens=12, smoothing=0.1)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -216,4 +226,5 @@ LEARNERS = {
     "variational": variational,
     "language_recurrent": language_recurrent,
     "language_attending": language_attending,
+    "translated": translated,
 }

@@ -64,4 +64,13 @@ FILES = {
     "eth_ucy/val/students001_val.txt": File("dc8f3147820e80642903041b017292eb03ea5df81ffd2974b47a725d8ffeb394", 141272, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/students001_val.txt",)),
     "eth_ucy/val/students003_val.txt": File("b7aa6dcedba0e9036272dc363e2a25e6bb80d7485d75dcb3fff918ce01b10e24", 94381, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/students003_val.txt",)),
     "eth_ucy/val/uni_examples_val.txt": File("436dfa865ffab37957e928e227a1b6cc836ab0e6b7652abbf5d06cdf5638dee4", 19567, (f"{GITHUB}abduallahmohamed/Social-STGCNN/333d3a57b4d2705e129b21aefefa09c79b2b9ae1/datasets/raw/val/uni_examples_val.txt",)),
+    "sst2/train.tsv": File("ec192f833a64da08f475488a77b0d0b47db47acd0f458bd18433fc793b569920", 720259, (f"{GITHUB}clairett/pytorch-sentiment-classification/457ffd83de90a9d6d472d8ffc31bbffe40a8b236/data/SST2/train.tsv",)),
+    "sst2/dev.tsv": File("eddea6b39e601dd4e7a672b53cc40fdf6019fa80522f351206c24340ca5d9359", 92057, (f"{GITHUB}clairett/pytorch-sentiment-classification/457ffd83de90a9d6d472d8ffc31bbffe40a8b236/data/SST2/dev.tsv",)),
+    "sst2/test.tsv": File("831169c7e2e429d6026e1bdbb542f33b636e3e596caad9602ebc953c205928b7", 188749, (f"{GITHUB}clairett/pytorch-sentiment-classification/457ffd83de90a9d6d472d8ffc31bbffe40a8b236/data/SST2/test.tsv",)),
+    "multi30k/train.en.gz": File("d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f", 568929, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/train.en.gz",)),
+    "multi30k/train.de.gz": File("726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6", 637044, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/train.de.gz",)),
+    "multi30k/val.en.gz": File("14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28", 21650, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/val.en.gz",)),
+    "multi30k/val.de.gz": File("f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a", 24681, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/val.de.gz",)),
+    "multi30k/test_2016_flickr.en.gz": File("611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9", 21077, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/test_2016_flickr.en.gz",)),
+    "multi30k/test_2016_flickr.de.gz": File("9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8", 22890, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/test_2016_flickr.de.gz",)),
 }  # fmt: skip
