@@ -107,7 +107,7 @@ Start = Callable[[Key, tuple[int, ...]], Array]
 
 def eye(key: Key, shape: tuple[int, ...]) -> Array:
     del key
-    return jnp.eye(*shape)
+    return jnp.eye(shape[0], shape[1])
 
 
 def gate_by_gate(start: Start, gates: int) -> Start:
