@@ -15,6 +15,7 @@ from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
     autoencode,
     by_hand,
+    caption,
     classify,
     debias,
     descent,
@@ -34,6 +35,7 @@ from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.nets.actor_critic import ActorCritic
 from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.caption import Captioner
 from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.q_network import QNetwork
@@ -204,6 +206,12 @@ def translated() -> Learner:
     return translate.make(net, optimizer("adam", 1e-2), buckets, tokens=12, smoothing=0.1)
 
 
+def captioned() -> Learner:
+    words = np.random.default_rng(1).integers(0, 7, (37, 4), dtype=np.int32)
+    data = Batch(images().x, words)
+    return caption.make(Captioner(7, 4, (2,)), optimizer("adam", 1e-2), data, batch=8)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -227,4 +235,5 @@ LEARNERS = {
     "language_recurrent": language_recurrent,
     "language_attending": language_attending,
     "translated": translated,
+    "captioned": captioned,
 }

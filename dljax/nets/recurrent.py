@@ -14,24 +14,44 @@ from dljax.ops.recurrence import CELLS, State, initial, recur
 from dljax.typing import Array, Key
 
 CellName = Literal["tanh", "relu", "lstm", "gru"]
+LOGISTIC = {"tanh": [0], "relu": [0], "lstm": [1, 1, 0, 1], "gru": [1, 1, 0]}
+"""Which gates of a cell are by the logistic function."""
 States = tuple[State, ...]
 """The last state of each layer; of a bidirectional one first forwards, then backwards."""
+
+
+Start = Callable[[Key, tuple[int, ...]], Array]
+glorot, orthogonal = nn.initializers.glorot_uniform(), nn.initializers.orthogonal()
+
+
+def eye(key: Key, shape: tuple[int, ...]) -> Array:
+    del key
+    return jnp.eye(*shape)
+
+
+def small(key: Key, shape: tuple[int, ...]) -> Array:
+    """Uniform within `1 / sqrt(H)`: a vector's square shrinks to a third on average."""
+    return jax.random.uniform(key, shape, minval=-1, maxval=1) / math.sqrt(shape[0])
 
 
 class Layer(nn.Module):
     """One cell over time: x [T, B, D], or tokens [T, B] below `tokens` -> h [T, B, H], last state.
 
     A token's part of the gates is a row of a table, which is an embedding and the product behind
-    it in one. Input weights start Glorot-uniform and hidden ones orthogonal, gate by gate; the
-    identity where that is asked for (Le et al. 2015). The forget gate's bias starts at 1 (Gers et
-    al. 2000, Jozefowicz et al. 2015), all others at 0.
+    it in one. Input weights start Glorot-uniform and hidden ones orthogonal, gate by gate, or as
+    `start` says: `eye` is the identity (Le et al. 2015), `small` torch's. The forget gate's bias
+    starts at 1 (Gers et al. 2000, Jozefowicz et al. 2015), all others at 0; at `keep` that of the
+    gate which keeps, an LSTM's forget and a GRU's update gate, where it is given. Gates of a
+    `steepness` k are `sigmoid(k z)`.
     """
 
     cell: CellName
     size: int
     tokens: int = 0
-    identity: bool = False
+    start: Start = orthogonal
     backwards: bool = False
+    keep: float | None = None
+    steepness: float | Array = 1.0
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -41,9 +61,13 @@ class Layer(nn.Module):
         cell = CELLS[self.cell]
         inputs = self.tokens or x.shape[-1]
         wx = self.param("input", gate_by_gate(glorot, cell.gates), (inputs, cell.gates * self.size))
-        start = nn.initializers.orthogonal() if not self.identity else eye
-        w = self.param("hidden", gate_by_gate(start, cell.gates), (self.size, wx.shape[-1]))
+        w = self.param("hidden", gate_by_gate(self.start, cell.gates), (self.size, wx.shape[-1]))
         b = self.param("bias", self.first_bias, (wx.shape[-1],))
+        if not (isinstance(self.steepness, float) and self.steepness == 1):
+            steep = jnp.where(
+                jnp.repeat(jnp.array(LOGISTIC[self.cell]), self.size), self.steepness, 1
+            )
+            wx, w, b = wx * steep[None], w * steep[None], b * steep
         wx, w, b = (each.astype(self.dtype) for each in (wx, w, b))
         of_x = wx[x] if self.tokens else x.astype(self.dtype) @ wx
         if state is None:
@@ -55,8 +79,9 @@ class Layer(nn.Module):
 
     def first_bias(self, key: Key, shape: tuple[int, ...]) -> Array:
         del key
-        forget = (jnp.arange(shape[0]) // self.size == 1) & (self.cell == "lstm")
-        return forget.astype(jnp.float32)
+        keep = {"lstm": 1.0}.get(self.cell, 0.0) if self.keep is None else self.keep
+        keeps = (jnp.arange(shape[0]) // self.size == 1) & (self.cell in ("lstm", "gru"))
+        return jnp.where(keeps, jnp.float32(keep), 0)
 
 
 class Recurrent(nn.Module):
@@ -72,8 +97,10 @@ class Recurrent(nn.Module):
     tokens: int = 0
     dropout: float | Array = 0.0
     bidirectional: bool = False
-    identity: bool = False
+    start: Start = orthogonal
     dtype: jnp.dtype = jnp.float32
+    keep: float | None = None
+    steepness: float | Array = 1.0
 
     @nn.compact
     def __call__(
@@ -92,22 +119,20 @@ class Recurrent(nn.Module):
             outputs = []
             for way in ways:
                 layer = Layer(
-                    self.cell, size, self.tokens if i == 0 else 0, self.identity, way, self.dtype
+                    self.cell,
+                    size,
+                    self.tokens if i == 0 else 0,
+                    self.start,
+                    way,
+                    self.keep,
+                    self.steepness,
+                    self.dtype,
                 )
                 h, state = layer(x, next(given), real)
                 outputs.append(h)
                 last.append(state)
             x = Dropout(self.dropout)(jnp.concatenate(outputs, -1), train=train)
         return jnp.moveaxis(x, 0, 1), tuple(last)
-
-
-glorot = nn.initializers.glorot_uniform()
-Start = Callable[[Key, tuple[int, ...]], Array]
-
-
-def eye(key: Key, shape: tuple[int, ...]) -> Array:
-    del key
-    return jnp.eye(shape[0], shape[1])
 
 
 def gate_by_gate(start: Start, gates: int) -> Start:

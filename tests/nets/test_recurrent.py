@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.nets.recurrent import Layer, Recurrent, parameters, size_of
+from dljax.nets.recurrent import Layer, Recurrent, eye, parameters, size_of, small
 
 KEY = jax.random.key(0)
 X = jnp.float32(np.random.default_rng(0).normal(size=(3, 6, 2)))
@@ -74,8 +74,11 @@ def test_starts_and_counts_of_weights():
     np.testing.assert_array_equal(params["bias"], [0] * 4 + [1] * 4 + [0] * 8)
     for gate in jnp.split(params["hidden"], 4, 1):
         np.testing.assert_allclose(gate @ gate.T, np.eye(4), atol=1e-5)
-    identity = Layer("relu", 4, identity=True).init(KEY, jnp.moveaxis(X, 1, 0))["params"]
+    identity = Layer("relu", 4, start=eye).init(KEY, jnp.moveaxis(X, 1, 0))["params"]
     np.testing.assert_array_equal(identity["hidden"], np.eye(4))
+    drawn = Layer("tanh", 300, start=small).init(KEY, jnp.moveaxis(X, 1, 0))["params"]["hidden"]
+    assert abs(drawn).max() <= 300**-0.5
+    np.testing.assert_allclose((drawn**2).sum(1).mean(), 1 / 3, rtol=0.02)
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == parameters("lstm", 2, 4)
     assert 3 * parameters("lstm", 2, 4) == 4 * parameters("gru", 2, 4)
     for cell in ("tanh", "lstm", "gru"):
