@@ -85,6 +85,12 @@ def parsed(texts: Iterable[str]) -> list[Tune]:
     return found
 
 
+def middle(texts: Iterable[str]) -> Tune | None:
+    """The tune of middle length among those that can be read, if any can."""
+    tunes = sorted(parsed(texts), key=lambda tune: len(tune.bars))
+    return tunes[len(tunes) // 2] if tunes else None
+
+
 def inner(tune: Tune) -> list[Bar]:
     """All bars but the first and last of each section, which may be begun before the beat."""
     found, section = [], []
@@ -194,6 +200,7 @@ def write_midi(path: Path, tune: Tune) -> None:
 def roll(path: Path, shown: dict[str, Tune]) -> Path:
     """Each tune as it is written: pitch against bars, what is not of the key in orange."""
     figure, axes = panels(1, len(shown), size=(9, 2.1))
+    longest = max(sum(float(bar.length) for bar in tune.bars) for tune in shown.values())
     for ax, (who, tune) in zip(axes, shown.items(), strict=True):
         at = 0.0
         for bar in tune.bars:
@@ -204,7 +211,7 @@ def roll(path: Path, shown: dict[str, Tune]) -> Path:
                     ax.broken_barh([(at, 0.92 * length)], (pitch - 0.45, 0.9), color=color)
                 at += length
             ax.axvline(at, color=INK, lw=1.2 if bar.ends else 0.4, alpha=0.5)
-        ax.set_xlim(0, at)
+        ax.set_xlim(0, longest)
         ax.set_ylabel("MIDI note", fontsize=8)
         fields = tune.fields
         said = f"{fields['T']}, {fields['K']}, {fields.get('M', 'no metre')}"

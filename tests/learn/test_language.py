@@ -72,6 +72,9 @@ def test_one_stream_is_scored_as_a_slow_loop_does(net, params, text):
         nats += [-jax.nn.log_softmax(logits[0, i])[y[i]] for i in range(len(y))]
     assert len(nats) == 59
     np.testing.assert_allclose(found, np.mean(nats), rtol=1e-5)
+    some = np.arange(60) % 3 == 0  # the first is never told
+    found = language.score(net, params, text, some, length=4)
+    np.testing.assert_allclose(found, np.mean(np.array(nats)[some[1:]]), rtol=1e-5)
 
 
 def test_several_streams_are_the_mean_of_each(net, params, text):
