@@ -1,6 +1,7 @@
 """A network that reads a sentence and says what it is (S15, S17, S23): many to one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -10,6 +11,7 @@ from dljax.nets.dropout import Dropout
 from dljax.nets.recurrent import CellName, Recurrent
 from dljax.typing import Array
 
+Start = Callable[..., Any]
 PAD, UNK = 0, 1  # as `dljax.data.text.words` numbers them
 
 
@@ -29,6 +31,7 @@ class SentenceClassifier(nn.Module):
     cell: CellName = "lstm"
     dropout: float | Array = 0.0
     forget: float = 0.0
+    vectors: Start = nn.initializers.normal(0.1)  # where the words' vectors start
 
     @nn.compact
     def __call__(self, tokens: Array, *, train: bool = False) -> Array:
@@ -36,7 +39,7 @@ class SentenceClassifier(nn.Module):
         if train and self.forget:
             lost = jax.random.bernoulli(self.make_rng("dropout"), self.forget, tokens.shape)
             tokens = jnp.where(lost & real, UNK, tokens)
-        x = nn.Embed(self.vocabulary, self.size, embedding_init=nn.initializers.normal(0.1))(tokens)
+        x = nn.Embed(self.vocabulary, self.size, embedding_init=self.vectors)(tokens)
         x = Dropout(self.dropout)(x, train=train)
         body = Recurrent(self.sizes, self.cell, dropout=self.dropout, bidirectional=True)
         h, _ = body(x, real=real, train=train)

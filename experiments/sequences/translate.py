@@ -54,8 +54,6 @@ class Config(Common):
     """Numbers of a subword's vector; the width of the transformer."""
     hidden: Count = 128
     """Units of each recurrent decoder layer; half of it in each direction of the encoder."""
-    cell: Literal["gru", "lstm"] = "gru"
-    """The recurrent cell."""
     score: Literal["multiplicative", "additive"] = "multiplicative"
     """How recurrent attention scores."""
     blocks: Count = 2
@@ -116,7 +114,7 @@ def main(config: Config) -> Result:
             whole(part, subwords, 2 * config.longest) for part in (pairs.validation, pairs.test)
         )
         written: dict[str, list[list[str]]] = {}  # of each network, of each seed
-        curves = {}
+        curves: dict[str, tuple[list[int], np.ndarray]] = {}
         for name, net in nets.items():
             written[name], records = [], []
             for seed in run.seeds:
@@ -140,8 +138,8 @@ def main(config: Config) -> Result:
         for name, texts in plain.items():
             run.baseline(name, "test BLEU", translate.bleu(texts, pairs.test.target))
         subwords.write(run.out / "subwords.json")
-        first = plain | {name: texts[0] for name, texts in written.items()}
-        _translations.write(run.out / "translations.txt", pairs.test, first)
+        plain |= {name: texts[0] for name, texts in written.items()}
+        _translations.write(run.out / "translations.txt", pairs.test, plain)
         run.figure("curves.png", _translations.draw_curves, curves)
     return run.result
 
@@ -157,9 +155,7 @@ def network(config: Config, name: Net, kinds: int) -> RecurrentTranslator | Tran
     if config.hidden % 2:
         raise InputError(f"--hidden must be even, half for each direction; got {config.hidden}")
     score = config.score if name == "attention" else None
-    return RecurrentTranslator(
-        kinds, config.size, config.hidden, config.cell, score, config.dropout
-    )
+    return RecurrentTranslator(kinds, config.size, config.hidden, "gru", score, config.dropout)
 
 
 def trained(
@@ -175,10 +171,8 @@ def trained(
     per_epoch = translate.epoch_of(train, config.tokens)
     steps = config.steps or max(1, round(config.epochs * per_epoch))
     rate = config.transformer_rate if name == "transformer" else config.rate
-    tx = optax.chain(
-        optax.clip_by_global_norm(1.0),
-        optimizer("adam", rate, steps=steps, schedule="warmup-cosine"),
-    )
+    descent = optimizer("adam", rate, steps=steps, schedule="warmup-cosine")
+    tx = optax.chain(optax.clip_by_global_norm(1.0), descent)
 
     def validate(state: translate.State) -> Metrics:
         return translate.evaluate(net, state.fit.params, validation)

@@ -1,5 +1,6 @@
 """Translation: the loss, buckets, beam search against all that can be written, BLEU."""
 
+import functools
 import itertools
 
 import jax
@@ -68,15 +69,19 @@ def test_an_epoch_takes_each_pair_once_whatever_its_bucket(monkeypatch):
 )
 def test_many_beams_find_the_best_of_all_that_can_be_written(net):
     source = jnp.array([[4, 5], [6, 0]])
-    params = net.init(jax.random.key(3), source, source)["params"]
+    params = jax.jit(net.init)(jax.random.key(3), source, source)["params"]
     params = jax.tree.map(lambda leaf: 3 * leaf, params)  # else all is about equally likely
     most, tokens = 3, [t for t in range(V) if t not in (PAD, BOS, EOS)]
     ended = [(*t, EOS) for n in range(most) for t in itertools.product(tokens, repeat=n)]
     all_of_them = ended + list(itertools.product(tokens, repeat=most))
     rows = np.array([(BOS, *t, *[PAD] * (most - len(t))) for t in all_of_them])
     lengths = np.array([len(t) for t in all_of_them])
+    apply = jax.jit(net.apply)
+    search = jax.jit(
+        functools.partial(translate.translate, net, most=most), static_argnames="beams"
+    )
     for power in (0.0, 1.0):
-        found = translate.translate(net, params, source, most=most, beams=100, power=power)
+        found = search(params, source, beams=100, power=power)
         for own, best in zip(source, found, strict=True):
             logits = net.apply(
                 {"params": params}, jnp.tile(own[None], (len(rows), 1)), rows[:, :-1]
@@ -84,13 +89,14 @@ def test_many_beams_find_the_best_of_all_that_can_be_written(net):
             each, _ = translate.losses(logits, jnp.asarray(rows[:, 1:]))
             scores = -np.asarray(each).sum(1) / lengths**power
             assert best.tolist() == rows[scores.argmax(), 1:].tolist()
-    greedy = translate.translate(net, params, source, most=most)
-    held = np.full((2, 1), BOS)
-    for _ in range(most):
-        logits = np.array(net.apply({"params": params}, source, jnp.asarray(held))[:, -1])
+    greedy = search(params, source, beams=1)
+    held = np.full((2, most + 1), PAD)
+    held[:, 0] = BOS
+    for at in range(most):
+        logits = np.array(apply({"params": params}, source, jnp.asarray(held))[:, at])
         logits[:, [PAD, BOS]] = -np.inf
-        over = ((held == EOS) | (held == PAD))[:, -1:]
-        held = np.concatenate([held, np.where(over, PAD, logits.argmax(-1)[:, None])], 1)
+        over = (held[:, at] == EOS) | (held[:, at] == PAD)
+        held[:, at + 1] = np.where(over, PAD, logits.argmax(-1))
     np.testing.assert_array_equal(greedy, held[:, 1:])
 
 
@@ -108,9 +114,9 @@ def test_turning_round_is_learnt_and_written():
 
 def test_nats_are_the_mean_over_real_tokens():
     net, data = TransformerTranslator(V, 8, 1, 2, 6), pairs(5)
-    params = net.init(KEY, data.x, data.y)["params"]
+    params = jax.jit(net.init)(KEY, data.x, data.y)["params"]
     found = translate.evaluate(net, params, data, "test", chunk=2)["test/nats"]
-    logits = jax.nn.log_softmax(net.apply({"params": params}, data.x, data.y[:, :-1]))
+    logits = jax.nn.log_softmax(jax.jit(net.apply)({"params": params}, data.x, data.y[:, :-1]))
     nats = [-logits[i, t, data.y[i, t + 1]] for i in range(5) for t in range(5) if data.y[i, t + 1]]
     np.testing.assert_allclose(found, np.mean(nats), rtol=1e-5)
 
