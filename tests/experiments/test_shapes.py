@@ -33,7 +33,7 @@ def test_every_shape_is_told_beside_its_plain_methods(tmp_path):
             rates=(1e-3,),
             out=out,
             quiet=True,
-        )  # fmt: skip
+        )
     )
     assert list(result.metrics) == [
         "one to one: test accuracy",
