@@ -49,7 +49,7 @@ NAME = "sequences.memory"
 class Config(Common):
     """Train cells of equally many weights on what only memory can answer."""
 
-    steps: Count = 1000
+    steps: Count = 900
     """Training steps of each network."""
     weights: Annotated[int, Ge(500)] = 4000
     """At most so many weights in a network, but for its last layer."""
