@@ -1,16 +1,18 @@
 """All rates and seeds of a learner at once, and the rate that validation prefers."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from dljax import Learner, Member, grid, start, sweep
 from dljax.host.experiment import Study
 from dljax.host.figures import curve
 from dljax.host.fit import Selection, Watch
+from dljax.learn.optimizers import optimizer
 from dljax.typing import Array, PyTree
 
 
@@ -62,6 +64,22 @@ def choose(
     first = weights(start(learner, jax.random.key(0)).state)
     norms = of_best(curve(fitted.records, "train/grad_norm")[1].T).max(-1)
     return Chosen(float(rates[best]), of_best(first), of_best(fitted.kept), norms)
+
+
+def by_adam(
+    run: Study,
+    config: Any,
+    part: str,
+    make: Callable[[optax.GradientTransformation], Learner],
+    loss: Callable[[PyTree], Array],
+) -> PyTree:
+    """The weights that `choose` keeps, by clipped Adam at `config.rates` in `config.steps`."""
+
+    def learner(rate: Array) -> Learner:
+        rule = optimizer("adam", rate, steps=config.steps, schedule="cosine")
+        return make(optax.chain(optax.clip_by_global_norm(1.0), rule))
+
+    return choose(run, part, learner, loss, config.rates, config.steps).weights
 
 
 def weights(member: Member) -> PyTree:

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import flax.linen as nn
 import numpy as np
+import optax
 from annotated_types import Ge, MinLen
 
 from dljax import Batch, Learner
@@ -25,12 +26,11 @@ from dljax.host.config import Common, Count, Positive
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn import classify
-from dljax.learn.optimizers import optimizer
 from dljax.nets.reader import Bag, Reader, Window, last
 from dljax.nets.recurrent import Recurrent
 from dljax.typing import Array, PyTree
 from experiments.sequences import _order
-from experiments.sequences._choose import choose
+from experiments.sequences._choose import by_adam
 
 NAME = "sequences.order"
 FOOD = "the food was good , not bad at all", "the food was bad , not good at all"
@@ -135,14 +135,13 @@ def learn(
     """Every seed's weights, at the rate and the step that validation prefers."""
     data, held = (encoded(pairs, vocabulary, config.longest) for pairs in (train, validation))
 
-    def make(rate: Array) -> Learner:
-        tx = optimizer("adam", rate, steps=config.steps, schedule="cosine")
+    def make(tx: optax.GradientTransformation) -> Learner:
         return classify.make(net, tx, data, batch=config.batch)
 
     def loss(params: PyTree) -> Array:
         return classify.evaluate(net, (params, {}), held)["validation/loss"]
 
-    return choose(run, part, make, loss, config.rates, config.steps).weights
+    return by_adam(run, config, part, make, loss)
 
 
 def right(

@@ -10,7 +10,6 @@ that to look a caption up fails. Without --documents these are the grammar's opi
     python -m experiments.sequences.shapes --preset standard --documents 20news-bydate.tar.gz
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -29,7 +28,6 @@ from dljax.host.config import Common, Count, Positive, ShareBelow1
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn import caption, classify, forecast, risk
-from dljax.learn.optimizers import optimizer
 from dljax.nets import MLP
 from dljax.nets.caption import Captioner
 from dljax.nets.forecaster import Forecaster
@@ -37,7 +35,7 @@ from dljax.nets.reader import Reader, average
 from dljax.nets.recurrent import Recurrent
 from dljax.typing import Array, PyTree
 from experiments.sequences import _shapes
-from experiments.sequences._choose import choose
+from experiments.sequences._choose import by_adam
 
 NAME = "sequences.shapes"
 
@@ -85,22 +83,6 @@ def main(config: Config) -> Result:
     return run.result
 
 
-def train(
-    run: Study,
-    config: Config,
-    part: str,
-    make: Callable[[optax.GradientTransformation], Learner],
-    loss: Callable[[PyTree], Array],
-) -> PyTree:
-    """Every seed's weights by Adam, at the rate and the step that validation prefers."""
-
-    def learner(rate: Array) -> Learner:
-        rule = optimizer("adam", rate, steps=config.steps, schedule="cosine")
-        return make(optax.chain(optax.clip_by_global_norm(1.0), rule))
-
-    return choose(run, part, learner, loss, config.rates, config.steps).weights
-
-
 def classifier(run: Study, config: Config, part: str, net: nn.Module, data: _shapes.Split) -> None:
     """Train on labels, and tell the test accuracy."""
 
@@ -110,7 +92,7 @@ def classifier(run: Study, config: Config, part: str, net: nn.Module, data: _sha
     def loss(params: PyTree) -> Array:
         return classify.evaluate(net, (params, {}), data.validation)["validation/loss"]
 
-    kept = train(run, config, part, make, loss)
+    kept = by_adam(run, config, part, make, loss)
     found = run.each(lambda own: classify.evaluate(net, (own, {}), data.test, "test"), kept)
     run.metric(f"{part}: test accuracy", found["test/accuracy"])
 
@@ -150,14 +132,14 @@ def one_to_many(run: Study, config: Config) -> None:
     def describe(params: PyTree) -> Array:
         return caption.describe(net, params, asked.x, begin, asked.y.shape[1] - 1)
 
-    said = np.asarray(run.each(describe, train(run, config, "one to many", make, loss)))
+    said = np.asarray(run.each(describe, by_adam(run, config, "one to many", make, loss)))
     over = np.cumsum(said == end, -1) - (said == end) > 0  # behind the first end nothing counts
     said = np.where(over, 0, said)
     metric = "one to many: captions all right"
     run.metric(metric, (said == asked.y[:, 1:]).all(-1).mean(-1))
     run.baseline("nearest image, one to many", metric, _shapes.nearest(scenes.split))
     make, loss, right = _shapes.template(scenes, config.hidden, config.batch)
-    filled = run.each(right, train(run, config, "template", make, loss))
+    filled = run.each(right, by_adam(run, config, "template", make, loss))
     run.baseline("template filled by a classifier, one to many", metric, filled)
 
     def text(rows: np.ndarray) -> list[str]:
@@ -180,7 +162,7 @@ def many_to_many(run: Study, config: Config) -> None:
     def validate(params: PyTree) -> Array:
         return loss(risk.apply(net, params, films.validation.x), films.validation.y).mean()
 
-    kept = train(run, config, "many to many", make, validate)
+    kept = by_adam(run, config, "many to many", make, validate)
     guesses = np.asarray(run.each(lambda own: risk.apply(net, own, films.test.x).argmax(-1), kept))
     metric = "many to many: frames right"
     run.metric(metric, (guesses == films.test.y).mean((1, 2)))
@@ -202,7 +184,7 @@ def forecasting(run: Study, config: Config) -> None:
         told = risk.apply(net, params, data.x) + data.x[:, -1]  # what is added to the last value
         return sd * forecast.series_errors(told, jnp.asarray(data.y[..., 0]))["RMSE"]
 
-    kept = train(run, config, "forecast", make, lambda own: error(own, split.validation))
+    kept = by_adam(run, config, "forecast", make, lambda own: error(own, split.validation))
     run.metric("forecast: RMSE", run.each(lambda own: error(own, split.test), kept), "lower")
     for name, told in _shapes.plain_forecasts(split).items():
         wrong = sd * np.sqrt(np.mean((told - split.test.y[..., 0]) ** 2))

@@ -60,8 +60,7 @@ def test_answering_1_has_the_error_that_stands_beside_the_networks():
 
 def test_a_run_tells_of_recall_of_adding_and_of_gradients(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "PLAIN", {name: PLAIN[name] for name in ("tanh", "lstm")})
-    monkeypatch.setattr(memory, "UNCLIPPED", {})
-    monkeypatch.setattr(memory, "REMEDIES", {})
+    monkeypatch.setattr(memory, "HELPS", {})
     monkeypatch.setattr(_memory, "GAPS", (ASKED,))
     config = Config(
         seeds=2, steps=2, weights=500, batch=4, rates=(1e-3, 1e-2), examples=8,
