@@ -33,8 +33,8 @@ def read_archive(
         with tarfile.open(Path(path).expanduser()) as archive:
             left = LARGEST
             for member in archive:
-                parts = Path(member.name).parts
-                split = parts[-3].rpartition("-")[2] if member.isfile() and len(parts) > 2 else ""
+                group = Path(member.name).parent
+                split = group.parent.name.rpartition("-")[2] if member.isfile() else ""
                 if split not in found:
                     continue
                 left -= member.size
@@ -43,7 +43,7 @@ def read_archive(
                 stream = archive.extractfile(member)
                 raw = stream.read() if stream else b""
                 body = raw.decode("latin-1").replace("\r\n", "\n").partition("\n\n")[2]
-                found[split].append((parts[-2], body))
+                found[split].append((group.name, body))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (tarfile.TarError, EOFError, zlib.error) as error:

@@ -70,7 +70,7 @@ def expand(rng: np.random.Generator, rules: Rules, text: str) -> list[str]:
     found = []
     for word in text.split():
         if word in rules:
-            found += expand(rng, rules, rules[word][rng.integers(len(rules[word]))])
+            found += expand(rng, rules, rules[word][int(rng.integers(len(rules[word])))])
         else:
             found.append(word)
     return found
@@ -107,7 +107,7 @@ def phrases(
     """n pairs of `length` words: `PHRASE` at one of the places, and there its words in disorder."""
     pairs, phrase = [], PHRASE.split()
     for _ in range(n):
-        place = places[rng.integers(len(places))]
+        place = places[int(rng.integers(len(places)))]
         other = list(rng.permutation(phrase))
         while other == phrase:
             other = list(rng.permutation(phrase))

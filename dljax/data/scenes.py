@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.sprites import SHAPES, Sprite, draw
@@ -39,7 +40,10 @@ class Scene(NamedTuple):
 def pieces() -> np.ndarray:
     """Shapes in their sizes, float32 [3, 2, PIECE, PIECE]."""
     drawn = [
-        [draw(Sprite(shape, scale, 0.0, 0.5, 0.5), PIECE)[..., 0] for scale in (0.4, 0.75)]
+        [
+            draw(Sprite(*map(jnp.asarray, (shape, scale, 0.0, 0.5, 0.5))), PIECE)[..., 0]
+            for scale in (0.4, 0.75)
+        ]
         for shape in range(len(SHAPES))
     ]
     return np.asarray(jax.device_get(drawn), np.float32)
@@ -62,7 +66,7 @@ def scenes(
     """n scenes of the given triples, float32 [n, SIDE, SIDE, 1] in [0, 1], and what they show."""
     found, said, half = np.zeros((n, SIDE, SIDE), np.float32), [], SIDE // 2
     for image in found:
-        shape, relation, digit = triples[rng.integers(len(triples))]
+        shape, relation, digit = triples[int(rng.integers(len(triples)))]
         scene = Scene(shape, int(rng.integers(2)), relation, digit)
         own = digits.x[rng.choice(np.flatnonzero(digits.y == digit))][..., 0]
         first = relation in (0, 2)  # the shape stands above, or to the left

@@ -75,7 +75,8 @@ def objective(
     def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
         options = {"train": True, "rngs": {"dropout": key}, "mutable": list(extra)}
         outputs, extra = net.apply({"params": params, **extra}, batch.x, **options)
-        outputs = squeezed(outputs)
+        if outputs.ndim > batch.y.ndim:
+            outputs = squeezed(outputs)
         chex.assert_equal_shape_prefix([outputs, batch.y], batch.y.ndim)
         return loss(outputs, batch.y).mean(), (extra, metrics(outputs, batch.y))
 
@@ -100,4 +101,4 @@ def apply(net: nn.Module, params: PyTree, x: Array, **options) -> Array:
 
 
 def squeezed(outputs: Any) -> Array:
-    return outputs[:, 0] if outputs.shape[1:] == (1,) else outputs
+    return outputs[..., 0] if outputs.shape[-1] == 1 else outputs

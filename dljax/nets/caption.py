@@ -33,7 +33,7 @@ class Captioner(nn.Module):
         if images is not None:
             seen = CNN(self.channels, (2 * self.size, self.size))(images, train=train)
             states = ((jnp.tanh(seen),),)
-            if words is None:
-                words = jnp.zeros((len(images), 1), jnp.int32)
+        if words is None:
+            words = jnp.zeros((1 if images is None else len(images), 1), jnp.int32)
         h, states = Recurrent((self.size,), "gru", self.vocabulary)(words, states, train=train)
         return nn.Dense(self.vocabulary)(h), states

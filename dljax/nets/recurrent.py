@@ -26,7 +26,7 @@ glorot, orthogonal = nn.initializers.glorot_uniform(), nn.initializers.orthogona
 
 def eye(key: Key, shape: tuple[int, ...]) -> Array:
     del key
-    return jnp.eye(*shape)
+    return jnp.eye(shape[0], shape[1])
 
 
 def small(key: Key, shape: tuple[int, ...]) -> Array:

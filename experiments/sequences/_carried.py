@@ -43,7 +43,7 @@ def carried(layer: Layer, params: PyTree, x: Array) -> Carried:
 
     _, state = layer.apply({"params": params}, x[:1, None])  # pyright: ignore
     flat, restore = ravel_pytree(state)
-    size = state[0].shape[-1]
+    size = state[0].shape[-1]  # pyright: ignore
 
     def log_norm(a: Array) -> Array:
         return jnp.log(jnp.maximum(jnp.linalg.norm(a) / jnp.sqrt(size), TINY))

@@ -56,7 +56,7 @@ def recalling(examples: int, gap: int, symbols: int, early: bool = False) -> Tas
     rng = np.random.default_rng(0)
     sizes = ((examples, gap), (TESTED, gap), (TESTED, LONGEST))
     splits = (recall(rng, n, longest, symbols) for n, longest in sizes)
-    return Task(*splits, symbols, losses, score, range(LONGEST + 1))
+    return Task(*splits, outputs=symbols, loss=losses, score=score, at=range(LONGEST + 1))
 
 
 def summing(examples: int) -> Task:
@@ -76,7 +76,8 @@ def summing(examples: int) -> Task:
 
     rng = np.random.default_rng(0)
     drawn = (lengths(examples), lengths(TESTED), np.repeat(LENGTHS, TESTED))
-    return Task(*(adding(rng, each, ASKED) for each in drawn), 1, loss, score, LENGTHS)
+    splits = (adding(rng, each, ASKED) for each in drawn)
+    return Task(*splits, outputs=1, loss=loss, score=score, at=LENGTHS)
 
 
 class Trained(NamedTuple):

@@ -56,7 +56,7 @@ def texts(name: str) -> Texts:
     parts = [
         ([rows[i] for i in part], [labels[i] for i in part]) for part in (order[cut:], order[:cut])
     ]
-    return Texts(*parts, test, classes)
+    return Texts(*parts, test=test, classes=classes)
 
 
 def numbered(found: Texts, most: int, length: int) -> tuple[Split, Vocabulary]:
@@ -74,7 +74,11 @@ def tf_idf(found: Texts) -> float:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    counts = TfidfVectorizer(analyzer=lambda row: row, sublinear_tf=True, min_df=2)
+    counts = TfidfVectorizer(
+        analyzer=lambda row: row,  # pyright: ignore[reportArgumentType]
+        sublinear_tf=True,
+        min_df=2,
+    )
     x = counts.fit_transform(found.train[0])
     held, test = (counts.transform(rows) for rows in (found.validation[0], found.test[0]))
     fits = [
@@ -88,7 +92,7 @@ class Pictures(NamedTuple):
     """Scenes: their captions as words and numbers, and what they show, [n, 4]."""
 
     split: Split
-    shown: tuple[np.ndarray, np.ndarray, np.ndarray]
+    shown: tuple[np.ndarray, ...]
     vocabulary: Vocabulary
 
 
@@ -121,18 +125,18 @@ def template(
 
     Gives the learner by its optimiser, its validation loss, and its share of sentences all right.
     """
-    cuts, net = np.cumsum(KINDS)[:-1], CNN((8, 16), (2 * size, sum(KINDS)))
+    heads, most = len(KINDS), max(KINDS)  # a word of fewer kinds never has the others
+
+    def parted(z: Array) -> Array:
+        return z.reshape(len(z), heads, most)
+
+    net = nn.Sequential([CNN((8, 16), (2 * size, heads * most)), parted])
     known, held, asked = (
         Batch(each.x, shown) for each, shown in zip(pictures.split, pictures.shown, strict=True)
     )
 
     def loss(outputs: Array, y: Array) -> Array:
-        parts = jnp.split(outputs, cuts, -1)
-        losses = [
-            optax.softmax_cross_entropy_with_integer_labels(part, y[:, i])
-            for i, part in enumerate(parts)
-        ]
-        return jnp.stack(losses).sum(0)
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, y).sum(-1)
 
     def make(tx: optax.GradientTransformation) -> Learner:
         return risk.descend(net, risk.objective(net, loss), tx, known, batch=batch)
@@ -141,8 +145,7 @@ def template(
         return loss(risk.apply(net, params, held.x), jnp.asarray(held.y)).mean()
 
     def right(params: PyTree) -> Array:
-        parts = jnp.split(risk.apply(net, params, asked.x), cuts, -1)
-        guesses = jnp.stack([part.argmax(-1) for part in parts], 1)
+        guesses = risk.apply(net, params, asked.x).argmax(-1)
         return (guesses == jnp.asarray(asked.y)).all(1).mean()
 
     return make, validate, right
