@@ -138,8 +138,8 @@ def one_to_many(run: Study, config: Config) -> None:
     metric = "one to many: captions all right"
     run.metric(metric, (said == asked.y[:, 1:]).all(-1).mean(-1))
     run.baseline("nearest image, one to many", metric, _shapes.nearest(scenes.split))
-    make, loss, right = _shapes.template(scenes, config.hidden, config.batch)
-    filled = run.each(right, by_adam(run, config, "template", make, loss))
+    filling, its_loss, right = _shapes.template(scenes, config.hidden, config.batch)
+    filled = run.each(right, by_adam(run, config, "template", filling, its_loss))
     run.baseline("template filled by a classifier, one to many", metric, filled)
 
     def text(rows: np.ndarray) -> list[str]:
