@@ -91,7 +91,8 @@ def opinions(
             first = [{"X": good, "Y": bad}.get(word, word) for word in words]
             second = [{"X": bad, "Y": good}.get(word, word) for word in words]
             pairs[tuple(first)] = first, second
-    return list(pairs.values())
+    found = list(pairs.values())  # short ones came first
+    return [found[i] for i in rng.permutation(n)]
 
 
 def reach(words: Sequence[str]) -> int:

@@ -1,7 +1,8 @@
 """Series in time (S17, S23): CSV files, scaling, and windows that never look ahead."""
 
+import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,8 @@ def read_csv(path: str | os.PathLike[str]) -> Series:
     import pandas
 
     try:
+        with Path(path).expanduser().open(encoding="utf-8-sig", newline="") as lines:
+            check_widths(path, lines)
         table = pandas.read_csv(
             Path(path).expanduser(), dtype=str, keep_default_na=False, encoding="utf-8-sig"
         )
@@ -114,7 +117,7 @@ def read_csv(path: str | os.PathLike[str]) -> Series:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8: offset {error.start}") from None
-    except ValueError as error:  # pandas' own errors are such
+    except (ValueError, csv.Error) as error:  # pandas' own errors are such
         raise InputError(f"{path} is not a CSV table: {' '.join(str(error).split())}") from None
     if len(table) < 2:
         raise InputError(f"{path} must have at least two rows below its names; got {len(table)}")
@@ -125,6 +128,19 @@ def read_csv(path: str | os.PathLike[str]) -> Series:
         raise InputError(f"{path} has no column of numbers")
     values = [read_numbers(path, table.iloc[:, i]) for i in range(first, len(names))]
     return Series(Path(path).stem, tuple(names[first:]), np.stack(values, 1), times)
+
+
+def check_widths(path: Any, lines: Iterable[str]) -> None:
+    """Raises InputError unless every line has as many cells as there are names.
+
+    pandas would take the first of too many as an index, and leave out lines without any.
+    """
+    rows = list(csv.reader(lines))
+    while rows and not rows[-1]:  # empty lines at the end are none
+        rows.pop()
+    for line, cells in enumerate(rows, start=1):
+        if len(cells) != (need := len(rows[0])):
+            raise InputError(f"{path}, line {line} has {len(cells)} cells; names there are {need}")
 
 
 def number(cell: Any) -> float | None:

@@ -91,7 +91,7 @@ HELPS = {f"{name} unclipped": Way(name, clipped=False) for name in CELLS} | {
     "tanh, asked early too": Way("tanh", early=True),
     "lstm by RMSprop": Way("lstm", "rmsprop", 0.3),
     "lstm by momentum": Way("lstm", "momentum", 30.0),
-    "lstm, gates 3 times as steep": Way("lstm", steepness=3.0),
+    "lstm, gates 3 times as steep": Way("lstm", steepness=3.0, keep=5 / 3),
     "lstm, forget gate from 1": Way("lstm", keep=1.0),
 }
 

@@ -103,7 +103,7 @@ def main(config: Config) -> Result:
         for name in each[0]:
             better = "lower" if name in _tunes.LOWER else "higher"
             run.metric(name, [found[name] for found in each], better, goals.get(name))
-        beside(run, "real tunes", _tunes.measure(parts[2], parts[0], parts[0]))
+        beside(run, "real tunes", _tunes.measure(parts[1], parts[2], parts[0]))
 
         best = _ngrams.best(train, kinds, *validation)
         for order in sorted({3, best}, reverse=True):
@@ -112,7 +112,7 @@ def main(config: Config) -> Result:
             options = {"temperature": config.temperature, "end": blank.tolist()}
             shown[who] = []
             for i in range(config.tunes):  # given headers: of their own few are of one piece
-                head = _tunes.halves(parts[2][i % len(parts[2])])[0]
+                head = _tunes.halves(parts[1][i % len(parts[1])])[0]
                 begun = vocabulary.encode(_tunes.BLANK + head).tolist()
                 tokens = _ngrams.write(counted, kinds, begun, LONGEST, rng, **options)
                 shown[who].append(text(head, tokens))

@@ -72,7 +72,7 @@ def test_a_csv_with_times_two_columns_and_windows_ends(tmp_path):
     assert len(found.part(1)) == 2
     assert gaps(found) == "1 of 2 steps are wider, the first after 2020-01-02T00:00:00"
     assert gaps(found.part(0, 2)) is None
-    assert read_csv(write(tmp_path, "x\n1\n2\n")).times is None
+    assert read_csv(write(tmp_path, "x\n1\n2\n\n")).times is None
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,9 @@ def test_a_csv_with_times_two_columns_and_windows_ends(tmp_path):
         ("day,a\nnever,1\n2020-01-01,2\n", "line 2: 'never' is neither a number nor a time"),
         ("day,a\n2020-01-01,1\n", "at least two rows below its names; got 1"),
         ("day\n2020-01-01\n2020-01-02\n", "has no column of numbers"),
-        ("a,b\n1,2\n1,2,3\n", "is not a CSV table"),
+        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 cells; names there are 2"),
+        ("a,b\n1,2,3\n1,2,3\n", "line 2 has 3 cells; names there are 2"),
+        ("a\n1\n\n2\n", "line 3 has 0 cells; names there are 1"),
         ("", "is not a CSV table"),
         (b"a\n\xff\n1\n", "is not UTF-8"),
     ],

@@ -71,7 +71,8 @@ def test_nothing_learnt_depends_on_what_comes_later():
     [
         ("", "is not a CSV table: No columns to parse from file"),
         ("value\n1\n", "must have at least two rows below its names; got 1"),
-        ("value\n1\n\nx\n", "column 'value', line 3: 'x' is not a number"),
+        ("value\n1\n2\nx\n", "column 'value', line 4: 'x' is not a number"),
+        ("value\n1\n\n2\n", "line 3 has 0 cells; names there are 1"),
         ("value\n" + "1\n" * 90, "column 1 of the training part never changes"),
         ("value\n" + "1\n2\n" * 9, "has 18 steps; too few for windows of 28 + 1"),
     ],
