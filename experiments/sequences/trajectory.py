@@ -4,8 +4,8 @@ System S23 of the syllabus. ETH (Pellegrini et al. 2009) and UCY (Lerner et al. 
 recording out, of which eth's and hotel's places are in no other (see `dljax.data.paths`). A GRU
 corrects the constant velocity, in coordinates that follow the walker; beside it that velocity alone
 (Schoeller et al. 2020: hard to beat) and a ridge regression. Recordings differ in how exactly
-people were traced, so each training path is seen with another noise, of deviation `s u^2`, u uniform;
-s is what does best at the other places, each left out too, and told for.
+people were traced, so each training path is seen with another noise, of deviation `s u^2`,
+u uniform; s is what does best at the other places, each left out too, and told for.
 
     python -m experiments.sequences.trajectory
 """
