@@ -15,25 +15,31 @@ from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
     autoencode,
     by_hand,
+    caption,
     classify,
     debias,
     descent,
     dqn,
     gan,
     landscape,
+    language,
     play,
     policy_gradient,
     ppo,
     q_learning,
     risk,
+    translate,
     vae,
 )
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.nets.actor_critic import ActorCritic
 from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.caption import Captioner
 from dljax.nets.coders import DenseDecoder, convolutional, dense
+from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.q_network import QNetwork
+from dljax.nets.translator import RecurrentTranslator
 from dljax.ops.backprop import ACTIVATIONS
 from dljax.ops.policies import categorical
 
@@ -179,6 +185,33 @@ def variational() -> Learner:
     return vae.make(net, tx, x, batch=8, augment=vae.binarise, **options)
 
 
+def language_recurrent() -> Learner:
+    text, net = (
+        np.random.default_rng(0).integers(0, 5, 70),
+        RecurrentLanguage(5, (6, 4), "lstm", 0.2),
+    )
+    return language.make(net, optimizer("adam", 1e-2), text, batch=3, length=7)
+
+
+def language_attending() -> Learner:
+    text, net = np.random.default_rng(0).integers(0, 5, 70), Transformer(5, 7, 1, 8, 2, 0.2)
+    return language.make(net, optimizer("adam", 1e-2), text, batch=3, length=7)
+
+
+def translated() -> Learner:
+    rng, net = np.random.default_rng(0), RecurrentTranslator(9, 4, 6, dropout=0.2)
+    x = rng.integers(4, 9, (20, 3), dtype=np.int32)
+    y = np.concatenate([np.full((20, 1), 2), x[:, :2], np.full((20, 1), 3)], 1).astype(np.int32)
+    buckets = [Batch(x[:12, :2], y[:12, :3]), Batch(x[12:], y[12:])]
+    return translate.make(net, optimizer("adam", 1e-2), buckets, tokens=12, smoothing=0.1)
+
+
+def captioned() -> Learner:
+    words = np.random.default_rng(1).integers(0, 7, (37, 4), dtype=np.int32)
+    data = Batch(images().x, words)
+    return caption.make(Captioner(7, 4, (2,)), optimizer("adam", 1e-2), data, batch=8)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -199,4 +232,8 @@ LEARNERS = {
     "stacked": stacked,
     "denoising": denoising,
     "variational": variational,
+    "language_recurrent": language_recurrent,
+    "language_attending": language_attending,
+    "translated": translated,
+    "captioned": captioned,
 }

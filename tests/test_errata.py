@@ -1,5 +1,7 @@
 """What the notes print wrong, each shown failing beside the right one; control has its own file."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ from dljax.nets import MLP
 from dljax.nets.adversarial import Discriminator, Generator
 from dljax.nets.coders import Gaussian
 from dljax.ops.backprop import delta_rule, half_squared_error
+from dljax.ops.recurrence import CELLS, recur
 from experiments.foundations import random_labels
 
 Z = jnp.linspace(-4, 4, 81)  # holds 0
@@ -284,3 +287,56 @@ def test_s42_d_as_the_chance_of_real_or_of_fake_is_one_game():
     mixed = jax.grad(of_fake, 1)(params, own)
     dots = jax.tree.map(lambda a, b: jnp.sum(a * b), mixed, by_own)
     assert sum(jax.tree.leaves(dots)) < 0
+
+
+def kept(name, w, x, state):
+    """A state after 50 steps of a cell whose gate that keeps is open, whatever x and w are."""
+    gates = {"lstm": [-1, 1, 0, 0], "gru": [0, 1, 0], "tanh": [1]}[name]
+    bias = 30.0 * jnp.repeat(jnp.array(gates, jnp.float32), 4)
+    return recur(CELLS[name], x, w, bias, state)[1][-1]
+
+
+def test_s22_the_second_gating_unit_is_the_gru_and_not_the_rnn():
+    """S22 lists "LSTM, RNN": a GRU's gate, like an LSTM's, keeps a state; an RNN has none."""
+    state = jnp.full((1, 4), 2.0)
+    for name, gates in (("lstm", 4), ("gru", 3)):
+        x = jax.random.normal(jax.random.key(0), (50, 1, gates * 4))
+        w = jax.random.normal(jax.random.key(1), (4, gates * 4))
+        held = (jnp.zeros((1, 4)), state) if name == "lstm" else (state,)
+        np.testing.assert_allclose(kept(name, w, x, held), state, rtol=1e-5)
+        slope = jax.jacobian(functools.partial(kept, name, w, x))(held)[-1]
+        np.testing.assert_allclose(slope[0, :, 0], np.eye(4), atol=1e-5)
+    # all that one step of an RNN can give lies within (-1, 1): its product is its only "gate"
+    assert CELLS["tanh"].gates == 1
+    for scale in (0.1, 1.0, 10.0):
+        w = scale * jax.random.normal(jax.random.key(1), (4, 4))
+        after = recur(CELLS["tanh"], 0 * state[None], w, 0 * state[0], (state,))[1][0]
+        assert (jnp.abs(after) <= 1).all()
+
+
+def test_s22_backpropagation_through_time_sums_the_gradients_and_averages_nothing():
+    """S22 says that BPTT averages the weights: each step's own gradient is added, none divided."""
+    steps, size, rate = 5, 3, 0.1
+    x = jax.random.normal(jax.random.key(0), (steps, 1, size))
+    w = jax.random.normal(jax.random.key(1), (size, size)) / 2
+    begin, none = (jnp.zeros((1, size)),), jnp.zeros(size)
+
+    def shared(w):
+        return jnp.sum(recur(CELLS["tanh"], x, w, none, begin)[0] ** 2)
+
+    def of_copies(copies):
+        """The same, step t with a copy of its own."""
+        state, loss = begin, 0.0
+        for t in range(steps):
+            _, state = recur(CELLS["tanh"], x[t : t + 1], copies[t], none, state)
+            loss += jnp.sum(state[0] ** 2)
+        return loss
+
+    copies = jnp.stack([w] * steps)
+    assert shared(w) == pytest.approx(float(of_copies(copies)), rel=1e-5)
+    each = jax.grad(of_copies)(copies)
+    right = jax.grad(shared)(w)
+    np.testing.assert_allclose(each.sum(0), right, rtol=1e-4, atol=1e-6)
+    printed = jnp.mean(copies - rate * each, 0)  # every copy moved, then averaged
+    assert jnp.abs(printed - (w - rate * right)).max() > 0.1 * rate * jnp.abs(right).max()
+    np.testing.assert_allclose(printed, w - rate / steps * right, rtol=1e-4, atol=1e-6)

@@ -68,6 +68,11 @@ class Checked:
 class Common(Checked):
     """The flags of every experiment."""
 
+    # fields that may differ in a resumed run; an experiment may add what only its answers depend on
+    free: ClassVar[frozenset[str]] = frozenset(
+        {"out", "resume", "checkpoint_every", "quiet", "devices"}
+    )
+
     seeds: Count = 5
     """Independent runs, trained in one compiled program."""
     seed: Number = 0
@@ -99,7 +104,6 @@ class Common(Checked):
         return list(range(self.seed, self.seed + self.seeds))
 
 
-FREE = {"out", "resume", "checkpoint_every", "quiet", "devices"}  # may differ in a resumed run
 C = TypeVar("C", bound=Common)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dljax.errors import InputError
-from dljax.host.config import FREE, Common
+from dljax.host.config import Common
 from dljax.host.result import write_whole
 
 RECORD = "run.json"  # the experiment and configuration of the run in a folder
@@ -23,7 +23,7 @@ def check_folder(name: str, config: Common) -> tuple[Path, dict[str, Any]]:
     resumed, or one with another configuration, whose fields it names.
     """
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    fields = {k: v for k, v in dataclasses.asdict(config).items() if k not in FREE}
+    fields = {k: v for k, v in dataclasses.asdict(config).items() if k not in config.free}
     record = json.loads(json.dumps({"experiment": name, "config": fields}, default=str))
     try:
         out = (config.out or Path("runs") / name.replace(".", "/") / now).expanduser()

@@ -75,7 +75,8 @@ def objective(
     def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
         options = {"train": True, "rngs": {"dropout": key}, "mutable": list(extra)}
         outputs, extra = net.apply({"params": params, **extra}, batch.x, **options)
-        outputs = squeezed(outputs)
+        if outputs.ndim > batch.y.ndim:
+            outputs = squeezed(outputs)
         chex.assert_equal_shape_prefix([outputs, batch.y], batch.y.ndim)
         return loss(outputs, batch.y).mean(), (extra, metrics(outputs, batch.y))
 

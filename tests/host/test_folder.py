@@ -1,6 +1,7 @@
 """The folder of a run belongs to one process, and what is on record there is told or refused."""
 
 import contextlib
+import dataclasses
 import json
 import subprocess
 import sys
@@ -49,6 +50,24 @@ def test_of_two_runs_on_one_folder_the_second_is_refused(tmp_path):
         second.out  # noqa: B018
     assert json.loads((tmp_path / "run.json").read_text())["config"]["seed"] == 0
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "run.lock", "result.json"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asked(Common):
+    free = Common.free | {"prompt"}
+    prompt: str = "a"
+    rate: float = 1.0
+
+
+def test_what_is_free_may_differ_in_a_resumed_run(tmp_path):
+    with Study("x", [], Asked(out=tmp_path)) as run:
+        assert run.out
+    record = json.loads((tmp_path / "run.json").read_text())["config"]
+    assert set(record) == {"seeds", "seed", "steps", "preset", "rate"}
+    with Study("x", [], Asked(out=tmp_path, resume=True, prompt="b")) as run:
+        assert run.result.config["prompt"] == "b"
+    with pytest.raises(InputError, match=r"another configuration: rate was 1\.0, now 2\.0"):
+        Study("x", [], Asked(out=tmp_path, resume=True, prompt="b", rate=2.0))
 
 
 def test_a_resumed_run_is_alone_too(tmp_path):

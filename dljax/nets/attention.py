@@ -1,0 +1,88 @@
+"""Attention: where a network looks while it writes (S19, S23).
+
+Queries are [B, T, Q], what is looked at [B, S, M]. Each module keeps its weights [B, T, S] under
+`intermediates`, `weights`, for whoever asks flax for them.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dljax.typing import Array
+
+
+def weigh(scores: Array, seen: Array) -> Array:
+    """`w_j = exp(s_j) / sum_k exp(s_k)` over the places that are `seen`: [..., S] -> [..., S].
+
+    Rows sum to 1, and what is not seen weighs 0; where nothing is seen, all places weigh alike.
+    """
+    # a finite floor: a row of minus infinities would be nan
+    return jax.nn.softmax(jnp.where(seen, scores, jnp.finfo(scores.dtype).min))
+
+
+class Additive(nn.Module):
+    """`s_tj = v . tanh(W q_t + U m_j)`. Bahdanau et al. 2015, appendix A.1.2."""
+
+    size: int
+
+    def setup(self):
+        self.of_query = nn.Dense(self.size, use_bias=False)
+        self.of_memory = nn.Dense(self.size)
+        self.score = nn.Dense(1, use_bias=False)
+
+    def keys(self, memory: Array) -> Array:
+        """What of the memory is the same for every query: [B, S, size]."""
+        return self.of_memory(memory)
+
+    def __call__(self, query: Array, keys: Array, values: Array, real: Array) -> Array:
+        """The mean of values [B, S, M] as the query weighs those that are `real`: [B, T, M]."""
+        both = jnp.tanh(self.of_query(query)[:, :, None] + keys[:, None])
+        weights = weigh(self.score(both)[..., 0], real[:, None])
+        self.sow("intermediates", "weights", weights)
+        return weights @ values
+
+
+class Multiplicative(nn.Module):
+    """`s_tj = q_t . W m_j`. Luong et al. 2015, eq. 8, "general"."""
+
+    size: int  # of the query
+
+    def setup(self):
+        self.of_memory = nn.Dense(self.size, use_bias=False)
+
+    def keys(self, memory: Array) -> Array:
+        """What of the memory is the same for every query: [B, S, size]."""
+        return self.of_memory(memory)
+
+    def __call__(self, query: Array, keys: Array, values: Array, real: Array) -> Array:
+        """The mean of values [B, S, M] as the query weighs those that are `real`: [B, T, M]."""
+        weights = weigh(query @ keys.swapaxes(1, 2), real[:, None])
+        self.sow("intermediates", "weights", weights)
+        return weights @ values
+
+
+class MultiHead(nn.Module):
+    """`softmax(q k^T / sqrt(d)) v` in several heads side by side. Vaswani et al. 2017."""
+
+    heads: int
+    size: int
+
+    def setup(self):
+        each = (self.heads, self.size // self.heads)
+        self.query = nn.DenseGeneral(each, use_bias=False)
+        self.memory = nn.DenseGeneral((2, *each), use_bias=False)
+        self.out = nn.DenseGeneral(self.size, (-2, -1), use_bias=False)
+
+    def keys(self, memory: Array) -> tuple[Array, Array]:
+        """Keys and values of what is looked at, each [B, S, heads, size / heads]."""
+        both = self.memory(memory)
+        return both[:, :, 0], both[:, :, 1]
+
+    def __call__(self, query: Array, keys: Array, values: Array, seen: Array) -> Array:
+        """[B, T, Q] -> [B, T, size], where `seen` [B or 1, T or 1, S] may be looked at."""
+        q = self.query(query) / math.sqrt(self.size // self.heads)
+        weights = weigh(jnp.einsum("bthd,bshd->bhts", q, keys), seen[:, None])
+        self.sow("intermediates", "weights", weights)
+        return self.out(jnp.einsum("bhts,bshd->bthd", weights, values))

@@ -1,0 +1,100 @@
+"""Networks that read a sequence and say something of it, at every step or in all (S15, S17)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dljax.nets.language import Block
+from dljax.nets.mlp import MLP
+from dljax.typing import Array
+
+Pool = Callable[[Array, Array | None], Array]
+"""What is read of a body's outputs h [B, T, H], `real` [B, T] being false at padding."""
+
+
+def every(h: Array, real: Array | None) -> Array:
+    """All steps, [B, T, H]."""
+    return h
+
+
+def last(h: Array, real: Array | None) -> Array:
+    """The last step, which of recurrent layers repeats the last real one, [B, H]."""
+    return h[:, -1]
+
+
+def average(h: Array, real: Array | None) -> Array:
+    """The mean over real steps, 0 where there are none, [B, H]."""
+    share = jnp.ones(h.shape[:2]) if real is None else real.astype(h.dtype)
+    return jnp.einsum("bth,bt->bh", h, share / jnp.maximum(share.sum(1, keepdims=True), 1))
+
+
+class Reader(nn.Module):
+    """A body and a linear reading of it: x [B, T, ...], or tokens [B, T], -> [B, T, K] or [B, K].
+
+    Layers of `dense` widths stand before the body, over each flattened step. With `padding`, tokens
+    of 0 are none. The body is `Recurrent`, or `Attention`, which takes no padding.
+    """
+
+    body: nn.Module
+    outputs: int
+    pool: Pool = every
+    padding: bool = False
+    dense: Sequence[int] = ()
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        real = x > 0 if self.padding else None
+        if self.dense:
+            x = x.reshape(*x.shape[:2], -1)
+        for width in self.dense:
+            x = jax.nn.relu(nn.Dense(width)(x))
+        body: Any = self.body
+        h, _ = body(x, train=train) if real is None else body(x, real=real, train=train)
+        return nn.Dense(self.outputs)(self.pool(h, real))
+
+
+class Attention(nn.Module):
+    """A block of causal attention with learnt places: x [B, T, D], or tokens, -> [B, T, H], ()."""
+
+    size: int
+    window: int
+    tokens: int = 0
+    heads: int = 2
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array, tuple[()]]:
+        x = nn.Embed(self.tokens, self.size)(x) if self.tokens else nn.Dense(self.size)(x)
+        places = self.param("places", nn.initializers.normal(0.02), (self.window, self.size))
+        x = Block(self.heads)(x + places[None, : x.shape[1]], train=train)
+        return nn.LayerNorm()(x), ()
+
+
+class Window(nn.Module):
+    """An MLP of the last `width` words, each place with weights of its own: [B, T] -> [B, K]."""
+
+    tokens: int
+    width: int
+    size: int
+    sizes: Sequence[int]
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        return MLP(self.sizes)(nn.Embed(self.tokens, self.size)(x[:, -self.width :]), train=train)
+
+
+class Bag(nn.Module):
+    """An MLP of how often each word occurs, in whatever order: tokens [B, T] -> [B, K].
+
+    Tokens of 0 are padding.
+    """
+
+    tokens: int
+    sizes: Sequence[int]
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        counts = jax.nn.one_hot(x - 1, self.tokens - 1).sum(1)
+        return MLP(self.sizes)(counts, train=train)

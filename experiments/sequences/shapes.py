@@ -1,0 +1,195 @@
+"""One or many in, one or many out: digits, documents, captions, films and forecasts.
+
+System S17 of the syllabus, each shape on a small task of its own: a digit is named (one to one), a
+document classified (many to one), a scene described (one to many; Vinyals et al. 2015), the frames
+of a film labelled and a series forecast (many to many). Beside every network stand plain methods.
+Of the scenes' combinations of shape, place and digit those of the test occur in no other split, so
+that to look a caption up fails. Without --documents these are the grammar's opinions.
+
+    python -m experiments.sequences.shapes
+    python -m experiments.sequences.shapes --preset standard --documents 20news-bydate.tar.gz
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+import optax
+from annotated_types import Ge, MinLen
+
+from dljax import Batch, Learner
+from dljax.data import load
+from dljax.data.text import BEGIN, END
+from dljax.host import experiment
+from dljax.host.baselines import logistic_regression
+from dljax.host.config import Common, Count, Positive, ShareBelow1
+from dljax.host.experiment import Study
+from dljax.host.result import Result
+from dljax.learn import caption, classify, forecast, risk
+from dljax.nets import MLP
+from dljax.nets.caption import Captioner
+from dljax.nets.forecaster import Forecaster
+from dljax.nets.reader import Reader, average
+from dljax.nets.recurrent import Recurrent
+from dljax.typing import Array, PyTree
+from experiments.sequences import _shapes
+from experiments.sequences._choose import by_adam
+
+NAME = "sequences.shapes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Common):
+    """Train a small network for each shape of input and output."""
+
+    steps: Count = 1000
+    """Training steps of each network."""
+    documents: str = "opinions"
+    """opinions, or the path of an archive of folders, as 20 Newsgroups comes."""
+    series: str = "sines"
+    """sines, min-temperatures, max-temperatures, or the path of a CSV file."""
+    examples: Annotated[int, Ge(100)] = 4000
+    """Scenes and films to learn from."""
+    most: Count = 8000
+    """Words of the documents' vocabulary."""
+    length: Count = 150
+    """Words of a document that are read."""
+    past: Count = 48
+    """Steps of the series that are seen."""
+    horizon: Count = 12
+    """Steps of it that are told."""
+    hidden: Count = 64
+    """Units of each recurrent layer."""
+    dropout: ShareBelow1 = 0.5
+    """Share of the documents' features dropped in training."""
+    batch: Count = 32
+    """Examples in a step."""
+    rates: Annotated[tuple[Positive, ...], MinLen(1)] = (1e-3, 4e-3)
+    """Learning rates of Adam to choose from by validation."""
+
+
+PRESETS = {
+    "quick": Config(seeds=3, steps=200, examples=1500),
+    "standard": Config(series="min-temperatures"),
+}
+
+
+def main(config: Config) -> Result:
+    with Study(NAME, ["S17"], config) as run:
+        for shape in (one_to_one, many_to_one, one_to_many, many_to_many, forecasting):
+            shape(run, config)
+    return run.result
+
+
+def classifier(run: Study, config: Config, part: str, net: nn.Module, data: _shapes.Split) -> None:
+    """Train on labels, and tell the test accuracy."""
+
+    def make(tx: optax.GradientTransformation) -> Learner:
+        return classify.make(net, tx, data.train, batch=config.batch)
+
+    def loss(params: PyTree) -> Array:
+        return classify.evaluate(net, (params, {}), data.validation)["validation/loss"]
+
+    kept = by_adam(run, config, part, make, loss)
+    found = run.each(lambda own: classify.evaluate(net, (own, {}), data.test, "test"), kept)
+    run.metric(f"{part}: test accuracy", found["test/accuracy"])
+
+
+def one_to_one(run: Study, config: Config) -> None:
+    digits = load("digits")
+    net = MLP((config.hidden, len(digits.classes)))
+    split = _shapes.Split(digits.train, digits.validation, digits.test)
+    classifier(run, config, "one to one", net, split)
+    plain = logistic_regression(digits)["mean"]
+    run.baseline("logistic regression, one to one", "one to one: test accuracy", plain)
+
+
+def many_to_one(run: Study, config: Config) -> None:
+    found = _shapes.texts(config.documents)
+    data, vocabulary = _shapes.numbered(found, config.most, config.length)
+    body = Recurrent((config.hidden,), "gru", len(vocabulary), config.dropout)
+    net = Reader(body, len(found.classes), average, padding=True)
+    classifier(run, config, "many to one", net, data)
+    plain = "TF-IDF with logistic regression, many to one"
+    run.baseline(plain, "many to one: test accuracy", _shapes.tf_idf(found))
+
+
+def one_to_many(run: Study, config: Config) -> None:
+    scenes = _shapes.pictures(config.examples)
+    (known, held, asked), names = scenes.split, scenes.vocabulary
+    begin, end = names.encode([BEGIN, END])
+    net = Captioner(len(names), config.hidden)
+
+    def loss(params: PyTree) -> Array:
+        logits, _ = net.apply({"params": params}, held.x, held.y[:, :-1])  # pyright: ignore
+        return caption.losses(logits, held.y[:, 1:]).mean()
+
+    def make(tx: optax.GradientTransformation) -> Learner:
+        return caption.make(net, tx, known, batch=config.batch)
+
+    def describe(params: PyTree) -> Array:
+        return caption.describe(net, params, asked.x, begin, asked.y.shape[1] - 1)
+
+    said = np.asarray(run.each(describe, by_adam(run, config, "one to many", make, loss)))
+    over = np.cumsum(said == end, -1) - (said == end) > 0  # behind the first end nothing counts
+    said = np.where(over, 0, said)
+    metric = "one to many: captions all right"
+    run.metric(metric, (said == asked.y[:, 1:]).all(-1).mean(-1))
+    run.baseline("nearest image, one to many", metric, _shapes.nearest(scenes.split))
+    filling, its_loss, right = _shapes.template(scenes, config.hidden, config.batch)
+    filled = run.each(right, by_adam(run, config, "template", filling, its_loss))
+    run.baseline("template filled by a classifier, one to many", metric, filled)
+
+    def text(rows: np.ndarray) -> list[str]:
+        return [" ".join(names.decode(row[(row > 0) & (row != end)])) for row in rows]
+
+    run.figure("captions.png", _shapes.draw_captions, asked.x, text(said[0]), text(asked.y[:, 1:]))
+
+
+def many_to_many(run: Study, config: Config) -> None:
+    films = _shapes.films(config.examples)
+    net = Reader(Recurrent((config.hidden,), "gru"), 10, dense=(2 * config.hidden,))
+
+    def loss(logits: Array, y: Array) -> Array:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y)
+
+    def make(tx: optax.GradientTransformation) -> Learner:
+        goal = risk.objective(net, loss)
+        return risk.descend(net, goal, tx, films.train, batch=config.batch)
+
+    def validate(params: PyTree) -> Array:
+        return loss(risk.apply(net, params, films.validation.x), films.validation.y).mean()
+
+    kept = by_adam(run, config, "many to many", make, validate)
+    guesses = np.asarray(run.each(lambda own: risk.apply(net, own, films.test.x).argmax(-1), kept))
+    metric = "many to many: frames right"
+    run.metric(metric, (guesses == films.test.y).mean((1, 2)))
+    for name, share in _shapes.frame_by_frame(films).items():
+        run.baseline(f"{name}, many to many", metric, share)
+    run.figure("films.png", _shapes.draw_films, films.test, guesses[0])
+
+
+def forecasting(run: Study, config: Config) -> None:
+    split, sd = _shapes.forecasts(config.series, config.past, config.horizon)
+    net = Forecaster(config.horizon, 1, (config.hidden,), (config.hidden,))
+    beyond = Batch(split.train.x, (split.train.y - split.train.x[:, -1:])[..., 0])
+
+    def make(tx: optax.GradientTransformation) -> Learner:
+        goal = risk.objective(net, optax.squared_error)
+        return risk.descend(net, goal, tx, beyond, batch=config.batch)
+
+    def error(params: PyTree, data: Batch) -> Array:
+        told = risk.apply(net, params, data.x) + data.x[:, -1]  # what is added to the last value
+        return sd * forecast.series_errors(told, jnp.asarray(data.y[..., 0]))["RMSE"]
+
+    kept = by_adam(run, config, "forecast", make, lambda own: error(own, split.validation))
+    run.metric("forecast: RMSE", run.each(lambda own: error(own, split.test), kept), "lower")
+    for name, told in _shapes.plain_forecasts(split).items():
+        wrong = sd * np.sqrt(np.mean((told - split.test.y[..., 0]) ** 2))
+        run.baseline(name, "forecast: RMSE", wrong)
+
+
+if __name__ == "__main__":
+    experiment.command_line(f"experiments.{NAME}", main, PRESETS, __doc__ or "")

@@ -1,0 +1,60 @@
+"""Labelled sentences: the grammar's labels, files of one's own, and what is refused."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dljax.data.sentences import BAD, GOOD, load_sentences, read_labelled
+from dljax.errors import InputError
+
+
+def test_the_label_of_a_review_is_that_of_what_follows_but():
+    data = load_sentences("reviews")
+    assert [len(part.words) for part in data] == [2000, 500, 1000]
+    assert 0.4 < data.train.labels.mean() < 0.6
+    for sentence, label in zip(data.test.words, data.test.labels, strict=True):
+        at = sentence.index("but")
+        meant = [
+            (clause[-1] in GOOD) != ("not" in clause) for clause in (sentence[:at], sentence[at:])
+        ]
+        assert meant == [not label, bool(label)]
+        assert (sentence[-1] in GOOD) != (sentence[-1] in BAD)
+
+
+def test_a_file_of_ones_own_is_parted_once(tmp_path):
+    path = tmp_path / "mine.tsv"
+    path.write_bytes("".join(f"so {i} é\t{i % 3}\r\n" for i in range(20)).encode())
+    data = load_sentences(path)
+    assert [len(part.words) for part in data] == [16, 2, 2]
+    seen = {int(words[1]): label for part in data for words, label in zip(*part, strict=True)}
+    assert seen == {i: i % 3 for i in range(20)}
+    again = load_sentences(path)
+    assert again.test.words == data.test.words
+
+
+@pytest.mark.parametrize("line", ["no label", "a\tb", "\t1", "a\t-1", "a\t1.5", "", "a\t"])
+def test_a_line_that_is_none_is_named(tmp_path, line):
+    path = tmp_path / "bad.tsv"
+    path.write_text(f"fine\t1\n{line}\nfine\t0\n")
+    with pytest.raises(InputError, match=r"bad\.tsv, line 2: .* is not `sentence <tab> label`"):
+        read_labelled(path)
+
+
+def test_too_few_sentences_and_unknown_names_are_said(tmp_path):
+    path = tmp_path / "few.tsv"
+    path.write_text("a\t1\n" * 12)
+    with pytest.raises(InputError, match="at least 10 sentences and 2 kinds of label"):
+        load_sentences(path)
+    with pytest.raises(InputError, match=r"unknown sentences 'sst'; did you mean sst2\?"):
+        load_sentences("sst")
+
+
+@pytest.mark.skipif(
+    not (Path(os.environ.get("DLJAX_DATA", "")) / "sst2").is_dir(), reason="no SST-2 there"
+)
+def test_sst2_is_what_it_is_known_to_be():
+    data = load_sentences("sst2")
+    assert [len(part.words) for part in data] == [6920, 872, 1821]
+    np.testing.assert_array_equal(np.bincount(data.test.labels), [912, 909])

@@ -1,0 +1,45 @@
+"""Order (S15), tiny: what holds of a bag of words by construction, and what is shown."""
+
+import pytest
+
+from dljax import InputError
+from experiments.sequences import order
+from experiments.sequences.order import Config, main
+
+TRIED = "bag of words", "lstm"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    out, networks = tmp_path_factory.mktemp("order") / "run", order.networks
+
+    def two(*given):
+        return {name: net for name, net in networks(*given).items() if name in TRIED}
+
+    config = Config(
+        seeds=1, steps=60, pairs=60, hidden=8, batch=16, rates=(1e-2,), out=out, quiet=True
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(order, "networks", two)
+        return main(config), out
+
+
+def test_a_bag_of_words_is_right_of_exactly_half_of_each_pair(done):
+    metrics = done[0].metrics
+    for what in ("order", "long dependence", "variable length", "the two food sentences"):
+        assert metrics[f"{what}, bag of words"]["values"] == [0.5]
+    assert metrics["shared parameters, bag of words"]["values"] == [0.5]
+    assert metrics["order, lstm"]["mean"] > 0
+
+
+def test_the_grammar_and_the_table_are_shown(done):
+    shown = (done[1] / "grammar.txt").read_text()
+    assert "OPINION = the food MIDDLE was X , not Y at all | " in shown
+    assert shown.count("\n  + ") == shown.count("\n  - ") == 3
+    assert (done[1] / "figures" / "criteria.png").stat().st_size > 10_000
+
+
+def test_bad_flags_are_named(tmp_path):
+    for flags, said in (({"pairs": 49}, "--pairs"), ({"batch": 7000}, "batch")):
+        with pytest.raises(InputError, match=said):
+            main(Config(out=tmp_path / "run", quiet=True, **flags))

@@ -1,0 +1,69 @@
+"""Sentiment, tiny: a network that reads beats bags of words where order carries the label."""
+
+import numpy as np
+import pytest
+
+from dljax import Batch
+from dljax.data.text import read_vocabulary
+from dljax.errors import InputError
+from experiments.sequences import _bags, sentiment
+from experiments.sequences.sentiment import Config, main
+
+
+def test_order_is_read_and_bags_cannot(tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    result = main(Config(seeds=2, epochs=4, size=16, hidden=(16,), prior=0.5, out=out, quiet=True))
+    accuracy = np.array(result.metrics["test accuracy"]["values"])
+    assert (accuracy > 0.9).all()
+    assert result.metrics["test accuracy of the ensemble"]["values"][0] > 0.9
+    bags = {name: each["mean"] for name, each in result.baselines.items()}
+    assert bags["naive Bayes on unigrams"] < 0.6
+    lead = result.metrics["lead over the best bag of words"]["values"]
+    np.testing.assert_allclose(lead, accuracy - max(bags.values()))
+    assert "but" in read_vocabulary(out / "vocabulary.json").tokens
+    assert result.targets == {}
+    assert (out / "figures" / "curves.png").exists()
+
+
+def test_bags_of_pairs_of_words_are_counted():
+    class First:
+        def fit(self, x, y):
+            self.columns = x.shape[1]
+            return self
+
+        def score(self, x, y):
+            return x.shape[1]
+
+    from dljax.data.sentences import Labelled, Sentences
+
+    part = Labelled([["a", "b", "a"], ["b", "a"]], np.array([0, 1]))
+    assert _bags.best([First()], Sentences(part, part, part), 1) == 2
+    assert _bags.best([First()], Sentences(part, part, part), 2) == 4  # a, b, a b, b a
+
+
+def test_what_a_word_tells_is_naive_bayes_log_count_ratio():
+    train = Batch(np.array([[2, 2, 3], [3, 4, 0]]), np.array([0, 1]))
+    found = _bags.told(train, 5, 2)
+    zero, one = np.array([3, 2, 1]) / 6, np.array([1, 2, 2]) / 5
+    np.testing.assert_allclose(found[2:, 1], np.log(one / zero) / 2, rtol=1e-5)
+    np.testing.assert_allclose(found.sum(1), 0, atol=1e-6)
+    np.testing.assert_array_equal(found[:2], 0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"data": "revews"}, "did you mean reviews"),
+        ({"batch": 3000}, "batch"),
+        ({"forget": 1.0}, "--forget"),
+        ({"size": 1}, "--size"),
+    ],
+)
+def test_bad_flags_are_named(flags, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        main(Config(out=tmp_path / "run", quiet=True, **flags))
+    assert not (tmp_path / "run").exists()
+
+
+def test_presets_are_named_as_everywhere():
+    assert list(sentiment.PRESETS) == ["quick", "standard"]

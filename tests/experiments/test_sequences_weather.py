@@ -1,0 +1,87 @@
+"""Forecasts of series, tiny: what is learnt, what is never seen, and tables that are refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dljax import InputError
+from dljax.data.series import Series
+from experiments.sequences._series import Task
+from experiments.sequences.weather import Config, main
+
+
+def write(path, values, days=True):
+    dates = np.datetime64("1999-01-01") + np.arange(len(values))
+    rows = [f"{d},{v}" if days else f"{v}" for d, v in zip(dates, values, strict=True)]
+    path.write_text("\n".join(["day,value" if days else "value", *rows]) + "\n")
+    return str(path)
+
+
+def logistic_map(count: int) -> np.ndarray:
+    """`x' = 3.8 x (1 - x)`: told by the last value exactly, and by no straight line."""
+    x = [0.3]
+    for _ in range(count - 1):
+        x.append(3.8 * x[-1] * (1 - x[-1]))
+    return np.array(x)
+
+
+def test_a_network_corrects_what_no_line_can_tell(tmp_path):
+    data = write(tmp_path / "map.csv", logistic_map(600), days=False)
+    config = Config(
+        data=data, seeds=2, steps=400, window=2, past=2, rate=1e-2, out=tmp_path / "run", quiet=True
+    )
+    result = main(config)
+    found, beside = result.metrics["test RMSE"], result.baselines
+    assert len(found["values"]) == 2
+    assert found["mean"] < 0.3 * beside["linear in 2 steps, RMSE"]["mean"]
+    assert found["mean"] < 0.3 * beside["persistence, RMSE"]["mean"]
+    assert (tmp_path / "run" / "figures" / "1.png").exists()
+
+
+def test_a_wind_that_turns_through_north_is_no_jump(tmp_path):
+    turning = (7.0 * np.arange(300) + 10 * np.random.default_rng(0).normal(size=300)) % 360
+    path = tmp_path / "wind.csv"
+    path.write_text("\n".join(["wind,speed", *(f"{d},{i % 5}" for i, d in enumerate(turning))]))
+    config = Config(data=str(path), steps=20, seeds=1, past=3, window=3, out=tmp_path / "run")
+    result = main(dataclasses.replace(config, directions=("wind",), quiet=True))
+    off = result.metrics["test degrees off"]["mean"]
+    assert off < 15  # as exact as what was seen; as plain numbers each jump costs hundreds
+    assert off < result.baselines["persistence, degrees off"]["mean"]
+    with pytest.raises(InputError, match="unknown column 'winds'; did you mean wind"):
+        main(dataclasses.replace(config, directions=("winds",), out=tmp_path / "other"))
+
+
+def test_nothing_learnt_depends_on_what_comes_later():
+    values = np.random.default_rng(0).normal(size=(200, 1))
+    dates = np.datetime64("1999-01-01", "s") + np.arange(200) * np.timedelta64(1, "D")
+    config = Config(window=5, past=3)
+
+    def batch(values: np.ndarray):
+        return Task(Series("s", ("c",), values, dates), config, 1, 150, 150).batch(0, 150)
+
+    marked = values.copy()
+    marked[150:] = 1e6
+    for a, b in zip(batch(values), batch(marked), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not a CSV table: No columns to parse from file"),
+        ("value\n1\n", "must have at least two rows below its names; got 1"),
+        ("value\n1\n2\nx\n", "column 'value', line 4: 'x' is not a number"),
+        ("value\n1\n\n2\n", "line 3 has 0 cells; names there are 1"),
+        ("value\n" + "1\n" * 90, "column 1 of the training part never changes"),
+        ("value\n" + "1\n2\n" * 9, "has 18 steps; too few for windows of 28 + 1"),
+    ],
+)
+def test_tables_that_cannot_be_told_are_refused(tmp_path, text, message):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        main(Config(data=str(path), out=tmp_path / "run", quiet=True))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,68 @@
+"""Translation, tiny: what is measured and drawn, and the plain translators."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dljax.data.pairs import Pairs, Texts
+from dljax.errors import InputError
+from experiments.sequences import _translations, translate
+from experiments.sequences.translate import Config, main
+
+
+def test_word_by_word_finds_the_pairs_of_words_and_keeps_what_it_does_not_know():
+    rng = np.random.default_rng(0)
+    german, english = ["rot", "blau", "ein", "haus", "hund"], ["red", "blue", "a", "house", "dog"]
+    rows = [rng.permutation(5)[: rng.integers(1, 4)] for _ in range(60)]
+    texts = Texts(
+        [" ".join(german[i] for i in row) for row in rows],
+        [" ".join(english[i] for i in row[::-1]) for row in rows],
+    )
+    told = _translations.word_by_word(texts)
+    assert told("ein hund, rot") == "a dog , red"
+    assert told("der hund 42") == "der dog 4 2"
+    assert _translations.nearest(texts, [texts.source[7]]) == [texts.target[7]]
+    pairs = Pairs(texts, texts, Texts(["ein haus"], ["a house"]))
+    assert _translations.plain(pairs)["word by word"] == ["a house"]
+
+
+def test_everything_is_measured_and_drawn(tmp_path):
+    out = tmp_path / "run"
+    config = Config(
+        seeds=1, seed=3, steps=6, size=16, hidden=16, inner=16, blocks=1, heads=2, longest=30,
+        beams=2, buckets=2, subwords=80, out=out, quiet=True,
+    )  # fmt: skip
+    result = main(config)
+    names = [f"test BLEU, {name}" for name in ("attention", "no attention", "transformer")]
+    assert set(names) < set(result.metrics)
+    assert "gain of attention, longest fifth" in result.metrics
+    assert set(result.baselines) == {"word by word", "nearest sentence"}
+    assert result.targets == {}
+    figures = {path.stem for path in (out / "figures").iterdir()}
+    assert figures == {"attention", "transformer", "lengths", "curves"}
+    blocks = (out / "translations.txt").read_text().strip().split("\n\n")
+    assert len(blocks) == 300 and all(len(block.splitlines()) == 7 for block in blocks)
+    assert json.loads((out / "subwords.json").read_text())["model"]["type"] == "BPE"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"data": "number"}, "did you mean numbers"),
+        ({"nets": ()}, "the count of --nets must be at least 1"),
+        ({"nets": ("atention",)}, "did you mean attention"),
+        ({"size": 36}, "--size must be a multiple of twice --heads 4; got 36"),
+        ({"hidden": 33}, "--hidden must be even"),
+        ({"tokens": 3}, "tokens of a target; got 3"),
+        ({"smoothing": 1.0}, "--smoothing"),
+    ],
+)
+def test_bad_flags_are_named(flags, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        main(Config(out=tmp_path / "run", quiet=True, **flags))
+    assert not (tmp_path / "run").exists()
+
+
+def test_presets_are_named_as_everywhere():
+    assert list(translate.PRESETS) == ["quick", "standard", "full"]
