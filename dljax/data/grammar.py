@@ -40,23 +40,7 @@ OPINIONS: Rules = {
     "MIDDLE": ["", "", "that FILL"],
     "CLOSING": ["", "", ", FILL"],
     "FILL": ["WORD", "WORD FILL", "WORD FILL", "WORD FILL"],
-    "WORD": [
-        "we",
-        "he",
-        "she",
-        "had",
-        "saw",
-        "there",
-        "here",
-        "with",
-        "friends",
-        "at",
-        "night",
-        "in",
-        "town",
-        "once",
-        "again",
-    ],
+    "WORD": NEUTRAL,
 }
 """X is of the opinion of the food, Y its opposite: to change them for each other turns the opinion
 over and leaves the words the same."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dljax.data.store import fetch
+from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 from dljax.typing import Batch
 
@@ -58,9 +58,8 @@ def load(name_or_path: str | os.PathLike[str]) -> ImageData:
     name = os.fspath(name_or_path)
     if name in NAMED:
         return NAMED[name]()
-    path = Path(name).expanduser()
-    if path.suffix or len(path.parts) > 1 or path.is_file():
-        return read_npz(path)
+    if is_path(name):
+        return read_npz(Path(name).expanduser())
     raise unknown("data set", name, [*NAMED, "path/to/file.npz"])
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dljax.data.store import fetch
+from dljax.data.store import fetch, is_path
 from dljax.data.text import BEGIN, END, PADDING, UNKNOWN, padded, read_text
 from dljax.errors import InputError, check_count, unknown
 from dljax.typing import Batch
@@ -47,7 +47,7 @@ def load_pairs(name_or_path: str | os.PathLike[str]) -> Pairs:
         return numbers()
     if name == "multi30k":
         return Pairs(*(multi30k(part) for part in ("train", "val", "test_2016_flickr")))
-    if Path(name).suffix or len(Path(name).parts) > 1 or Path(name).expanduser().is_file():
+    if is_path(name):
         return read_pairs(name)
     raise unknown("pairs", name, ["numbers", "multi30k", "path/to/file.tsv"])
 

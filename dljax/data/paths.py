@@ -6,12 +6,14 @@ validation file, but zara1, zara2 and OTHERS' zara03 are one street, and univ an
 campus, so that only eth and hotel are places never seen.
 """
 
+import functools
 import os
 from pathlib import Path
 
 import numpy as np
 
 from dljax.data.store import fetch
+from dljax.data.text import read_text
 from dljax.errors import InputError, unknown
 from dljax.typing import Batch
 
@@ -38,13 +40,19 @@ def leave_out(*places: str) -> tuple[Batch, Batch, Batch]:
     tested = [scene for name in places for scene in PLACES[name]]
 
     def together(folder: str, scenes: list[str], end: str) -> Batch:
-        found = [read_paths(fetch(f"eth_ucy/{folder}/{scene}{end}.txt")) for scene in scenes]
+        found = [recording(f"eth_ucy/{folder}/{scene}{end}.txt") for scene in scenes]
         return Batch(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
     train, validation = (
         together(part, [*others, *OTHERS], f"_{part}") for part in ("train", "val")
     )
     return train, validation, together("all_data", tested, "")
+
+
+@functools.cache
+def recording(name: str) -> Batch:
+    """The paths of a known file, read once: leaving others out asks for it again and again."""
+    return read_paths(fetch(name))
 
 
 def read_paths(path: str | os.PathLike[str]) -> Batch:
@@ -73,14 +81,8 @@ def read_paths(path: str | os.PathLike[str]) -> Batch:
 
 def read_rows(path: Path) -> np.ndarray:
     """Finite numbers [n, 4]."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8: offset {error.start}") from None
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         try:
             values = [float(word) for word in line.split()]
         except ValueError:
@@ -88,6 +90,4 @@ def read_rows(path: Path) -> np.ndarray:
         if len(values) != 4 or not np.isfinite(values).all():
             raise InputError(f"{path}, line {number}: {line!r} is not `frame person x y`")
         rows.append(values)
-    if not rows:
-        raise InputError(f"{path} is empty")
     return np.array(rows)

@@ -1,12 +1,11 @@
 """Sentences with a label (S23): SST-2, a small grammar of reviews, or a file of one's own."""
 
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from dljax.data.store import fetch
+from dljax.data.store import fetch, is_path
 from dljax.data.text import read_text
 from dljax.errors import InputError, unknown
 
@@ -38,7 +37,7 @@ def load_sentences(name_or_path: str | os.PathLike[str]) -> Sentences:
         return Sentences(*(reviews(seed, count) for seed, count in enumerate((2000, 500, 1000))))
     if name == "sst2":
         return Sentences(*(read_labelled(fetch(f"sst2/{p}.tsv")) for p in ("train", "dev", "test")))
-    if Path(name).suffix or len(Path(name).parts) > 1 or Path(name).expanduser().is_file():
+    if is_path(name):
         return parted(read_labelled(name), name)
     raise unknown("sentences", name, ["reviews", "sst2", "path/to/file.tsv"])
 

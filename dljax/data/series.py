@@ -1,15 +1,16 @@
 """Series in time (S17, S23): CSV files, scaling, and windows that never look ahead."""
 
 import csv
+import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dljax.data.store import fetch
+from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, check_count, unknown
 from dljax.typing import Batch
 
@@ -108,17 +109,21 @@ def read_csv(path: str | os.PathLike[str]) -> Series:
     import pandas
 
     try:
-        with Path(path).expanduser().open(encoding="utf-8-sig", newline="") as lines:
-            check_widths(path, lines)
-        table = pandas.read_csv(
-            Path(path).expanduser(), dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
+        rows = list(csv.reader(io.StringIO(Path(path).expanduser().read_text("utf-8-sig"))))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8: offset {error.start}") from None
-    except (ValueError, csv.Error) as error:  # pandas' own errors are such
-        raise InputError(f"{path} is not a CSV table: {' '.join(str(error).split())}") from None
+    except csv.Error as error:
+        raise InputError(f"{path} is not a CSV table: {error}") from None
+    while rows and not rows[-1]:  # empty lines at the end are none
+        rows.pop()
+    if not rows:
+        raise InputError(f"{path} is not a CSV table: No columns to parse from file")
+    for line, cells in enumerate(rows, start=1):
+        if len(cells) != (need := len(rows[0])):
+            raise InputError(f"{path}, line {line} has {len(cells)} cells; names there are {need}")
+    table = pandas.DataFrame(rows[1:], columns=pandas.Index(rows[0]))
     if len(table) < 2:
         raise InputError(f"{path} must have at least two rows below its names; got {len(table)}")
     names = [str(name) for name in table.columns]
@@ -128,19 +133,6 @@ def read_csv(path: str | os.PathLike[str]) -> Series:
         raise InputError(f"{path} has no column of numbers")
     values = [read_numbers(path, table.iloc[:, i]) for i in range(first, len(names))]
     return Series(Path(path).stem, tuple(names[first:]), np.stack(values, 1), times)
-
-
-def check_widths(path: Any, lines: Iterable[str]) -> None:
-    """Raises InputError unless every line has as many cells as there are names.
-
-    pandas would take the first of too many as an index, and leave out lines without any.
-    """
-    rows = list(csv.reader(lines))
-    while rows and not rows[-1]:  # empty lines at the end are none
-        rows.pop()
-    for line, cells in enumerate(rows, start=1):
-        if len(cells) != (need := len(rows[0])):
-            raise InputError(f"{path}, line {line} has {len(cells)} cells; names there are {need}")
 
 
 def number(cell: Any) -> float | None:
@@ -207,6 +199,6 @@ def load_series(name_or_path: str | os.PathLike[str]) -> Series:
     name = os.fspath(name_or_path)
     if name in NAMED:
         return replace(read_csv(fetch(NAMED[name])), name=name)
-    if Path(name).suffix or len(Path(name).parts) > 1:
+    if is_path(name):
         return read_csv(name)
     raise unknown("series", name, [*NAMED, "path/to/file.csv"])

@@ -113,6 +113,12 @@ def writing(folder: Path) -> Iterator[None]:
         raise InputError(f"cannot write to {folder}: {error.strerror}; {hint}") from error
 
 
+def is_path(name: str) -> bool:
+    """Whether what names a data set is the path of a file, there or not, and no known name."""
+    path = Path(name).expanduser()
+    return bool(path.suffix) or len(path.parts) > 1 or path.is_file()
+
+
 def clear(folder: Path) -> None:
     """Make the folder, and remove what processes that are no more left half-written there."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dljax.data.store import fetch
+from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 
 PADDING, UNKNOWN, BEGIN, END = "<pad>", "<unk>", "<bos>", "<eos>"
@@ -133,6 +133,6 @@ def corpus(name_or_path: str | os.PathLike[str]) -> str:
     name = os.fspath(name_or_path)
     if name in NAMED:
         return NAMED[name]()
-    if Path(name).suffix or len(Path(name).parts) > 1 or Path(name).expanduser().is_file():
+    if is_path(name):
         return read_text(name)
     raise unknown("text", name, [*NAMED, "path/to/file.txt"])

@@ -5,21 +5,10 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.custom_batching import sequential_vmap
 
+from dljax.nets.starts import orthogonal
 from dljax.ops.conv import conv
-from dljax.typing import Array, Key
-
-
-def orthogonal(scale: float) -> Callable[..., Array]:
-    """Flax's initialiser: a matrix that keeps lengths but for `scale`. Saxe et al. 2014."""
-    whole = nn.initializers.orthogonal(scale)
-
-    def start(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
-        # seed after seed: jaxlib 0.10.2 never ends the QR decompositions of 128 of them at once
-        return sequential_vmap(lambda key: whole(key, shape, dtype))(key)
-
-    return start
+from dljax.typing import Array
 
 
 def dense(width: int, scale: float) -> nn.Dense:

@@ -27,8 +27,9 @@ def last(h: Array, real: Array | None) -> Array:
 
 def average(h: Array, real: Array | None) -> Array:
     """The mean over real steps, 0 where there are none, [B, H]."""
-    share = jnp.ones(h.shape[:2]) if real is None else real.astype(h.dtype)
-    return jnp.einsum("bth,bt->bh", h, share / jnp.maximum(share.sum(1, keepdims=True), 1))
+    if real is None:
+        return h.mean(1)
+    return jnp.where(real[..., None], h, 0).sum(1) / jnp.maximum(real.sum(1), 1)[:, None]
 
 
 class Reader(nn.Module):

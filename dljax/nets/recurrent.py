@@ -7,8 +7,8 @@ from typing import Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.custom_batching import sequential_vmap
 
+from dljax.nets import starts
 from dljax.nets.dropout import Dropout
 from dljax.ops.recurrence import CELLS, State, initial, recur
 from dljax.typing import Array, Key
@@ -21,7 +21,7 @@ States = tuple[State, ...]
 
 
 Start = Callable[[Key, tuple[int, ...]], Array]
-glorot, orthogonal = nn.initializers.glorot_uniform(), nn.initializers.orthogonal()
+glorot, orthogonal = nn.initializers.glorot_uniform(), starts.orthogonal()
 
 
 def eye(key: Key, shape: tuple[int, ...]) -> Array:
@@ -140,14 +140,8 @@ def gate_by_gate(start: Start, gates: int) -> Start:
 
     def several(key: Key, shape: tuple[int, ...]) -> Array:
         one = (shape[0], shape[1] // gates)
-
-        # gate after gate and seed after seed: jaxlib 0.10.2 on 2 cores never ends several QR
-        # decompositions at once
-        @sequential_vmap
-        def drawn(key: Key) -> Array:
-            return jax.lax.map(lambda k: start(k, one), jax.random.split(key, gates))
-
-        return jnp.concatenate(drawn(key), 1)
+        drawn = jax.vmap(lambda k: start(k, one))(jax.random.split(key, gates))
+        return jnp.concatenate(drawn, 1)
 
     return several
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from dljax.nets.dropout import Dropout
+from dljax.nets.reader import average
 from dljax.nets.recurrent import CellName, Recurrent
 from dljax.typing import Array
 
@@ -48,7 +49,5 @@ class SentenceClassifier(nn.Module):
 
 def pooled(h: Array, real: Array) -> Array:
     """Mean and maximum over the real steps of h [B, T, H], 0 where none is: [B, 2 H]."""
-    seen = real[..., None]
-    mean = jnp.where(seen, h, 0).sum(1) / jnp.maximum(real.sum(1), 1)[:, None]
-    highest = jnp.where(seen, h, -jnp.inf).max(1)
-    return jnp.concatenate([mean, jnp.where(real.any(1)[:, None], highest, 0)], -1)
+    highest = jnp.where(real[..., None], h, -jnp.inf).max(1)
+    return jnp.concatenate([average(h, real), jnp.where(real.any(1)[:, None], highest, 0)], -1)

@@ -9,7 +9,6 @@ known at another. Beside the networks logistic regression on counts of 1 to 3 wo
     python -m experiments.sequences.order
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -31,6 +30,7 @@ from dljax.nets.recurrent import Recurrent
 from dljax.typing import Array, PyTree
 from experiments.sequences import _order
 from experiments.sequences._choose import by_adam
+from experiments.sequences._order import Pairs
 
 NAME = "sequences.order"
 FOOD = "the food was good , not bad at all", "the food was bad , not good at all"
@@ -59,7 +59,6 @@ class Config(Common):
 
 
 PRESETS = {"quick": Config(seeds=3, steps=300, pairs=1000), "standard": Config()}
-Pairs = Sequence[tuple[list[str], list[str]]]
 
 
 def main(config: Config) -> Result:
