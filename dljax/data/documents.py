@@ -47,7 +47,8 @@ def read_archive(
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is no archive that can be read: {error}") from error
+        said = str(error).partition("\n")[0]  # of tarfile's, one line a kind of archive follows
+        raise InputError(f"{path} is no archive that can be read: {said}") from error
     classes = tuple(sorted({name for name, _ in found["train"]}))
     if len(classes) < 2 or not {name for name, _ in found["test"]} <= set(classes):
         raise InputError(f"{path} must hold two classes or more in train/, and no other in test/")

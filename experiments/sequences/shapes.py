@@ -78,8 +78,14 @@ PRESETS = {
 
 def main(config: Config) -> Result:
     with Study(NAME, ["S17"], config) as run:
-        for shape in (one_to_one, many_to_one, one_to_many, many_to_many, forecasting):
-            shape(run, config)
+        # what is the user's is read before anything is trained
+        documents = _shapes.texts(config.documents)
+        series = _shapes.forecasts(config.series, config.past, config.horizon)
+        one_to_one(run, config)
+        many_to_one(run, config, documents)
+        one_to_many(run, config)
+        many_to_many(run, config)
+        forecasting(run, config, *series)
     return run.result
 
 
@@ -106,8 +112,7 @@ def one_to_one(run: Study, config: Config) -> None:
     run.baseline("logistic regression, one to one", "one to one: test accuracy", plain)
 
 
-def many_to_one(run: Study, config: Config) -> None:
-    found = _shapes.texts(config.documents)
+def many_to_one(run: Study, config: Config, found: _shapes.Texts) -> None:
     data, vocabulary = _shapes.numbered(found, config.most, config.length)
     body = Recurrent((config.hidden,), "gru", len(vocabulary), config.dropout)
     net = Reader(body, len(found.classes), average, padding=True)
@@ -171,8 +176,7 @@ def many_to_many(run: Study, config: Config) -> None:
     run.figure("films.png", _shapes.draw_films, films.test, guesses[0])
 
 
-def forecasting(run: Study, config: Config) -> None:
-    split, sd = _shapes.forecasts(config.series, config.past, config.horizon)
+def forecasting(run: Study, config: Config, split: _shapes.Split, sd: float) -> None:
     net = Forecaster(config.horizon, 1, (config.hidden,), (config.hidden,))
     beyond = Batch(split.train.x, (split.train.y - split.train.x[:, -1:])[..., 0])
 

@@ -13,11 +13,12 @@ u uniform; s is what does best at the other places, each left out too, and told 
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import MinLen
 
 from dljax import Learner, grid, sweep
 from dljax.data.paths import FUTURE, PLACES, leave_out
@@ -40,7 +41,7 @@ class Config(Common):
 
     hidden: Widths = (64,)
     """Units of each recurrent layer."""
-    noises: tuple[NotNegative, ...] = (0.0, 0.05, 0.1, 0.2)
+    noises: Annotated[tuple[NotNegative, ...], MinLen(1)] = (0.0, 0.05, 0.1, 0.2)
     """Greatest deviations of the noise on training paths to choose from, in metres."""
     epochs: Count = 4
     """Passes over the paths, where --steps is not given."""

@@ -10,17 +10,17 @@ view. There the linear forecast alone is as good: the network adds a little at 1
 and nothing at 96 and 720.
 
     python -m experiments.sequences.weather
-    python -m experiments.sequences.weather --data max-temperatures --past 14
     python -m experiments.sequences.weather --preset standard
     python -m experiments.sequences.weather --data my.csv --horizons 24
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 import optax
+from annotated_types import MinLen
 
 from dljax import Learner, Member, sweep
 from dljax.data.series import Series, gaps, load_series, on_circles
@@ -52,7 +52,7 @@ class Config(Common):
     """min-temperatures, max-temperatures, ETTh1, or the path of a CSV file."""
     directions: tuple[str, ...] = ()
     """Columns of directions in degrees, told as points on a circle."""
-    horizons: Widths = (1,)
+    horizons: Annotated[Widths, MinLen(1)] = (1,)
     """Steps to tell; a network is trained for each."""
     past: Count = 7
     """Steps that the linear forecast sees."""

@@ -49,8 +49,9 @@ def test_an_archive_without_two_classes_is_refused(tmp_path, files, said):
 
 def test_what_is_no_archive_or_not_there_is_refused(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(b"nothing of the kind")
-    with pytest.raises(InputError, match="no archive"):
+    with pytest.raises(InputError, match="no archive") as caught:
         read_archive(tmp_path / "a.tar.gz")
+    assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="cannot read"):
         read_archive(tmp_path / "b.tar.gz")
     whole = archive(tmp_path / "c.tar.gz", FILES).read_bytes()

@@ -7,6 +7,7 @@ import pytest
 
 from dljax import InputError
 from dljax.data.series import Series
+from experiments.sequences import trajectory
 from experiments.sequences._series import Task
 from experiments.sequences.weather import Config, main
 
@@ -64,6 +65,13 @@ def test_nothing_learnt_depends_on_what_comes_later():
     marked[150:] = 1e6
     for a, b in zip(batch(values), batch(marked), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_no_horizon_and_no_noise_are_refused():
+    with pytest.raises(InputError, match="--horizons"):
+        Config(horizons=())
+    with pytest.raises(InputError, match="--noises"):
+        trajectory.Config(noises=())
 
 
 @pytest.mark.parametrize(
