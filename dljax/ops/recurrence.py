@@ -2,7 +2,8 @@
 
 Time leads: inputs are `[T, B, ...]`, states `[B, H]`. A step multiplies only `h_{t-1} W`; the part
 of the gates that comes from the input, `x_t`, is made outside: by one product over all steps or,
-for tokens, by taking rows of a table.
+for tokens, by taking rows of a table. Within the loop all is transposed, a column a sequence: on a
+CPU `W^T h` with the few sequences last takes .7 of the time of `h W`.
 """
 
 import functools
@@ -15,15 +16,15 @@ import jax.numpy as jnp
 from dljax.typing import Array
 
 State = tuple[Array, ...]
-"""What a cell carries, each [B, H]: `(h,)`, or `(h, c)` of the LSTM."""
+"""What a cell carries: `(h,)`, or `(h, c)` of the LSTM; each [B, H], and [H, B] in its loop."""
 
 
 class Cell(NamedTuple):
-    """A cell but for its product: elementwise functions of x_t and r_t = h_{t-1} W + b [B, G H].
+    """A cell but for its product: elementwise functions of x_t and r_t = W^T h_{t-1} + b [G H, B].
 
     `forward(x_t, r_t, state) -> state, saved`. `factors(saved, before, after)` of all steps at once
     are what `backward(factors_t, dstate) -> dx_t, dr_t, dbefore` multiplies by, where dbefore
-    leaves out what flows through r_t; dr_t is None where it equals dx_t.
+    leaves out what flows through r_t; dr_t is None where it equals dx_t. States are [H, B].
     """
 
     gates: int  # G
@@ -46,7 +47,7 @@ def simple(activation: Callable[[Array], Array], slope: Callable[[Array], Array]
 
 
 def lstm_forward(x: Array, r: Array, state: State) -> tuple[State, Any]:
-    i, f, g, o = jnp.split(x + r, 4, -1)
+    i, f, g, o = jnp.split(x + r, 4)
     i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
     c = f * state[1] + i * g
     return (o * jnp.tanh(c), c), (i, f, g, o)
@@ -54,19 +55,19 @@ def lstm_forward(x: Array, r: Array, state: State) -> tuple[State, Any]:
 
 def lstm_factors(saved: Any, before: State, after: State) -> Any:
     (i, f, g, o), squashed = saved, jnp.tanh(after[1])
-    of_c = jnp.concatenate([g * i * (1 - i), before[1] * f * (1 - f), i * (1 - g**2)], -1)
+    of_c = jnp.concatenate([g * i * (1 - i), before[1] * f * (1 - f), i * (1 - g**2)], 1)
     return f, o * (1 - squashed**2), of_c, squashed * o * (1 - o)
 
 
 def lstm_backward(k: Any, d: State) -> tuple[Array, None, State]:
     forget, through, of_c, of_h = k
     dh, dc = d[0], d[1] + d[0] * through
-    dx = jnp.concatenate([of_c * jnp.concatenate([dc, dc, dc], -1), of_h * dh], -1)
+    dx = jnp.concatenate([of_c * jnp.concatenate([dc, dc, dc]), of_h * dh])
     return dx, None, (jnp.zeros_like(dh), dc * forget)
 
 
 def gru_forward(x: Array, r: Array, state: State) -> tuple[State, Any]:
-    (x_r, x_z, x_n), (r_r, r_z, r_n) = jnp.split(x, 3, -1), jnp.split(r, 3, -1)
+    (x_r, x_z, x_n), (r_r, r_z, r_n) = jnp.split(x, 3), jnp.split(r, 3)
     reset, keep = jax.nn.sigmoid(x_r + r_r), jax.nn.sigmoid(x_z + r_z)
     new = jnp.tanh(x_n + reset * r_n)
     return (new + keep * (state[0] - new),), (reset, keep, new, r_n)
@@ -76,14 +77,14 @@ def gru_factors(saved: Any, before: State, after: State) -> Any:
     reset, keep, new, r_n = saved
     of_new = (1 - keep) * (1 - new**2)
     of_keep = (before[0] - new) * keep * (1 - keep)
-    of_both = jnp.concatenate([of_new * r_n * reset * (1 - reset), of_keep], -1)
+    of_both = jnp.concatenate([of_new * r_n * reset * (1 - reset), of_keep], 1)
     return keep, of_both, of_new, of_new * reset
 
 
 def gru_backward(k: Any, d: State) -> tuple[Array, Array, State]:
     (keep, of_both, of_new, of_r), dh = k, d[0]
-    both = of_both * jnp.concatenate([dh, dh], -1)
-    dx, dr = jnp.concatenate([both, of_new * dh], -1), jnp.concatenate([both, of_r * dh], -1)
+    both = of_both * jnp.concatenate([dh, dh])
+    dx, dr = jnp.concatenate([both, of_new * dh]), jnp.concatenate([both, of_r * dh])
     return dx, dr, (dh * keep,)
 
 
@@ -116,7 +117,7 @@ def recur(
     shorter sequence. The derivative is by hand: factors over all steps at once, and the gradient of
     w as one product over all steps, `dW = sum_t h_{t-1}^T dr_t`. Werbos 1990.
     """
-    return through_time(cell, x, w, b, state, None if real is None else real[..., None])
+    return through_time(cell, x, w, b, state, None if real is None else real[:, None])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -133,13 +134,14 @@ def run(
 
     def step(state: State, given: Any) -> tuple[State, Any]:
         x_t, real = given
-        new, saved = cell.forward(x_t, state[0] @ w + b[None], state)
+        new, saved = cell.forward(x_t.T, w_t @ state[0] + b[:, None], state)
         if real is not None:
             new = chosen(real, new, state)
         return new, (new, saved)
 
-    last, (after, saved) = jax.lax.scan(step, state, (x, mask))
-    return (after[0], last), (w, state, mask, after, saved)
+    w_t, first = w.T, turned(state)
+    last, (after, saved) = jax.lax.scan(step, first, (x, mask))
+    return (after[0].mT, turned(last)), (w, first, mask, after, saved)
 
 
 def back(cell: Cell, kept: Any, given: tuple[Array, State]) -> tuple[Any, ...]:
@@ -147,20 +149,21 @@ def back(cell: Cell, kept: Any, given: tuple[Array, State]) -> tuple[Any, ...]:
     before = tuple(
         jnp.concatenate([first[None], each[:-1]]) for first, each in zip(state, after, strict=True)
     )
-    factors, w_t = cell.factors(saved, before, after), w.T
+    factors = cell.factors(saved, before, after)
 
     def step(d: State, given: Any) -> tuple[State, Any]:
         k, d_out, real = given
-        d = (d[0] + d_out, *d[1:])
+        d = (d[0] + d_out.T, *d[1:])
         live = d if real is None else chosen(real, d, tuple(map(jnp.zeros_like, d)))
         dx, dr, d_before = cell.backward(k, live)
-        through_w = (dx if dr is None else dr) @ w_t
+        through_w = w @ (dx if dr is None else dr)
         d_before = (d_before[0] + through_w, *d_before[1:])
         return d_before if real is None else chosen(real, d_before, d), (dx, dr)
 
-    d_state, (dx, dr) = jax.lax.scan(step, d_last, (factors, d_h, mask), reverse=True)
-    dr = dx if dr is None else dr
-    return dx, jnp.einsum("tbh,tbg->hg", before[0], dr), dr.sum((0, 1)), d_state, None
+    d_state, (dx, dr) = jax.lax.scan(step, turned(d_last), (factors, d_h, mask), reverse=True)
+    dx = dx.mT
+    dr = dx if dr is None else dr.mT
+    return dx, jnp.einsum("tbh,tbg->hg", before[0].mT, dr), dr.sum((0, 1)), turned(d_state), None
 
 
 through_time.defvjp(run, back)
@@ -168,3 +171,8 @@ through_time.defvjp(run, back)
 
 def chosen(real: Array, new: State, old: State) -> State:
     return tuple(jnp.where(real, a, b) for a, b in zip(new, old, strict=True))
+
+
+def turned(state: State) -> State:
+    """[B, H] -> [H, B], and back."""
+    return tuple(each.T for each in state)
