@@ -49,7 +49,9 @@ def make(
     """A learner of a text, tokens [N], by windows of `length` on `batch` tracks side by side.
 
     `net(tokens [B, T], memory, train=) -> logits [B, T, V], memory`. Each epoch begins at another
-    offset, with an empty memory. Raises InputError if the text is too short for one window a track.
+    offset, with an empty memory, and once in it each track forgets, one after the other: a network
+    that seldom begins anew can get stuck where it does. Raises InputError if the text is too short
+    for one window a track.
     """
     check_count(batch=batch, length=length)
     tokens = jnp.asarray(tokens, jnp.int32)
@@ -59,6 +61,7 @@ def make(
         raise InputError(f"{batch} windows of {length} need {need} tokens; got {len(tokens)}")
     slack = len(tokens) - batch * length * per_epoch  # at least 1: the last target
     starts = jnp.arange(batch) * length * per_epoch
+    forgets = jnp.arange(batch) * per_epoch // batch  # each track's window
     one_step = gradient_step(objective(net), tx)
 
     def init(key: Key) -> State:
@@ -71,7 +74,8 @@ def make(
         epoch, window = state.windows // per_epoch, state.windows % per_epoch
         offset = jax.random.randint(jax.random.fold_in(state.key, epoch), (), 0, slack)
         at = (offset + window * length + starts)[:, None] + jnp.arange(length + 1)[None]
-        memory = jax.tree.map(lambda m: jnp.where(window == 0, 0, m), state.fit.extra)
+        anew = ((window == 0) | (window == forgets))[:, None]
+        memory = jax.tree.map(lambda m: jnp.where(anew, 0, m), state.fit.extra)
         fit, metrics = one_step(key, state.fit._replace(extra=memory), tokens[at])
         return State(fit, state.key, state.windows + 1), metrics
 
