@@ -35,13 +35,15 @@ def params(net):
     return net.init(KEY, jnp.zeros((1, 2), jnp.int32))["params"]
 
 
-def test_every_epoch_reads_whole_tracks_in_order_with_their_next_tokens(monkeypatch):
-    seen = []
+def test_every_epoch_reads_whole_tracks_in_order_and_each_forgets_once(monkeypatch):
+    seen, kept = [], []
 
     def keep(net):
         def objective(params, memory, tokens, key):
             jax.debug.callback(lambda each: seen.append(np.array(each)), tokens, ordered=True)
-            return params["head"]["bias"].sum(), (memory, {})
+            held = memory[0][0][:, 0]
+            jax.debug.callback(lambda each: kept.append(np.array(each)), held, ordered=True)
+            return params["head"]["bias"].sum(), (jax.tree.map(jnp.ones_like, memory), {})
 
         return objective
 
@@ -59,6 +61,8 @@ def test_every_epoch_reads_whole_tracks_in_order_with_their_next_tokens(monkeypa
         for each in epoch:
             np.testing.assert_array_equal(np.diff(each), 1)
     assert len({each[0, 0] for each in seen[::4]}) > 1, "epochs begin at other offsets"
+    of_an_epoch = [[0, 0, 0], [1, 0, 1], [1, 1, 0], [1, 1, 1]]
+    np.testing.assert_array_equal(kept, of_an_epoch * 3)
 
 
 def test_one_stream_is_scored_as_a_slow_loop_does(net, params, text):
