@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dljax.data.sound import strings
 from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, check_count, unknown
 from dljax.typing import Batch
@@ -191,14 +192,16 @@ NAMED = {
 
 
 def load_series(name_or_path: str | os.PathLike[str]) -> Series:
-    """One of `NAMED`, or the CSV file at a path: see `read_csv`.
+    """One of `NAMED`, "strings", or the CSV file at a path: see `read_csv`.
 
     Temperatures: Melbourne's of each day from 1981 to 1990; ETTh1: hourly load and oil temperature
-    of a transformer, Zhou et al. 2021.
+    of a transformer, Zhou et al. 2021; strings: `dljax.data.sound.strings`.
     """
     name = os.fspath(name_or_path)
+    if name == "strings":
+        return Series(name, ("sound",), strings()[:, None])
     if name in NAMED:
         return replace(read_csv(fetch(NAMED[name])), name=name)
     if is_path(name):
         return read_csv(name)
-    raise unknown("series", name, [*NAMED, "path/to/file.csv"])
+    raise unknown("series", name, [*NAMED, "strings", "path/to/file.csv"])

@@ -12,9 +12,8 @@ from dljax.typing import Array, Metrics
 
 
 def gaussian_nll(outputs: Array, y: Array) -> Array:
-    """`-log N(y; m, s^2)` in nats of outputs [..., 2 C], means then log s, and y [..., C]."""
-    mean, log_scale = jnp.split(outputs, 2, -1)
-    return -norm.logpdf(y, mean, jnp.exp(log_scale))
+    """`-log N(y; m, s^2)` in nats of outputs [..., 2], m and log s, and y [...]. Bishop 1994."""
+    return -norm.logpdf(y, outputs[..., 0], jnp.exp(outputs[..., 1]))
 
 
 def path_errors(predicted: ArrayLike, true: ArrayLike) -> Metrics:

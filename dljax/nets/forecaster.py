@@ -1,5 +1,6 @@
 """Networks that read a series, or a walker's path, and tell what follows (S17, S23)."""
 
+import math
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -16,7 +17,8 @@ from dljax.typing import Array
 class Forecaster(nn.Module):
     """x [B, P, C] -> [B, horizon, outputs]: recurrent layers, whose last output goes into an MLP.
 
-    Without recurrent layers the MLP reads all of x at once.
+    Without recurrent layers the MLP reads all of x at once. With a `spread` each output is two, a
+    mean and the logarithm of its standard deviation: [B, horizon, outputs, 2].
 
     The MLP's last layer starts at zero, so that what is added to it (a persistence, a constant
     velocity, a linear forecast) is where training starts.
@@ -28,6 +30,7 @@ class Forecaster(nn.Module):
     hidden: Sequence[int] = (64,)
     cell: CellName = "gru"
     dropout: float | Array = 0.0
+    spread: bool = False
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
@@ -36,9 +39,9 @@ class Forecaster(nn.Module):
             x = x[:, -1]
         h = jax.nn.relu(MLP(self.hidden, dropout=self.dropout)(x, train=train))
         h = Dropout(self.dropout)(h, train=train)
-        wide = self.horizon * self.outputs
-        found = nn.Dense(wide, kernel_init=nn.initializers.zeros_init())(h)
-        return found.reshape(len(x), self.horizon, self.outputs).astype(jnp.float32)
+        shape = (self.horizon, self.outputs) + (2,) * self.spread
+        found = nn.Dense(math.prod(shape), kernel_init=nn.initializers.zeros_init())(h)
+        return found.reshape(len(x), *shape).astype(jnp.float32)
 
 
 class Walker(nn.Module):

@@ -1,16 +1,21 @@
 """A series as windows, the linear forecast that a network is to correct, and a picture."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
 from dljax.data.series import Series, degrees, scaling, windows
 from dljax.host import figures
+from dljax.host.experiment import Study
 from dljax.learn import forecast
 from dljax.typing import Batch
 
 YEAR = 365.25 * 24 * 3600  # seconds
+Forecast = Callable[[np.ndarray], np.ndarray]
 
 
 class Task:
@@ -25,20 +30,48 @@ class Task:
         """The scale is learnt from the first `scaled` steps, the forecast from the first `seen`."""
         self.scaling = scaling(series.values[:scaled])
         self.columns, self.circles = len(series.columns), len(config.directions)
-        reach = max(config.window, config.past)
+        self.config, self.reach = config, max(config.window, config.past)
         self.each = self.columns if config.shared else 1  # windows that end at one step
-        x, target = windows(self.scaling.scale(series.values), reach, horizon)
-        calendar = windows(harmonics(series, config.harmonics), reach, horizon).y
-        self.ends = np.arange(len(x)).repeat(self.each) + reach + horizon
-        if config.shared:
-            x, target = (np.moveaxis(a, 2, 1).reshape(-1, a.shape[1], 1) for a in (x, target))
-        self.last = x[:, -1:] if config.level == "last" else np.zeros_like(x[:, -1:])
-        x, self.target = x - self.last, target - self.last
-        self.x = x[:, -config.window :].astype(np.float32)
-        # the calendar's days to come are known
-        known = calendar.reshape(len(calendar), -1).repeat(self.each, 0)
+        x, target = windows(self.scaling.scale(series.values), self.reach, horizon)
+        calendar = windows(harmonics(series, config.harmonics), self.reach, horizon).y
+        self.ends = np.arange(len(x)).repeat(self.each) + self.reach + horizon
+        self.x, inputs, self.last = self.seen(x, calendar)
+        self.target = self.apart(target) - self.last
+        self.ridge = ridge(inputs, self.target, self.ends <= seen, config.penalty)
+        self.linear = self.ridge(inputs)
+        self.spread = (self.target - self.linear)[self.ends <= seen].std(0)  # [horizon, C]
+
+    def apart(self, x: np.ndarray) -> np.ndarray:
+        """Columns as rows of their own where they are told by what is `shared`."""
+        if not self.config.shared:
+            return x
+        return np.moveaxis(x, 2, 1).reshape(-1, x.shape[1], 1)
+
+    def seen(self, x: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the network and the linear forecast see of windows, and what is taken off both.
+
+        x [n, reach, C], and the calendar of the days to come, which is known.
+        """
+        config, x = self.config, self.apart(x)
+        last = x[:, -1:] if config.level == "last" else np.zeros_like(x[:, -1:])
+        x, known = x - last, known.reshape(len(known), -1).repeat(self.each, 0)
         inputs = np.concatenate([x[:, -config.past :].reshape(len(x), -1), known], 1)
-        self.linear = ridge(inputs, self.target, self.ends <= seen, config.penalty)
+        return x[:, -config.window :].astype(np.float32), inputs, last
+
+    def going_on(self, series: Series, begin: int, count: int, correct: Forecast) -> np.ndarray:
+        """`count` steps from `begin` on in the series' units, each told from those told before.
+
+        `correct(x)` is added to the linear forecast. Nothing from `begin` on is looked at.
+        """
+        horizon = self.target.shape[1]
+        values = list(self.scaling.scale(series.values[begin - self.reach : begin]))
+        calendar = harmonics(prolonged(series, begin + count + horizon), self.config.harmonics)
+        for at in range(begin, begin + count, horizon):
+            window = np.stack(values[-self.reach :])[None]
+            x, inputs, last = self.seen(window, calendar[None, at : at + horizon])
+            told = self.ridge(inputs) + correct(x) + last
+            values += list(self.together(told)[0])
+        return self.scaling.unscale(np.stack(values[self.reach :][:count]))
 
     def rows(self, begin: int, end: int) -> np.ndarray:
         """The windows whose every told step lies within [begin, end)."""
@@ -51,10 +84,13 @@ class Task:
 
     def series(self, told: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Standardised values [n, horizon, columns] of what was told of some windows."""
-        whole = told + self.last[rows]
-        if self.each == 1:
-            return whole
-        return np.moveaxis(whole.reshape(-1, self.columns, whole.shape[1]), 1, 2)
+        return self.together(told + self.last[rows])
+
+    def together(self, told: np.ndarray) -> np.ndarray:
+        """`apart` undone."""
+        if not self.config.shared:
+            return told
+        return np.moveaxis(told.reshape(-1, self.columns, told.shape[1]), 1, 2)
 
     def errors(self, told: np.ndarray, rows: np.ndarray) -> dict[str, float]:
         """RMSE and MAE in the series' own units, MSE of the standardised series, degrees off."""
@@ -68,9 +104,45 @@ class Task:
             found["degrees off"] = float(degrees_apart(scale(told), scale(true), first).mean())
         return found
 
+    def chances(self, told: np.ndarray, spread: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+        """Mean nats of standardised values under Gaussians, and the share within their 90 %."""
+        true = self.target[rows]
+        within = np.abs(true - told) <= norm.ppf(0.95) * spread
+        nats = -norm.logpdf(true, told, spread)
+        return {"nats": float(nats.mean()), "share within 90 %": float(within.mean())}
+
     def persistence(self, rows: np.ndarray) -> np.ndarray:
         """The last value for every step to come."""
         return np.broadcast_to(self.x[rows][:, -1:], self.target[rows].shape)
+
+
+def report(
+    run: Study,
+    task: Task,
+    rows: np.ndarray,
+    told: np.ndarray,
+    goals: Mapping[tuple[str, str], tuple[float, str]],
+    log_spread: np.ndarray | None = None,
+    **more: Any,
+) -> None:
+    """Errors of every seed, and those of the two plain forecasts."""
+    horizon, linear = task.target.shape[1], task.linear[rows]
+    line = f"linear in {task.config.past} steps"
+    sides = {line: task.errors(linear, rows)}
+    sides["persistence"] = task.errors(task.persistence(rows), rows)
+    found = [task.errors(each, rows) for each in told]
+    if log_spread is not None:
+        sides[line] |= task.chances(linear, task.spread[None], rows)
+        each = zip(told, np.exp(log_spread), strict=True)
+        found = [a | task.chances(*b, rows) for a, b in zip(found, each, strict=True)]
+    for name in found[0]:
+        metric = f"test {name}" if horizon == 1 else f"test {name}, horizon {horizon}"
+        goal = goals.get((task.config.data, metric))
+        better = "higher" if name.startswith("share") else "lower"
+        run.metric(metric, [each[name] for each in found], better, goal, **more)
+        for side, errors in sides.items():
+            if name in errors:
+                run.baseline(f"{side}, {metric.removeprefix('test ')}", metric, errors[name])
 
 
 def degrees_apart(told: np.ndarray, true: np.ndarray, first: int) -> np.ndarray:
@@ -80,16 +152,26 @@ def degrees_apart(told: np.ndarray, true: np.ndarray, first: int) -> np.ndarray:
     return np.abs((apart + 180) % 360 - 180)
 
 
-def ridge(x: np.ndarray, y: np.ndarray, rows: np.ndarray, penalty: float) -> np.ndarray:
-    """Forecasts y' [n, ...] of all x [n, D] by `min |y - x w - c|^2 / n + penalty |w|^2`.
-
-    Learnt from `rows` alone.
-    """
+def ridge(x: np.ndarray, y: np.ndarray, rows: np.ndarray, penalty: float) -> Forecast:
+    """Tells y [n, ...] from x [n, D] by `min |y - x w - c|^2 / n + penalty |w|^2` over `rows`."""
     from sklearn.linear_model import Ridge
 
     flat = y.reshape(len(y), -1)
     model = Ridge(max(penalty, 1e-9) * rows.sum()).fit(x[rows], flat[rows])
-    return np.reshape(model.predict(x), y.shape)
+    return lambda x: np.reshape(model.predict(x), (len(x), *y.shape[1:]))
+
+
+def prolonged(series: Series, count: int) -> Series:
+    """The series and its times to `count` steps, the new ones as far apart as the last two."""
+    if series.times is None or (more := count - len(series)) <= 0:
+        return series
+    times = series.times[-1] + np.arange(1, more + 1) * (series.times[-1] - series.times[-2])
+    values = np.full((more, len(series.columns)), np.nan)
+    return replace(
+        series,
+        values=np.concatenate([series.values, values]),
+        times=np.concatenate([series.times, times]),
+    )
 
 
 def harmonics(series: Series, count: int) -> np.ndarray:

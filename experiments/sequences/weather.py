@@ -9,9 +9,13 @@ chosen on validation by hand (336, 504 or 720 steps: .670, .664, .682), with the
 view. There the linear forecast alone is as good: the network adds a little at 192 and 336 steps,
 and nothing at 96 and 720.
 
+With --gaussian each value is told with a spread, beside the linear forecast with its errors' on
+the training part. With --ahead a trained network goes on by itself. Strings is a sound.
+
     python -m experiments.sequences.weather
     python -m experiments.sequences.weather --preset standard
-    python -m experiments.sequences.weather --data my.csv --horizons 24
+    python -m experiments.sequences.weather --preset sound
+    python -m experiments.sequences.weather --data my.csv --horizons 24 --ahead 24 --gaussian
 """
 
 from dataclasses import dataclass
@@ -20,7 +24,7 @@ from typing import Annotated, Any, Literal
 import jax.numpy as jnp
 import numpy as np
 import optax
-from annotated_types import MinLen
+from annotated_types import Ge, MinLen
 
 from dljax import Learner, Member, sweep
 from dljax.data.series import Series, gaps, load_series, on_circles
@@ -30,11 +34,12 @@ from dljax.host.config import Common, Count, NotNegative, Number, Positive, Shar
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
-from dljax.learn import risk
+from dljax.learn import forecast, risk
 from dljax.learn.optimizers import optimizer
 from dljax.nets.forecaster import Forecaster
 from dljax.typing import Array, Batch, Metrics, PyTree
-from experiments.sequences._series import Task, draw
+from experiments.sequences import _ahead
+from experiments.sequences._series import Task, draw, report
 
 NAME = "sequences.weather"
 GOALS = {
@@ -49,7 +54,7 @@ class Config(Common):
     """Train a GRU to correct a linear forecast of a series."""
 
     data: str = "min-temperatures"
-    """min-temperatures, max-temperatures, ETTh1, or the path of a CSV file."""
+    """min-temperatures, max-temperatures, ETTh1, strings, or the path of a CSV file."""
     directions: tuple[str, ...] = ()
     """Columns of directions in degrees, told as points on a circle."""
     horizons: Annotated[Widths, MinLen(1)] = (1,)
@@ -82,6 +87,10 @@ class Config(Common):
     """Share of features dropped in training."""
     weight_decay: NotNegative = 1e-2
     """Decoupled decay of matrices."""
+    gaussian: bool = False
+    """Tell with each value how far off it may be: the loss is that of a Gaussian."""
+    ahead: Annotated[int, Ge(0)] = 0
+    """Go on by so many steps from the test's begin and, into a file, from the series' end."""
 
 
 PRESETS = {
@@ -102,6 +111,7 @@ PRESETS = {
         rate=3e-4,
         dropout=0.5,
     ),
+    "sound": Config(data="strings", past=64, window=64, epochs=30, rate=3e-3, ahead=8000),
 }
 
 
@@ -129,13 +139,13 @@ def tell(
     chosen, tested, total = parts
     task = Task(series, config, horizon, chosen, chosen)
     train, validation = task.batch(0, chosen), task.batch(chosen, tested)
-    outputs = task.target.shape[-1]
-    net = Forecaster(horizon, outputs, config.recurrent, config.hidden, dropout=config.dropout)
+    options = {"dropout": config.dropout, "spread": config.gaussian}
+    net = Forecaster(horizon, task.target.shape[-1], config.recurrent, config.hidden, **options)
     per_epoch = max(1, len(train.y) // config.batch)
 
     def validate(member: Member) -> Metrics:
-        wrong = predict(net, weights(member), validation.x) - validation.y
-        return {"validation/loss": jnp.mean(wrong**2)}
+        each = losses(config)(predict(net, weights(member), validation.x), validation.y)
+        return {"validation/loss": each.mean()}
 
     found = run.fit(
         sweep(lambda _: learner(config, net, train), None, run.seeds),
@@ -146,8 +156,8 @@ def tell(
     )
     kept, steps = found.kept, None
     if config.anew:
-        at, losses = figures.curve(found.records, "validation/loss")
-        steps = int(at[losses.mean(1).argmin()])
+        at, values = figures.curve(found.records, "validation/loss")
+        steps = int(at[values.mean(1).argmin()])
         task = Task(series, config, horizon, chosen, tested)
         again = learner(config, net, task.batch(0, tested))
         found = run.fit(
@@ -158,16 +168,21 @@ def tell(
         )
         kept = weights(found.run.state)
     rows = task.rows(tested, total)
-    told = task.linear[rows] + np.asarray(
-        run.each(lambda params: predict(net, params, task.x[rows]), kept)
-    )
-    report(run, config, task, rows, told, steps)
+    outputs = np.asarray(run.each(lambda params: predict(net, params, task.x[rows]), kept))
+    told = task.linear[rows] + (outputs[..., 0] if config.gaussian else outputs)
+    report(run, task, rows, told, GOALS, outputs[..., 1] if config.gaussian else None, steps=steps)
     run.figure(f"{horizon}.png", draw, series, task, rows, told)
+    if config.ahead:
+        _ahead.go_on(run, series, task, tested, net, kept)
 
 
 def learner(config: Config, net: Forecaster, data: Batch) -> Learner:
     tx = optimizer("adam", config.rate, weight_decay=config.weight_decay)
-    return risk.make(net, tx, data, optax.squared_error, batch=config.batch)
+    return risk.descend(net, risk.objective(net, losses(config)), tx, data, batch=config.batch)
+
+
+def losses(config: Config) -> risk.Loss:
+    return forecast.gaussian_nll if config.gaussian else optax.squared_error
 
 
 def weights(member: Any) -> PyTree:
@@ -176,24 +191,6 @@ def weights(member: Any) -> PyTree:
 
 def predict(net: Any, params: PyTree, x: np.ndarray) -> Array:
     return net.apply({"params": params}, jnp.asarray(x))
-
-
-def report(
-    run: Study, config: Config, task: Task, rows: np.ndarray, told: np.ndarray, steps: int | None
-) -> None:
-    """Errors of every seed, and those of the two plain forecasts."""
-    horizon = task.target.shape[1]
-    sides = {
-        f"linear in {config.past} steps": task.errors(task.linear[rows], rows),
-        "persistence": task.errors(task.persistence(rows), rows),
-    }
-    found = [task.errors(each, rows) for each in told]
-    for name in found[0]:
-        metric = f"test {name}" if horizon == 1 else f"test {name}, horizon {horizon}"
-        goal = GOALS.get((config.data, metric))
-        run.metric(metric, [each[name] for each in found], "lower", goal, steps=steps)
-        for side, errors in sides.items():
-            run.baseline(f"{side}, {metric.removeprefix('test ')}", metric, errors[name])
 
 
 if __name__ == "__main__":

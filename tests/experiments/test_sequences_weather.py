@@ -67,6 +67,43 @@ def test_nothing_learnt_depends_on_what_comes_later():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("level", ["mean", "last"])
+def test_what_a_line_tells_goes_on_for_ever_and_never_looks_ahead(shared, level):
+    when = np.arange(300)
+    values = 5 + np.stack([np.sin(0.3 * when), np.cos(0.3 * when + 1)], 1)  # two steps tell a third
+    dates = np.datetime64("1999-01-01", "s") + when * np.timedelta64(1, "h")
+    config = Config(window=6, past=4, harmonics=1, penalty=0.0, shared=shared, level=level)
+
+    def told(values: np.ndarray) -> np.ndarray:
+        series = Series("s", ("a", "b"), values, dates)
+        task = Task(series, config, 3, 150, 150)
+        return task.going_on(series, 250, 80, lambda x: np.zeros(1))  # 30 beyond the end
+
+    found, marked = told(values), values.copy()
+    beyond = np.arange(250, 330)
+    true = 5 + np.stack([np.sin(0.3 * beyond), np.cos(0.3 * beyond + 1)], 1)
+    np.testing.assert_allclose(found, true, atol=2e-2)
+    marked[250:] = 1e6
+    np.testing.assert_array_equal(told(marked), found)
+
+
+def test_a_spread_is_told_where_it_changes_and_the_series_goes_on_into_a_table(tmp_path):
+    rng = np.random.default_rng(0)
+    loud = np.where(np.arange(800) // 40 % 2, 3.0, 0.3)
+    data = write(tmp_path / "noise.csv", loud * rng.normal(size=800))
+    config = Config(data=data, seeds=2, steps=300, gaussian=True, ahead=30, harmonics=0)
+    config = dataclasses.replace(config, rate=5e-3, out=tmp_path / "run", quiet=True)
+    result = main(config)
+    nats = result.metrics["test nats"]["mean"]
+    assert nats < result.baselines["linear in 7 steps, nats"]["mean"] - 0.1
+    assert 0.8 < result.metrics["test share within 90 %"]["mean"] < 0.97
+    rows = (tmp_path / "run" / "ahead-1.csv").read_text().splitlines()
+    assert rows[:2] == ['"time","value"', f"2001-03-11T00:00:00,{rows[1].split(',')[1]}"]
+    assert len(rows) == 31
+    assert (tmp_path / "run" / "figures" / "ahead-1.png").exists()
+
+
 def test_no_horizon_and_no_noise_are_refused():
     with pytest.raises(InputError, match="--horizons"):
         Config(horizons=())

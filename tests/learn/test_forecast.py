@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 def test_a_gaussian_s_loss_is_scipys():
     mean, scale, y = RNG.normal(size=(4, 2)), RNG.uniform(0.5, 2, (4, 2)), RNG.normal(size=(4, 2))
-    outputs = np.concatenate([mean, np.log(scale)], 1).astype(np.float32)
+    outputs = np.stack([mean, np.log(scale)], -1).astype(np.float32)
     found = forecast.gaussian_nll(outputs, y.astype(np.float32))
     np.testing.assert_allclose(found, -norm.logpdf(y, mean, scale), rtol=1e-5)
 
