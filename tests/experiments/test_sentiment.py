@@ -16,6 +16,7 @@ def test_order_is_read_and_bags_cannot(tmp_path, monkeypatch):
     accuracy = np.array(result.metrics["test accuracy"]["values"])
     assert (accuracy > 0.9).all()
     assert result.metrics["test accuracy of the ensemble"]["values"][0] > 0.9
+    assert result.metrics["test accuracy, its words shuffled"]["mean"] < 0.75
     bags = {name: each["mean"] for name, each in result.baselines.items()}
     assert bags["naive Bayes on unigrams"] < 0.6
     lead = result.metrics["lead over the best bag of words"]["values"]
@@ -23,6 +24,19 @@ def test_order_is_read_and_bags_cannot(tmp_path, monkeypatch):
     assert "but" in read_vocabulary(out / "vocabulary.json").tokens
     assert result.targets == {}
     assert (out / "figures" / "curves.png").exists()
+
+
+def test_shuffled_sentences_keep_their_words():
+    from dljax.data.sentences import Labelled
+    from dljax.data.text import words
+
+    data = Labelled([list("abcdefgh"), list("ba")], np.array([0, 1]))
+    vocabulary = words(data.words, 20)
+    own, mixed = (sentiment.numbered(vocabulary, data, mix) for mix in (False, True))
+    assert (own.x != mixed.x).any()
+    np.testing.assert_array_equal(np.sort(own.x, 1), np.sort(mixed.x, 1))
+    np.testing.assert_array_equal(own.x == 0, mixed.x == 0)  # padding stays at the end
+    np.testing.assert_array_equal(mixed.x, sentiment.numbered(vocabulary, data, True).x)
 
 
 def test_bags_of_pairs_of_words_are_counted():
