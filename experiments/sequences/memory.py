@@ -5,7 +5,9 @@ et al. 2014; identity weights under ReLU, and adding, as in Le et al. 2015. Cell
 weights learn to name a symbol after a gap of noise, and to add two marked numbers, each at the one
 of the same few rates that validation prefers; beside them a block of attention as the upper line.
 Recall is learnt at each gap alone. Then what is said to help: clipping, other optimisers, steeper
-gates, where the forget gate begins, and to be asked after shorter gaps too.
+gates, where the forget gate begins, and to be asked after shorter gaps too. The task is one of
+several tried, the one in which a tanh network that starts from small weights, as torch's does,
+fails; from orthogonal weights, or asked early too, it may recall, and both are in the run.
 
     python -m experiments.sequences.memory
     python -m experiments.sequences.memory --preset standard
