@@ -80,17 +80,17 @@ class Config(Common):
 
 STANDARD = Config(
     seeds=1,
-    subwords=5000,
+    subwords=4000,
     buckets=4,
     size=256,
-    hidden=512,
+    hidden=384,
     blocks=3,
     inner=512,
     dropout=0.3,
-    epochs=10,
-    tokens=2000,
-    rate=1.5e-3,
-    transformer_rate=1.5e-3,
+    epochs=7,
+    tokens=1200,
+    rate=2e-3,
+    transformer_rate=1e-3,
     beams=5,
 )
 PRESETS = {

@@ -31,7 +31,7 @@ def test_everything_is_measured_and_drawn(tmp_path):
     out = tmp_path / "run"
     config = Config(
         seeds=1, seed=3, steps=6, size=16, hidden=16, inner=16, blocks=1, heads=2, longest=30,
-        beams=2, buckets=2, subwords=80, out=out, quiet=True,
+        beams=2, subwords=80, out=out, quiet=True,
     )  # fmt: skip
     result = main(config)
     names = [f"test BLEU, {name}" for name in ("attention", "no attention", "transformer")]
