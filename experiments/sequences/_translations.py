@@ -1,4 +1,4 @@
-"""Beside learnt translators: two plain ones, and figures of what was written."""
+"""The networks that translate, two plain translators, and figures of what was written."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,13 +9,31 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.pairs import BOS, PAD, Pairs, Subwords, Texts
+from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.learn.translate import bleu
+from dljax.nets.translator import RecurrentTranslator, TransformerTranslator
 from dljax.typing import PyTree
 
 Translate = Callable[[str], str]
+Translator = RecurrentTranslator | TransformerTranslator
 Map = tuple[list[str], list[str], np.ndarray]  # pieces read, pieces written, weights [T, S]
+
+
+def network(config: Any, name: str, kinds: int) -> Translator:
+    """The one that is called so. Raises InputError for widths that it cannot have."""
+    if name == "transformer":
+        if config.size % (2 * config.heads):
+            raise InputError(
+                f"--size must be a multiple of twice --heads {config.heads}; got {config.size}"
+            )
+        options = config.blocks, config.heads, config.inner, config.dropout
+        return TransformerTranslator(kinds, config.size, *options)
+    if config.hidden % 2:
+        raise InputError(f"--hidden must be even, half for each direction; got {config.hidden}")
+    score = config.score if name == "attention" else None
+    return RecurrentTranslator(kinds, config.size, config.hidden, "gru", score, config.dropout)
 
 
 def split(text: str) -> list[str]:

@@ -14,7 +14,7 @@ single words can tell it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -43,6 +43,8 @@ METRIC, TOGETHER = "test accuracy", "test accuracy of the ensemble"
 class Config(Common):
     """Train a bidirectional recurrent network on labelled sentences."""
 
+    free: ClassVar[frozenset[str]] = Common.free | {"prompt"}
+
     data: str = "reviews"
     """reviews, sst2, or the path of a file of lines `sentence <tab> label`."""
     vocabulary: Count = 7000
@@ -63,6 +65,8 @@ class Config(Common):
     """Label smoothing."""
     shuffled: bool = False
     """Put the words of every sentence in an order by chance: what is left is a bag."""
+    prompt: str = ""
+    """A sentence to judge, words as in the data; with --resume a finished run judges another."""
     epochs: Count = 10
     """Passes over the training sentences, where --steps is not given."""
     batch: Count = 32
@@ -142,6 +146,10 @@ def main(config: Config) -> Result:
             run.target(TOGETHER, value, source, together >= value)
         mixed = told(numbered(vocabulary, data.test, mix=True))
         run.metric("test accuracy, its words shuffled", (mixed.argmax(-1) == test.y).mean(-1))
+        if config.prompt.strip():
+            asked = numbered(vocabulary, Labelled([config.prompt.split()], np.zeros(1, int)))
+            each = enumerate(told(asked).mean(0)[0])
+            print("  ".join(f"label {label}: {p:.3f}" for label, p in each), flush=True)
         plain = _bags.scores(data)
         for name, accuracy in plain.items():
             run.baseline(name, METRIC, accuracy)

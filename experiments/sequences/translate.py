@@ -1,4 +1,4 @@
-"""Translation with attention, without it, and by a small Transformer, beside two plain translators.
+r"""Translation with attention, without it, by a small Transformer, and by two plain translators.
 
 Systems S17, S19 and S23 of the syllabus: Sutskever et al. 2014; Bahdanau et al. 2015; Luong et al.
 2015; Vaswani et al. 2017. Joint subwords, one table of vectors for source, target and output, label
@@ -7,19 +7,21 @@ pairs alone, tested once on the sentences of 2016; BLEU with case by sacrebleu. 
 numbers in digits, read aloud in English.
 
     python -m experiments.sequences.translate
-    python -m experiments.sequences.translate --data multi30k --preset standard
+    python -m experiments.sequences.translate --data multi30k --preset standard --out runs/a
+    python -m experiments.sequences.translate --data multi30k --preset standard --out runs/a \
+        --resume --prompt "Ein Hund schläft unter dem Tisch."
 """
 
+import functools
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import annotated_types as at
 import numpy as np
 import optax
 
 from dljax import Batch
-from dljax.data.pairs import bucketed, learn_subwords, load_pairs, whole
-from dljax.errors import InputError
+from dljax.data.pairs import Texts, bucketed, learn_subwords, load_pairs, whole
 from dljax.host import experiment
 from dljax.host.config import Common, Count, Positive, ShareBelow1
 from dljax.host.experiment import Study
@@ -28,9 +30,9 @@ from dljax.host.fit import Fitted, Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import translate
 from dljax.learn.optimizers import optimizer
-from dljax.nets.translator import RecurrentTranslator, TransformerTranslator
 from dljax.typing import Metrics, PyTree
 from experiments.sequences import _translations
+from experiments.sequences._translations import Translator
 
 NAME = "sequences.translate"
 Net = Literal["attention", "no attention", "transformer"]
@@ -39,6 +41,8 @@ Net = Literal["attention", "no attention", "transformer"]
 @dataclass(frozen=True, kw_only=True)
 class Config(Common):
     """Train translators one after another; seeds too are trained one after another."""
+
+    free: ClassVar[frozenset[str]] = Common.free | {"prompt"}
 
     data: str = "numbers"
     """numbers, multi30k, or the path of a file of lines `source <tab> target`."""
@@ -76,6 +80,8 @@ class Config(Common):
     """That of the transformer."""
     beams: Count = 4
     """Beginnings that the search keeps."""
+    prompt: str = ""
+    """A sentence to translate; with --resume a finished run translates another."""
 
 
 STANDARD = Config(
@@ -108,22 +114,25 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S17", "S19", "S23"], config) as run:
         pairs = load_pairs(config.data)
         subwords = learn_subwords(pairs.train.source + pairs.train.target, config.subwords)
-        nets = {name: network(config, name, len(subwords)) for name in config.nets}
+        nets = {name: _translations.network(config, name, len(subwords)) for name in config.nets}
         train = bucketed(pairs.train, subwords, config.longest, config.buckets)
         validation, test = (
             whole(part, subwords, 2 * config.longest) for part in (pairs.validation, pairs.test)
         )
         written: dict[str, list[list[str]]] = {}  # of each network, of each seed
         curves: dict[str, tuple[list[int], np.ndarray]] = {}
+        write = functools.partial(translate.translate_all, most=config.longest, beams=config.beams)
         for name, net in nets.items():
             written[name], records = [], []
             for seed in run.seeds:
                 fitted = trained(run, config, name, net, train, validation, seed)
-                tokens = translate.translate_all(
-                    net, fitted.kept, test.x, most=config.longest, beams=config.beams
-                )
+                tokens = write(net, fitted.kept, test.x)
                 written[name].append(subwords.decode(tokens))
                 records.append(curve(fitted.records, "validation/nats"))
+                if config.prompt.strip():
+                    asked = whole(Texts([config.prompt], [""]), subwords, 2 * config.longest).x
+                    answer = write(net, fitted.kept, asked)
+                    print(f"{name}: {subwords.decode(answer)[0]}", flush=True)
                 if seed == run.seeds[0] and name != "no attention":
                     maps = _translations.looks(net, fitted.kept, test.x, tokens, subwords)
                     run.figure(f"{name}.png", _translations.draw_maps, maps)
@@ -144,25 +153,11 @@ def main(config: Config) -> Result:
     return run.result
 
 
-def network(config: Config, name: Net, kinds: int) -> RecurrentTranslator | TransformerTranslator:
-    if name == "transformer":
-        if config.size % (2 * config.heads):
-            raise InputError(
-                f"--size must be a multiple of twice --heads {config.heads}; got {config.size}"
-            )
-        options = config.blocks, config.heads, config.inner, config.dropout
-        return TransformerTranslator(kinds, config.size, *options)
-    if config.hidden % 2:
-        raise InputError(f"--hidden must be even, half for each direction; got {config.hidden}")
-    score = config.score if name == "attention" else None
-    return RecurrentTranslator(kinds, config.size, config.hidden, "gru", score, config.dropout)
-
-
 def trained(
     run: Study,
     config: Config,
     name: str,
-    net: RecurrentTranslator | TransformerTranslator,
+    net: Translator,
     train: list[Batch],
     validation: Batch,
     seed: int,

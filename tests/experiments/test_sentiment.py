@@ -1,5 +1,8 @@
 """Sentiment, tiny: a network that reads beats bags of words where order carries the label."""
 
+import dataclasses
+import re
+
 import numpy as np
 import pytest
 
@@ -10,9 +13,13 @@ from experiments.sequences import _bags, sentiment
 from experiments.sequences.sentiment import Config, main
 
 
-def test_order_is_read_and_bags_cannot(tmp_path, monkeypatch):
+def test_order_is_read_and_bags_cannot(tmp_path, capsys):
     out = tmp_path / "run"
-    result = main(Config(seeds=2, epochs=4, size=16, hidden=(16,), prior=0.5, out=out, quiet=True))
+    prompt = "the plot was good but the cast was not good"
+    config = Config(seeds=2, epochs=4, size=16, hidden=(16,), prior=0.5, out=out, quiet=True)
+    result = main(dataclasses.replace(config, prompt=prompt))
+    first, second = re.findall(r"label \d: (\d\.\d+)", capsys.readouterr().out)
+    assert float(first) > 0.8 and float(first) + float(second) == pytest.approx(1, abs=2e-3)
     accuracy = np.array(result.metrics["test accuracy"]["values"])
     assert (accuracy > 0.9).all()
     assert result.metrics["test accuracy of the ensemble"]["values"][0] > 0.9

@@ -27,11 +27,11 @@ def test_word_by_word_finds_the_pairs_of_words_and_keeps_what_it_does_not_know()
     assert _translations.plain(pairs)["word by word"] == ["a house"]
 
 
-def test_everything_is_measured_and_drawn(tmp_path):
+def test_everything_is_measured_and_drawn_and_a_prompt_is_answered(tmp_path, capsys):
     out = tmp_path / "run"
     config = Config(
         seeds=1, seed=3, steps=6, size=16, hidden=16, inner=16, blocks=1, heads=2, longest=30,
-        beams=2, subwords=80, out=out, quiet=True,
+        beams=2, subwords=80, out=out, quiet=True, prompt="12",
     )  # fmt: skip
     result = main(config)
     names = [f"test BLEU, {name}" for name in ("attention", "no attention", "transformer")]
@@ -39,6 +39,8 @@ def test_everything_is_measured_and_drawn(tmp_path):
     assert "gain of attention, longest fifth" in result.metrics
     assert set(result.baselines) == {"word by word", "nearest sentence"}
     assert result.targets == {}
+    told = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert told[:3] == ["attention", "no attention", "transformer"]
     figures = {path.stem for path in (out / "figures").iterdir()}
     assert figures == {"attention", "transformer", "lengths", "curves"}
     blocks = (out / "translations.txt").read_text().strip().split("\n\n")
