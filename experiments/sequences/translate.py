@@ -92,11 +92,11 @@ STANDARD = Config(
     hidden=256,
     blocks=3,
     inner=512,
-    dropout=0.3,
+    dropout=0.15,
     epochs=5,
     tokens=1200,
-    rate=2e-3,
-    transformer_rate=1e-3,
+    rate=3e-3,
+    transformer_rate=1.5e-3,
     beams=5,
 )
 PRESETS = {
