@@ -1,6 +1,7 @@
 """Figures that a person would rather look at than read. Each draws from arrays and saves a PNG."""
 
 import itertools
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def learning_curves(path: Path, records: list[Record], names: Sequence[str], tit
         ax.set_xlabel("step")
         ax.set_ylabel(name)
         ax.legend(frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(textwrap.fill(title, 42 * len(names)), fontsize=10)
     return save(figure, path)
 
 
