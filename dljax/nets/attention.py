@@ -45,7 +45,10 @@ class Additive(nn.Module):
 
 
 class Multiplicative(nn.Module):
-    """`s_tj = q_t . W m_j`. Luong et al. 2015, eq. 8, "general"."""
+    """`s_tj = q_t . W m_j / sqrt(d)`. Luong et al. 2015, eq. 8, "general".
+
+    Not divided, as there, the softmax soon looks at one place only and learns no other.
+    """
 
     size: int  # of the query
 
@@ -58,7 +61,8 @@ class Multiplicative(nn.Module):
 
     def __call__(self, query: Array, keys: Array, values: Array, real: Array) -> Array:
         """The mean of values [B, S, M] as the query weighs those that are `real`: [B, T, M]."""
-        weights = weigh(query @ keys.swapaxes(1, 2), real[:, None])
+        scores = query @ keys.swapaxes(1, 2) / math.sqrt(self.size)
+        weights = weigh(scores, real[:, None])
         self.sow("intermediates", "weights", weights)
         return weights @ values
 
