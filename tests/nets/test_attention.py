@@ -50,7 +50,7 @@ def test_rows_sum_to_one_and_padding_weighs_nothing(net):
             )
             scores = hidden @ params["score"]["kernel"][:, 0]
         elif isinstance(net, Multiplicative):
-            scores = (m @ params["of_memory"]["kernel"]) @ q
+            scores = (m @ params["of_memory"]["kernel"]) @ q / 2  # the root of 4
         else:
             head = params["query"]["kernel"][:, 0], params["memory"]["kernel"][:, 0, 0]
             scores = (m @ head[1]) @ (q @ head[0]) / 2**0.5
