@@ -1,5 +1,6 @@
 """A trained network that tells a series on and on, from what it told itself."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,14 @@ def go_on(
 
 def write_csv(path: Path, series: Series, values: np.ndarray) -> None:
     """Values after the series' end [N, C], with their times where the series has times."""
-    whole = prolonged(series, len(series) + len(values))
-    heads = (*(() if series.times is None else ("time",)), *series.columns)
-    lines = [",".join(f'"{head}"' for head in heads)]
-    for i, row in enumerate(values):
-        when = () if whole.times is None else (str(whole.times[len(series) + i]),)
-        lines.append(",".join([*when, *(f"{value:.6g}" for value in row)]))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    times = prolonged(series, len(series) + len(values))
+    heads = series.columns if times is None else ("time", *series.columns)
+    rows = [[f"{value:.6g}" for value in row] for row in values]
+    if times is not None:
+        rows = [[str(t), *row] for t, row in zip(times[len(series) :], rows, strict=True)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerow(heads)
+        csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def draw(path: Path, series: Series, begin: int, told: np.ndarray, linear: np.ndarray) -> None:

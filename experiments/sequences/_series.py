@@ -1,7 +1,6 @@
 """A series as windows, the linear forecast that a network is to correct, and a picture."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +32,14 @@ class Task:
         self.config, self.reach = config, max(config.window, config.past)
         self.each = self.columns if config.shared else 1  # windows that end at one step
         x, target = windows(self.scaling.scale(series.values), self.reach, horizon)
-        calendar = windows(harmonics(series, config.harmonics), self.reach, horizon).y
+        calendar = harmonics(series.times, len(series), config.harmonics)
+        calendar = windows(calendar, self.reach, horizon).y
         self.ends = np.arange(len(x)).repeat(self.each) + self.reach + horizon
         self.x, inputs, self.last = self.seen(x, calendar)
         self.target = self.apart(target) - self.last
-        self.ridge = ridge(inputs, self.target, self.ends <= seen, config.penalty)
+        self.learnt = self.ends <= seen  # rows
+        self.ridge = ridge(inputs, self.target, self.learnt, config.penalty)
         self.linear = self.ridge(inputs)
-        self.spread = (self.target - self.linear)[self.ends <= seen].std(0)  # [horizon, C]
 
     def apart(self, x: np.ndarray) -> np.ndarray:
         """Columns as rows of their own where they are told by what is `shared`."""
@@ -65,7 +65,8 @@ class Task:
         """
         horizon = self.target.shape[1]
         values = list(self.scaling.scale(series.values[begin - self.reach : begin]))
-        calendar = harmonics(prolonged(series, begin + count + horizon), self.config.harmonics)
+        until = begin + count + horizon
+        calendar = harmonics(prolonged(series, until), until, self.config.harmonics)
         for at in range(begin, begin + count, horizon):
             window = np.stack(values[-self.reach :])[None]
             x, inputs, last = self.seen(window, calendar[None, at : at + horizon])
@@ -132,7 +133,8 @@ def report(
     sides["persistence"] = task.errors(task.persistence(rows), rows)
     found = [task.errors(each, rows) for each in told]
     if log_spread is not None:
-        sides[line] |= task.chances(linear, task.spread[None], rows)
+        spread = (task.target[task.learnt] - task.linear[task.learnt]).std(0)  # [horizon, C]
+        sides[line] |= task.chances(linear, spread[None], rows)
         each = zip(told, np.exp(log_spread), strict=True)
         found = [a | task.chances(*b, rows) for a, b in zip(found, each, strict=True)]
     for name in found[0]:
@@ -161,24 +163,19 @@ def ridge(x: np.ndarray, y: np.ndarray, rows: np.ndarray, penalty: float) -> For
     return lambda x: np.reshape(model.predict(x), (len(x), *y.shape[1:]))
 
 
-def prolonged(series: Series, count: int) -> Series:
-    """The series and its times to `count` steps, the new ones as far apart as the last two."""
-    if series.times is None or (more := count - len(series)) <= 0:
-        return series
-    times = series.times[-1] + np.arange(1, more + 1) * (series.times[-1] - series.times[-2])
-    values = np.full((more, len(series.columns)), np.nan)
-    return replace(
-        series,
-        values=np.concatenate([series.values, values]),
-        times=np.concatenate([series.times, times]),
-    )
-
-
-def harmonics(series: Series, count: int) -> np.ndarray:
-    """`cos, sin` of k turns a year for k = 1..count, [N, 2 count]; none without dates."""
+def prolonged(series: Series, count: int) -> np.ndarray | None:
+    """The times of `count` steps or more, the new ones as far apart as the last two."""
     if series.times is None:
-        return np.zeros((len(series), 0))
-    turns = series.times.astype("datetime64[s]").astype(np.int64) / YEAR
+        return None
+    new = np.arange(1, count - len(series) + 1) * (series.times[-1] - series.times[-2])
+    return np.append(series.times, series.times[-1] + new)
+
+
+def harmonics(times: np.ndarray | None, steps: int, count: int) -> np.ndarray:
+    """`cos, sin` of k turns a year for k = 1..count, [steps, 2 count]; none without times."""
+    if times is None:
+        return np.zeros((steps, 0))
+    turns = times.astype("datetime64[s]").astype(np.int64) / YEAR
     angles = 2 * np.pi * turns[:, None] * np.arange(1, count + 1)
     return np.concatenate([np.cos(angles), np.sin(angles)], 1)
 
