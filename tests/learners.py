@@ -15,7 +15,6 @@ from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
     autoencode,
     by_hand,
-    caption,
     classify,
     debias,
     descent,
@@ -208,8 +207,8 @@ def translated() -> Learner:
 
 def captioned() -> Learner:
     words = np.random.default_rng(1).integers(0, 7, (37, 4), dtype=np.int32)
-    data = Batch(images().x, words)
-    return caption.make(Captioner(7, 4, (2,)), optimizer("adam", 1e-2), data, batch=8)
+    data = Batch(images().x / 255, words)
+    return translate.make(Captioner(7, 4, (2,)), optimizer("adam", 1e-2), [data], tokens=24)
 
 
 LEARNERS = {

@@ -13,11 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dljax.data.store import fetch, is_path
-from dljax.data.text import BEGIN, END, PADDING, UNKNOWN, padded, read_text
+from dljax.data.text import BOS, EOS, SPECIAL, UNKNOWN, padded, read_text
 from dljax.errors import InputError, check_count, unknown
 from dljax.typing import Batch
-
-PAD, UNK, BOS, EOS = range(4)  # the numbers of padding, the unknown, beginning and end
 
 
 class Texts(NamedTuple):
@@ -169,8 +167,9 @@ def learn_subwords(texts: Sequence[str], most: int) -> Subwords:
         ]
     )
     tool.decoder = decoders.Metaspace()  # pyright: ignore[reportAttributeAccessIssue]
-    special = [PADDING, UNKNOWN, BEGIN, END]
-    trainer = trainers.BpeTrainer(vocab_size=most, special_tokens=special, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=most, special_tokens=list(SPECIAL), show_progress=False
+    )
     tool.train_from_iterator(texts, trainer)
     return Subwords(tool)
 

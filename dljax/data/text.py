@@ -13,7 +13,8 @@ import numpy as np
 from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 
-PADDING, UNKNOWN, BEGIN, END = "<pad>", "<unk>", "<bos>", "<eos>"
+SPECIAL = PADDING, UNKNOWN, BEGIN, END = "<pad>", "<unk>", "<bos>", "<eos>"
+PAD, UNK, BOS, EOS = range(4)  # their numbers in a vocabulary that has all of them
 STDLIB = 1_000_000  # characters of Python's own sources
 
 

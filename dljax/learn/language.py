@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from dljax.errors import InputError, check_count
+from dljax.learn import shapes
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.ops.sampling import draw
 from dljax.typing import Array, Key, Metrics, PyTree
@@ -51,7 +52,7 @@ def make(
     `net(tokens [B, T], memory, train=) -> logits [B, T, V], memory`. Each epoch begins at another
     offset, with an empty memory, and once in it each track forgets, one after the other: a network
     that seldom begins anew can get stuck where it does. Raises InputError if the text is too short
-    for one window a track.
+    for one window a track, or has tokens beyond the network's V.
     """
     check_count(batch=batch, length=length)
     tokens = jnp.asarray(tokens, jnp.int32)
@@ -59,6 +60,7 @@ def make(
     if per_epoch < 1:
         need = batch * length + 1
         raise InputError(f"{batch} windows of {length} need {need} tokens; got {len(tokens)}")
+    shapes.check_labels(shapes.given(net, lambda: tokens[None, :1], None)[0], tokens[:, None])
     slack = len(tokens) - batch * length * per_epoch  # at least 1: the last target
     starts = jnp.arange(batch) * length * per_epoch
     forgets = jnp.arange(batch) * per_epoch // batch  # each track's window
@@ -84,10 +86,10 @@ def make(
 
 def empty(net: nn.Module, params: PyTree, batch: int) -> PyTree:
     """The network's memory before it has read anything: zeros."""
-    shapes: Any = jax.eval_shape(
+    found: Any = jax.eval_shape(
         lambda: net.apply({"params": params}, jnp.zeros((batch, 1), jnp.int32))
     )
-    return jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), shapes[1])
+    return jax.tree.map(lambda each: jnp.zeros(each.shape, each.dtype), found[1])
 
 
 def score(
@@ -101,11 +103,13 @@ def score(
 ) -> Array:
     """Mean nats of tokens [N] after the first, read as `tracks` streams with the memory carried.
 
-    One stream is exact. More are faster, and begin with an empty memory each. Windows of `length`
-    bound what is in memory; of a network that keeps nothing they are all that it sees. Where only
-    some tokens are `counted` [N], the mean is theirs; all are read.
-    Raises InputError if there are fewer than two tokens a track.
+    One stream is exact. More are faster, begin with an empty memory each, and are of one length,
+    so that the last `(N - 1) % tracks` tokens are not told. Windows of `length` bound what is in
+    memory; of a network that keeps nothing they are all that it sees. Where only some tokens are
+    `counted` [N], the mean is theirs; all are read.
+    Raises InputError if there are fewer than two tokens a track, or for a number below 1.
     """
+    check_count(length=length, tracks=tracks)
     tokens = jnp.asarray(tokens, jnp.int32)
     each = (len(tokens) - 1) // tracks
     if each < 1:
@@ -140,11 +144,10 @@ def generate(
     temperature: float = 1.0,
     top_k: int | None = None,
     share: float = 1.0,
-    window: int | None = None,
 ) -> Array:
     """`count` tokens after each of prompts [B, P >= 1], in one loop: [B, count].
 
-    A network that keeps nothing is given the last `window` tokens anew at each step.
+    A network that keeps nothing is given its `window` of last tokens anew at each step.
     Raises InputError for an empty prompt, and as `dljax.ops.sampling.draw` does.
     """
     prompt = jnp.asarray(prompt, jnp.int32)
@@ -158,8 +161,11 @@ def generate(
     def apply(*given: Any) -> Any:
         return net.apply({"params": params}, *given)
 
+    window = getattr(net, "window", None)
     if window is None:
         logits, memory = apply(prompt)
+        if not jax.tree.leaves(memory):
+            raise InputError(f"{type(net).__name__} keeps nothing and has no window of last tokens")
 
         def go_on(carry: Any, key: Key) -> tuple[Any, Array]:
             logits, memory = carry

@@ -84,14 +84,20 @@ def objective(
 
 
 def make(
-    net: nn.Module, tx: optax.GradientTransformation, data: Batch, loss: Loss, *, batch: int
+    net: nn.Module,
+    tx: optax.GradientTransformation,
+    data: Batch,
+    loss: Loss,
+    *,
+    batch: int,
+    augment: Callable[[Key, Array], Array] | None = None,
 ) -> Learner:
     """Descent on the risk of `loss` over `data`; see `descend`.
 
     Raises InputError too if the network's outputs do not face the targets.
     """
-    learner = descend(net, objective(net, loss), tx, data, batch=batch)
-    shapes.check_targets(shapes.given(net, lambda: first(data.x)), data.y)
+    learner = descend(net, objective(net, loss), tx, data, batch=batch, augment=augment)
+    shapes.check_targets(shapes.given(net, lambda: first(data.x, augment)), data.y, loss)
     return learner
 
 

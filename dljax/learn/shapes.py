@@ -9,19 +9,25 @@ import numpy as np
 from jax.core import Tracer
 
 from dljax.errors import InputError
-from dljax.typing import Array
 
 Shape = tuple[int, ...]
 
 
-def given(net: nn.Module, example: Callable[[], Array], arrays: int = 1) -> Any:
+def given(net: nn.Module, example: Callable[[], Any], arrays: int | None = 1) -> Any:
     """The shapes of what `net` gives of `example()` [1, ...]; nothing is computed.
 
-    Raises InputError if it gives another number of arrays.
+    The example is an array, or a tuple of several. Raises InputError if the network gives another
+    number of arrays.
     """
-    found = jax.eval_shape(lambda: net.init_with_output(jax.random.key(0), example())[0])
+
+    def outputs() -> Any:
+        inputs = example()
+        inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+        return net.init_with_output(jax.random.key(0), *inputs)[0]
+
+    found = jax.eval_shape(outputs)
     count = len(jax.tree.leaves(found))
-    if count != arrays:
+    if arrays is not None and count != arrays:
         raise InputError(
             f"{type(net).__name__} gives {count} arrays; a network of {arrays} is needed"
         )
@@ -35,16 +41,16 @@ def check(outputs: Any, wanted: Shape, what: str) -> None:
 
 
 def check_labels(outputs: Any, labels: Any) -> None:
-    """Raises InputError unless labels [n], where known, are of the K classes of outputs [1, K]."""
+    """Raises InputError unless labels [n, ...], where known, are of K, outputs [1, ..., K]."""
     shape = np.shape(labels)
-    if len(outputs.shape) != 2 or len(shape) != 1:
+    if not shape or outputs.shape[1:-1] != shape[1:] or len(outputs.shape) != len(shape) + 1:
         raise InputError(
             f"labels [n] and a network of K logits are needed; got labels {list(shape)} and "
             f"{said(outputs.shape[1:])}"
         )
     if isinstance(labels, Tracer):
         return
-    labels, classes = np.asarray(labels), outputs.shape[1]
+    labels, classes = np.asarray(labels), outputs.shape[-1]
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"labels must be integers; got {labels.dtype}")
     low, high = labels.min(initial=0), labels.max(initial=0)
@@ -55,18 +61,28 @@ def check_labels(outputs: Any, labels: Any) -> None:
         )
 
 
-def check_targets(outputs: Any, targets: Any) -> None:
-    """Raises InputError unless targets [n, ...] are shaped as outputs [1, ...], or are labels [n].
+def check_targets(outputs: Any, targets: Any, loss: Callable[[Any, Any], Any]) -> None:
+    """Raises InputError unless `loss` can hold targets [n, ...] against outputs [1, ...].
 
-    A single output faces targets [n].
+    They are shaped alike, but for a single output, which faces targets without that axis, and for
+    axes behind which the loss takes up: the logits of a label, the numbers of a distribution.
     """
-    if outputs.shape[1:] == (1,):
-        outputs = jax.ShapeDtypeStruct(outputs.shape[:1], outputs.dtype)
     shape = np.shape(targets)
-    if len(shape) == 1 and len(outputs.shape) == 2 and np.issubdtype(targets.dtype, np.integer):
+    more = len(outputs.shape) - len(shape)
+    if outputs.shape[-1] == 1 and (more == 1 or len(outputs.shape) == 2):
+        outputs, more = jax.ShapeDtypeStruct(outputs.shape[:-1], outputs.dtype), more - 1
+    if more == 1 and np.issubdtype(targets.dtype, np.integer):
         check_labels(outputs, targets)
-    else:
+    elif more <= 0 or outputs.shape[1 : len(shape)] != shape[1:]:
         check(outputs, shape[1:], "the targets are")
+    else:
+        one = jax.ShapeDtypeStruct((1, *shape[1:]), targets.dtype)
+        try:
+            found = jax.eval_shape(loss, outputs, one).shape
+        except (AssertionError, TypeError, ValueError):
+            found = None
+        if found is None or found != one.shape[: len(found)]:
+            check(outputs, shape[1:], "the targets are")
 
 
 def said(shape: Shape) -> str:

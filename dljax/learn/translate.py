@@ -1,7 +1,8 @@
-"""Translation (S17, S23): a sequence written token by token while another is read.
+"""Translation and captions (S17, S23): a sequence written token by token, of another or an image.
 
 `J = -1/N sum_n log p(y_n | y_1 .. y_{n-1}, x)` in nats a token, over the N that are no padding.
-Sutskever et al. 2014; Bahdanau et al. 2015; Vaswani et al. 2017.
+Sutskever et al. 2014; Bahdanau et al. 2015; Vaswani et al. 2017; of images, Vinyals et al. 2015.
+The networks are those of `dljax.nets.translator` and `dljax.nets.caption`.
 """
 
 import functools
@@ -14,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dljax.data.pairs import BOS, EOS, PAD
 from dljax.data.stream import permute, take_rows
+from dljax.data.text import BOS, EOS, PAD
 from dljax.errors import InputError, check_count
+from dljax.learn import shapes
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -61,12 +63,13 @@ def make(
     tokens: int,
     smoothing: float = 0.0,
 ) -> Learner:
-    """A learner of pairs x [n, S] and y [n, T], in buckets of like lengths, padded by 0.
+    """A learner of pairs x [n, ...] and y [n, T], in buckets of like lengths, padded by 0.
 
     Targets begin with BOS and end with EOS. A step takes as many pairs of one bucket as have
     `tokens` target tokens, padding counted; the buckets alternate as drawn, and an epoch takes each
     pair at most once. Under `vmap` every step would compute all buckets: use one there. Raises
-    InputError for a `smoothing` outside [0, 1), no bucket, an empty one, or too few `tokens`.
+    InputError for a `smoothing` outside [0, 1), no bucket, an empty one, too few `tokens`, or
+    targets beyond the network's V.
     """
     check_count(tokens=tokens)
     if not 0 <= smoothing < 1:
@@ -74,6 +77,9 @@ def make(
     if not buckets or not all(len(each.x) == len(each.y) > 0 for each in buckets):
         raise InputError("every bucket needs as many sources as targets, and at least one")
     buckets = [Batch(jnp.asarray(each.x), jnp.asarray(each.y)) for each in buckets]
+    for each in buckets:
+        logits = shapes.given(net, lambda own=each: (own.x[:1], own.y[:1, :-1]))
+        shapes.check_labels(logits, each.y[:, 1:])
     sizes = sizes_of(buckets, tokens)
     ends = np.cumsum([len(each.y) // size for each, size in zip(buckets, sizes, strict=True)])
     per_epoch = int(ends[-1])
@@ -150,7 +156,7 @@ class Search(NamedTuple):
 def translate(
     net: nn.Module, params: PyTree, source: Array, *, most: int, beams: int = 1, power: float = 1.0
 ) -> Array:
-    """The likeliest targets found of sources [R, S], at most `most` tokens each: [R, most].
+    """The likeliest targets found of sources [R, ...], at most `most` tokens each: [R, most].
 
     Of `beams` beginnings that are likeliest so far, each is gone on from by every token; one beam
     is greedy. At the end the greatest `log p / length^power` counts, EOS being part of the length.

@@ -1,4 +1,4 @@
-"""Attention: where a network looks while it writes (S19, S23).
+"""Attention: where a network looks while it writes, and blocks of it (S17, S19, S23).
 
 Queries are [B, T, Q], what is looked at [B, S, M]. Each module keeps its weights [B, T, S] under
 `intermediates`, `weights`, for whoever asks flax for them.
@@ -10,6 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dljax.errors import InputError
+from dljax.nets.dropout import Dropout
 from dljax.typing import Array
 
 
@@ -74,6 +76,8 @@ class MultiHead(nn.Module):
     size: int
 
     def setup(self):
+        if self.size % self.heads:
+            raise InputError(f"a width must be a multiple of {self.heads} heads; got {self.size}")
         each = (self.heads, self.size // self.heads)
         self.query = nn.DenseGeneral(each, use_bias=False)
         self.memory = nn.DenseGeneral((2, *each), use_bias=False)
@@ -90,3 +94,48 @@ class MultiHead(nn.Module):
         weights = weigh(jnp.einsum("bthd,bshd->bhts", q, keys), seen[:, None])
         self.sow("intermediates", "weights", weights)
         return self.out(jnp.einsum("bhts,bshd->bthd", weights, values))
+
+
+class Mlp(nn.Module):
+    """`W_2 gelu(W_1 norm(x))`."""
+
+    inner: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        return nn.Dense(x.shape[-1])(jax.nn.gelu(nn.Dense(self.inner)(nn.LayerNorm()(x))))
+
+
+class Block(nn.Module):
+    """`x + attention(norm x)`, then `x + mlp(norm x)`: [B, T, D] -> [B, T, D].
+
+    Vaswani et al. 2017, with the norms in front (Xiong et al. 2020).
+    """
+
+    heads: int
+    inner: int
+    dropout: float | Array = 0.0
+
+    @nn.compact
+    def __call__(self, x: Array, seen: Array, *, train: bool = False) -> Array:
+        """`seen` [B or 1, T or 1, T] says where each step may look; see `back`."""
+        look, normal = MultiHead(self.heads, x.shape[-1]), nn.LayerNorm()(x)
+        found = look(normal, *look.keys(normal), seen)
+        x = x + Dropout(self.dropout)(found, train=train)
+        return x + Dropout(self.dropout)(Mlp(self.inner)(x), train=train)
+
+
+def back(steps: int) -> Array:
+    """Each step sees itself and those before it, [1, T, T]."""
+    return jnp.tril(jnp.ones((1, steps, steps), bool))
+
+
+def places(module: nn.Module, window: int, size: int, steps: int) -> Array:
+    """A module's learnt vectors of the first `steps` of `window` places, [1, T, size].
+
+    Raises InputError if there are more steps than places.
+    """
+    if steps > window:
+        raise InputError(f"{type(module).__name__} sees {window} steps at most; got {steps}")
+    learnt = module.param("places", nn.initializers.normal(0.02), (window, size))
+    return jnp.asarray(learnt)[None, :steps]

@@ -1,6 +1,7 @@
 """A network that tells what an image shows, word by word (S17)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -11,29 +12,42 @@ from dljax.typing import Array
 
 
 class Captioner(nn.Module):
-    """Images [B, h, w, c] and words [B, L] -> logits [B, L, V], states.
+    """Images [B, h, w, c] and words [B, T] -> logits [B, T, V]: one to many.
 
-    A convolutional network makes the first state of a GRU, whose later states may be handed on in
-    place of the images. Without words it reads one, the first of the vocabulary.
+    A convolutional network makes the first state of a GRU. It encodes, begins and decodes as the
+    networks of `dljax.nets.translator` do, so that `dljax.learn.translate` trains it and writes
+    with it. Vinyals et al. 2015.
     """
 
     vocabulary: int
     size: int = 64
     channels: Sequence[int] = (8, 16)
 
-    @nn.compact
-    def __call__(
+    def setup(self):
+        self.see = CNN(self.channels, (2 * self.size, self.size))
+        self.body = Recurrent((self.size,), "gru", self.vocabulary)
+        self.out = nn.Dense(self.vocabulary)
+
+    def __call__(self, images: Array, words: Array, *, train: bool = False) -> Array:
+        memory = self.encode(images, train=train)
+        return self.decode(memory, words, self.begin(memory, words.shape[1]), train=train)[0]
+
+    def encode(self, images: Array, *, train: bool = False) -> Array:
+        return jnp.tanh(self.see(images, train=train))
+
+    def begin(self, memory: Array, most: int) -> States:
+        del most
+        return ((memory,),)
+
+    def decode(
         self,
-        images: Array | None,
-        words: Array | None = None,
-        states: States | None = None,
+        memory: Array,
+        words: Array,
+        states: States,
+        at: int | Array = 0,
         *,
         train: bool = False,
-    ) -> tuple[Array, States]:
-        if images is not None:
-            seen = CNN(self.channels, (2 * self.size, self.size))(images, train=train)
-            states = ((jnp.tanh(seen),),)
-        if words is None:
-            words = jnp.zeros((1 if images is None else len(images), 1), jnp.int32)
-        h, states = Recurrent((self.size,), "gru", self.vocabulary)(words, states, train=train)
-        return nn.Dense(self.vocabulary)(h), states
+    ) -> tuple[Array, Any]:
+        del memory, at
+        h, states = self.body(words, states, train=train)
+        return self.out(h), states

@@ -1,12 +1,10 @@
 """Networks of the next token: recurrent ones, and a small Transformer (S16, S17, S21, S23)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 
+from dljax.nets.attention import Block, back, places
 from dljax.nets.dropout import Dropout
 from dljax.nets.recurrent import CellName, Recurrent, States
 from dljax.typing import Array
@@ -31,32 +29,10 @@ class RecurrentLanguage(nn.Module):
         return self.head(h), states
 
 
-class Block(nn.Module):
-    """`x + attention(norm(x))`, then `x + mlp(norm(x))`, which looks back only: x [B, T, D].
-
-    Vaswani et al. 2017, with the norm in front as in Xiong et al. 2020.
-    """
-
-    heads: int
-    dropout: float | Array = 0.0
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
-        size = x.shape[-1]
-        qkv: Any = nn.DenseGeneral((3, self.heads, size // self.heads), use_bias=False)(
-            nn.LayerNorm()(x)
-        )
-        seen = jax.nn.dot_product_attention(*jnp.moveaxis(qkv, 2, 0), is_causal=True)
-        seen = nn.DenseGeneral(size, (-2, -1), use_bias=False)(seen)
-        x = x + Dropout(self.dropout)(seen, train=train)
-        inner = jax.nn.gelu(nn.Dense(4 * size)(nn.LayerNorm()(x)))
-        return x + Dropout(self.dropout)(nn.Dense(size)(inner), train=train)
-
-
 class Transformer(nn.Module):
-    """Causal blocks over tokens and learnt positions: tokens [B, T <= window] -> [B, T, V], ().
+    """Causal blocks over tokens and learnt places: tokens [B, T <= window] -> [B, T, V], ().
 
-    It keeps nothing between calls, so its states are empty.
+    It keeps nothing between calls, so its states are empty. Raises InputError for longer tokens.
     """
 
     vocabulary: int
@@ -71,9 +47,9 @@ class Transformer(nn.Module):
         self, tokens: Array, states: tuple[()] | None = None, *, train: bool = False
     ) -> tuple[Array, tuple[()]]:
         embed = nn.Embed(self.vocabulary, self.size, embedding_init=nn.initializers.normal(0.02))
-        places = self.param("places", nn.initializers.normal(0.02), (self.window, self.size))
-        x = embed(tokens) + places[None, : tokens.shape[1]]
+        steps = tokens.shape[1]
+        x = embed(tokens) + places(self, self.window, self.size, steps)
         x = Dropout(self.dropout)(x, train=train)
         for _ in range(self.blocks):
-            x = Block(self.heads, self.dropout)(x, train=train)
+            x = Block(self.heads, 4 * self.size, self.dropout)(x, back(steps), train=train)
         return embed.attend(nn.LayerNorm()(x)), ()

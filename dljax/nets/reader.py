@@ -7,7 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dljax.nets.language import Block
+from dljax.errors import InputError
+from dljax.nets.attention import Block, back, places
 from dljax.nets.mlp import MLP
 from dljax.typing import Array
 
@@ -21,7 +22,7 @@ def every(h: Array, real: Array | None) -> Array:
 
 
 def last(h: Array, real: Array | None) -> Array:
-    """The last step, which of recurrent layers repeats the last real one, [B, H]."""
+    """The last step, which of layers that read forwards repeats the last real one, [B, H]."""
     return h[:, -1]
 
 
@@ -36,7 +37,8 @@ class Reader(nn.Module):
     """A body and a linear reading of it: x [B, T, ...], or tokens [B, T], -> [B, T, K] or [B, K].
 
     Layers of `dense` widths stand before the body, over each flattened step. With `padding`, tokens
-    of 0 are none. The body is `Recurrent`, or `Attention`, which takes no padding.
+    of 0 are none. The body is `Recurrent`, or `Attention`, which takes no padding. Raises
+    InputError for `last` of a body that reads both ways: what reads backwards ends at the first.
     """
 
     body: nn.Module
@@ -47,6 +49,8 @@ class Reader(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
+        if self.pool is last and getattr(self.body, "bidirectional", False):
+            raise InputError("the last step of layers that read both ways is not what both read")
         real = x > 0 if self.padding else None
         if self.dense:
             x = x.reshape(*x.shape[:2], -1)
@@ -58,7 +62,10 @@ class Reader(nn.Module):
 
 
 class Attention(nn.Module):
-    """A block of causal attention with learnt places: x [B, T, D], or tokens, -> [B, T, H], ()."""
+    """A block of causal attention with learnt places: x [B, T, D], or tokens, -> [B, T, H], ().
+
+    Raises InputError if T is above `window`.
+    """
 
     size: int
     window: int
@@ -68,8 +75,8 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> tuple[Array, tuple[()]]:
         x = nn.Embed(self.tokens, self.size)(x) if self.tokens else nn.Dense(self.size)(x)
-        places = self.param("places", nn.initializers.normal(0.02), (self.window, self.size))
-        x = Block(self.heads)(x + places[None, : x.shape[1]], train=train)
+        x = x + places(self, self.window, self.size, x.shape[1])
+        x = Block(self.heads, 4 * self.size)(x, back(x.shape[1]), train=train)
         return nn.LayerNorm()(x), ()
 
 

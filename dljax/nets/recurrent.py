@@ -90,9 +90,10 @@ class Layer(nn.Module):
 class Recurrent(nn.Module):
     """Layers of `sizes` over x [B, T, D], or tokens [B, T] -> h [B, T, H], and the last `States`.
 
-    `real` [B, T] is false at padding, whose outputs repeat the last real one. Dropout stands
+    `real` [B, T] is false at padding, whose outputs repeat the last real one read. Dropout stands
     between layers and behind the last (Zaremba et al. 2014). Bidirectional layers read both ways
-    and give 2 H (Schuster and Paliwal 1997); padding must then stand at the end.
+    and give 2 H (Schuster and Paliwal 1997); padding must then stand at the end, where what reads
+    backwards begins: its outputs there are 0.
     """
 
     sizes: Sequence[int]

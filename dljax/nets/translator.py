@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dljax.nets.attention import Additive, MultiHead, Multiplicative
+from dljax.nets.attention import Additive, Block, Mlp, MultiHead, Multiplicative
 from dljax.nets.dropout import Dropout
 from dljax.nets.recurrent import CellName, Recurrent, States
 from dljax.ops.recurrence import CELLS
@@ -119,33 +119,6 @@ class RecurrentTranslator(nn.Module):
         return self.table.logits(z), (lower, upper)
 
 
-class Mlp(nn.Module):
-    """`W_2 relu(W_1 norm(x))`."""
-
-    inner: int
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        return nn.Dense(x.shape[-1])(jax.nn.relu(nn.Dense(self.inner)(nn.LayerNorm()(x))))
-
-
-class EncoderBlock(nn.Module):
-    """`x + attention(norm x)`, then `x + mlp(norm x)`: [B, S, D] -> [B, S, D]."""
-
-    heads: int
-    size: int
-    inner: int
-    dropout: float | Array = 0.0
-
-    @nn.compact
-    def __call__(self, x: Array, real: Array, *, train: bool = False) -> Array:
-        look, normal = MultiHead(self.heads, self.size), nn.LayerNorm()(x)
-        keys, values = look.keys(normal)
-        seen = look(normal, keys, values, real[:, None])
-        x = x + Dropout(self.dropout)(seen, train=train)
-        return x + Dropout(self.dropout)(Mlp(self.inner)(x), train=train)
-
-
 class DecoderBlock(nn.Module):
     """`x + attention(norm x)` to what was written, then to the source, then `x + mlp(norm x)`.
 
@@ -198,9 +171,9 @@ class TransformerTranslator(nn.Module):
     def setup(self):
         self.table = Table(self.vocabulary, self.size)
         self.drop = Dropout(self.dropout)
-        options = (self.heads, self.size, self.inner, self.dropout)
-        self.encoder = [EncoderBlock(*options) for _ in range(self.blocks)]
-        self.decoder = [DecoderBlock(*options) for _ in range(self.blocks)]
+        inside = self.inner, self.dropout
+        self.encoder = [Block(self.heads, *inside) for _ in range(self.blocks)]
+        self.decoder = [DecoderBlock(self.heads, self.size, *inside) for _ in range(self.blocks)]
         self.norms = [nn.LayerNorm() for _ in range(2)]
 
     def __call__(self, source: Array, target: Array, *, train: bool = False) -> Array:
@@ -217,7 +190,7 @@ class TransformerTranslator(nn.Module):
         """What is real, and of each decoder block the keys and values of the source."""
         real, x = source != PAD, self.placed(source, 0, train)
         for block in self.encoder:
-            x = block(x, real, train=train)
+            x = block(x, real[:, None], train=train)
         x = self.norms[0](x)
         return real, [block.keys(x) for block in self.decoder]
 

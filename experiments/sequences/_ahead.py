@@ -22,7 +22,8 @@ def go_on(
     """From `begin`, beside what came and the line alone; and from the end, into a table.
 
     `kept` are each seed's parameters. Of a sound, what came before and what is told are also
-    written as one: `true.wav`, `ahead.wav` by the first seed, `linear.wav`.
+    written as one: `true.wav`, and of a horizon of 1 `ahead-1.wav`, by the first seed, and
+    `linear-1.wav`.
     """
 
     @jax.jit
@@ -45,7 +46,8 @@ def go_on(
     write_csv(run.out / f"ahead-{horizon}.csv", series, after)
     if config.data == "strings":
         before = series.values[begin - RATE : begin, 0]
-        for name, part in (("true", true), ("ahead", told[0]), ("linear", linear)):
+        blocks = {"true": true, f"ahead-{horizon}": told[0], f"linear-{horizon}": linear}
+        for name, part in blocks.items():
             write_wav(run.out / f"{name}.wav", np.concatenate([before, part[:, 0]]))
     run.figure(f"ahead-{horizon}.png", draw, series, begin, told, linear)
 

@@ -13,7 +13,7 @@ from dljax import Learner
 from dljax.data import documents, load, scenes
 from dljax.data.grammar import opinions
 from dljax.data.series import Series, load_series, scaling, windows
-from dljax.data.text import BEGIN, END, PADDING, Vocabulary, padded, words
+from dljax.data.text import BEGIN, END, SPECIAL, Vocabulary, padded, words
 from dljax.host import figures
 from dljax.learn import risk
 from dljax.nets import CNN
@@ -108,7 +108,7 @@ def pictures(n: int) -> Pictures:
         scenes.scenes(rng, digits.test, 1000, asked),
     )
     said = [[[BEGIN, *s.caption.split(), END] for s in shown] for _, shown in parts]
-    vocabulary = words(said[0], 100, (PADDING, BEGIN, END))
+    vocabulary = words(said[0], 100, SPECIAL)
     splits = (
         Batch(x, padded([vocabulary.encode(each) for each in captions], CAPTION)[0])
         for (x, _), captions in zip(parts, said, strict=True)
@@ -141,7 +141,7 @@ def template(
         return optax.softmax_cross_entropy_with_integer_labels(outputs, y).sum(-1)
 
     def make(tx: optax.GradientTransformation) -> Learner:
-        return risk.descend(net, risk.objective(net, loss), tx, known, batch=batch)
+        return risk.make(net, tx, known, loss, batch=batch)
 
     def validate(params: PyTree) -> Array:
         return loss(risk.apply(net, params, held.x), jnp.asarray(held.y)).mean()

@@ -8,7 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.data.pairs import BOS, PAD, Pairs, Subwords, Texts
+from dljax.data.pairs import Pairs, Subwords, Texts
+from dljax.data.text import BOS, PAD
 from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.experiment import Study
@@ -103,7 +104,7 @@ def measure_lengths(
 ) -> None:
     """BLEU of each fifth of the test sentences, short ones first, of each seed of each network."""
     sizes = np.array([len(split(text)) for text in test.source])
-    parts = np.array_split(np.argsort(sizes, kind="stable"), groups)
+    parts = np.array_split(np.argsort(sizes, kind="stable"), min(groups, len(sizes)))
 
     def score(texts: list[str], at: np.ndarray) -> float:
         return bleu([texts[i] for i in at], [test.target[i] for i in at])

@@ -153,8 +153,7 @@ def train(run: Study, config: Config, part: str, task: Task, way: Way) -> Traine
         tx = optimizer(way.optimizer, rate, steps=config.steps, schedule="cosine")
         if way.clipped:
             tx = optax.chain(optax.clip_by_global_norm(config.clip), tx)
-        goal = risk.objective(net, task.loss)
-        return risk.descend(net, goal, tx, task.train, batch=config.batch)
+        return risk.make(net, tx, task.train, task.loss, batch=config.batch)
 
     def outputs(params: PyTree, x: np.ndarray) -> Array:
         return risk.squeezed(classify.predict(net, (params, {}), jnp.asarray(x), 250))

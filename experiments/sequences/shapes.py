@@ -21,13 +21,13 @@ from annotated_types import Ge, MinLen
 
 from dljax import Batch, Learner
 from dljax.data import load
-from dljax.data.text import BEGIN, END
+from dljax.data.text import EOS
 from dljax.host import experiment
 from dljax.host.baselines import logistic_regression
 from dljax.host.config import Common, Count, Positive, ShareBelow1
 from dljax.host.experiment import Study
 from dljax.host.result import Result
-from dljax.learn import caption, classify, forecast, risk
+from dljax.learn import classify, forecast, risk, translate
 from dljax.nets import MLP
 from dljax.nets.caption import Captioner
 from dljax.nets.forecaster import Forecaster
@@ -38,6 +38,7 @@ from experiments.sequences import _shapes
 from experiments.sequences._choose import by_adam
 
 NAME = "sequences.shapes"
+BEAMS = 3  # beginnings of a caption that the search keeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,22 +125,18 @@ def many_to_one(run: Study, config: Config, found: _shapes.Texts) -> None:
 def one_to_many(run: Study, config: Config) -> None:
     scenes = _shapes.pictures(config.examples)
     (known, held, asked), names = scenes.split, scenes.vocabulary
-    begin, end = names.encode([BEGIN, END])
-    net = Captioner(len(names), config.hidden)
+    net, most = Captioner(len(names), config.hidden), asked.y.shape[1] - 1
 
     def loss(params: PyTree) -> Array:
-        logits, _ = net.apply({"params": params}, held.x, held.y[:, :-1])  # pyright: ignore
-        return caption.losses(logits, held.y[:, 1:]).mean()
+        return translate.evaluate(net, params, held)["validation/nats"]
 
     def make(tx: optax.GradientTransformation) -> Learner:
-        return caption.make(net, tx, known, batch=config.batch)
+        return translate.make(net, tx, [known], tokens=config.batch * most)
 
     def describe(params: PyTree) -> Array:
-        return caption.describe(net, params, asked.x, begin, asked.y.shape[1] - 1)
+        return translate.translate(net, params, asked.x, most=most, beams=BEAMS)
 
     said = np.asarray(run.each(describe, by_adam(run, config, "one to many", make, loss)))
-    over = np.cumsum(said == end, -1) - (said == end) > 0  # behind the first end nothing counts
-    said = np.where(over, 0, said)
     metric = "one to many: captions all right"
     run.metric(metric, (said == asked.y[:, 1:]).all(-1).mean(-1))
     run.baseline("nearest image, one to many", metric, _shapes.nearest(scenes.split))
@@ -148,7 +145,7 @@ def one_to_many(run: Study, config: Config) -> None:
     run.baseline("template filled by a classifier, one to many", metric, filled)
 
     def text(rows: np.ndarray) -> list[str]:
-        return [" ".join(names.decode(row[(row > 0) & (row != end)])) for row in rows]
+        return [" ".join(names.decode(row[row > EOS])) for row in rows]
 
     run.figure("captions.png", _shapes.draw_captions, asked.x, text(said[0]), text(asked.y[:, 1:]))
 
@@ -161,8 +158,7 @@ def many_to_many(run: Study, config: Config) -> None:
         return optax.softmax_cross_entropy_with_integer_labels(logits, y)
 
     def make(tx: optax.GradientTransformation) -> Learner:
-        goal = risk.objective(net, loss)
-        return risk.descend(net, goal, tx, films.train, batch=config.batch)
+        return risk.make(net, tx, films.train, loss, batch=config.batch)
 
     def validate(params: PyTree) -> Array:
         return loss(risk.apply(net, params, films.validation.x), films.validation.y).mean()
@@ -181,8 +177,7 @@ def forecasting(run: Study, config: Config, split: _shapes.Split, sd: float) -> 
     beyond = Batch(split.train.x, (split.train.y - split.train.x[:, -1:])[..., 0])
 
     def make(tx: optax.GradientTransformation) -> Learner:
-        goal = risk.objective(net, optax.squared_error)
-        return risk.descend(net, goal, tx, beyond, batch=config.batch)
+        return risk.make(net, tx, beyond, optax.squared_error, batch=config.batch)
 
     def error(params: PyTree, data: Batch) -> Array:
         told = risk.apply(net, params, data.x) + data.x[:, -1]  # what is added to the last value

@@ -126,8 +126,7 @@ def fit(
             size = noise * jax.random.uniform(k_size, (len(x), 1, 1)) ** 2
             return x + size * jax.random.normal(k_noise, x.shape)
 
-        loss = risk.objective(net, distances)
-        return risk.descend(net, loss, tx, data, batch=config.batch, augment=augment)
+        return risk.make(net, tx, data, distances, batch=config.batch, augment=augment)
 
     learner = sweep(make, members["noise"], members["seed"])
     names = [f"noise {noise:g}, seed {seed}" for noise in noises for seed in seeds]

@@ -178,7 +178,7 @@ def tell(
 
 def learner(config: Config, net: Forecaster, data: Batch) -> Learner:
     tx = optimizer("adam", config.rate, weight_decay=config.weight_decay)
-    return risk.descend(net, risk.objective(net, losses(config)), tx, data, batch=config.batch)
+    return risk.make(net, tx, data, losses(config), batch=config.batch)
 
 
 def losses(config: Config) -> risk.Loss:

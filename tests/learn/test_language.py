@@ -1,5 +1,6 @@
 """Language: the right windows, one stream's score against a slow loop, and writing."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,13 @@ NETS = {
     "gru": RecurrentLanguage(V, (6,), "gru"),
     "transformer": Transformer(V, 4, 1, 8, 2),
 }
+
+
+class Blind(nn.Module):
+    """It tells each token from the one before it alone, and says so nowhere."""
+
+    def __call__(self, tokens, memory=None, *, train=False):
+        return jax.nn.one_hot(tokens, V), ()
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +98,11 @@ def test_several_streams_are_the_mean_of_each(net, params, text):
 def test_writing_is_the_same_token_by_token(net, params):
     prompt = jnp.array([[1, 2, 3], [4, 0, 1]])
     window = 4 if isinstance(net, Transformer) else None
-    found = language.generate(net, params, KEY, prompt, 6, temperature=0.0, window=window)
+    found = language.generate(net, params, KEY, prompt, 6, temperature=0.0)
+    best = language.generate(net, params, KEY, prompt, 6, temperature=9.0, top_k=1)
+    np.testing.assert_array_equal(best, found)
+    few = language.generate(net, params, KEY, prompt, 6, temperature=9.0, share=1e-6)
+    np.testing.assert_array_equal(few, found)
     held = np.array(prompt)
     for _ in range(6):
         seen = held if window is None else held[:, -window:]
@@ -125,3 +137,15 @@ def test_too_little_text_is_said():
         language.score(NETS["gru"], {}, np.zeros(2), length=1, tracks=2)
     with pytest.raises(InputError, match="a prompt must not be empty"):
         language.generate(NETS["gru"], {}, KEY, jnp.zeros((1, 0)), 3)
+    with pytest.raises(InputError, match="length must be at least 1; got 0"):
+        language.score(NETS["gru"], {}, np.zeros(9), length=0)
+
+
+def test_tokens_beyond_the_network_and_steps_beyond_its_window_are_said():
+    with pytest.raises(InputError, match=r"5 logits, .* labels from 0 to 4; got 0 to 5"):
+        language.make(NETS["gru"], optax.adam(1e-2), np.arange(60) % 6, batch=2, length=4)
+    net = NETS["transformer"]
+    with pytest.raises(InputError, match="Transformer sees 4 steps at most; got 5"):
+        net.init(KEY, jnp.zeros((1, 5), jnp.int32))
+    with pytest.raises(InputError, match="Blind keeps nothing"):
+        language.generate(Blind(), {}, KEY, jnp.zeros((1, 2)), 3)

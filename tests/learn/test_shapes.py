@@ -15,6 +15,7 @@ from dljax.learn import (
     debias,
     descent,
     dqn,
+    forecast,
     gan,
     play,
     policy_gradient,
@@ -29,6 +30,8 @@ from dljax.nets.actor_critic import ActorCritic
 from dljax.nets.adversarial import Discriminator, Generator
 from dljax.nets.coders import DenseDecoder, dense
 from dljax.nets.q_network import QNetwork
+from dljax.nets.reader import Reader
+from dljax.nets.recurrent import Recurrent
 from dljax.ops.policies import categorical, gaussian
 
 X = np.random.default_rng(0).random((12, 2, 2, 1), np.float32)
@@ -54,6 +57,22 @@ def classifier(y, net=MLP((3,))):  # noqa: B008 - immutable
 
 def regression(y, outputs=1):
     return risk.make(MLP((outputs,)), TX, Batch(X, y), optax.squared_error, batch=4)
+
+
+def gaussian_of(outputs):
+    """A mean and a deviation are two numbers that face one target."""
+
+    def loss(z, y):
+        return forecast.gaussian_nll(z.reshape(len(z), 2), y)
+
+    return risk.make(MLP((outputs,)), TX, Batch(X, X[:, 0, 0, 0]), loss, batch=4)
+
+
+def every_step(y):
+    """Two steps of three logits each."""
+    net = Reader(Recurrent((2,)), 3)
+    loss = optax.softmax_cross_entropy_with_integer_labels
+    return risk.make(net, TX, Batch(X[..., 0], y), loss, batch=4)
 
 
 def debiased(encoder=7, shape=(2, 2, 1), y=Y, rows=range(12)):
@@ -106,7 +125,11 @@ def agents(actions, policy, net):
         (lambda: regression(X[:, 0, 0]), "gives one number; the targets are 1 numbers"),
         (lambda: regression(X[:, 0, :, 0], 3), "gives 3 numbers; the targets are 2 numbers"),
         (lambda: regression(X[:, 0, 0, 0], 3), "gives 3 numbers; the targets are one number"),
+        (lambda: regression(X[:, 0, 0, 0], 2), "gives 2 numbers; the targets are one number"),
         (lambda: regression(Y, 2), "network of 2 logits.* from 0 to 1; got 0 to 2"),
+        (lambda: gaussian_of(3), "gives 3 numbers; the targets are one number"),
+        (lambda: every_step(np.stack([Y, Y], 1) + 1), "from 0 to 2; got 0 to 3"),
+        (lambda: every_step(np.stack([Y, Y, Y], 1)), "labels .12, 3. and 2 x 3 numbers"),
         (lambda: debiased(encoder=8), "gives 8 numbers; classes and code need 7 numbers"),
         (lambda: debiased(shape=(4,)), "gives 4 numbers; x has 2 x 2 x 1 numbers"),
         (
@@ -157,6 +180,7 @@ def test_what_fits_is_accepted_even_where_its_values_are_not_known():
     shapes = jax.eval_shape(jax.vmap(made), jnp.ones(5), jnp.zeros((5, 12), int))
     assert shapes.fit.params["Dense_0"]["kernel"].shape == (5, 4, 3)
     regression(X[:, 0, 0, 0]), regression(X[:, 0, :, 0], 2), classifier(jnp.asarray(Y))
+    gaussian_of(2), every_step(np.stack([Y, Y], 1))
     for make in agents(PLANE, play.policy_for(world(PLANE)), ActorCritic(4, deviations=2)):
         make()
 

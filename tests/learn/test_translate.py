@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from dljax import Batch, advance, start
-from dljax.data.pairs import BOS, EOS, PAD
+from dljax.data.text import BOS, EOS, PAD
 from dljax.errors import InputError
 from dljax.learn import translate
 from dljax.nets.translator import RecurrentTranslator, TransformerTranslator

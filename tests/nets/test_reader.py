@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dljax import InputError
 from dljax.nets.reader import Attention, Bag, Reader, Window, average, last
 from dljax.nets.recurrent import Layer, Recurrent
 
@@ -46,6 +47,16 @@ def test_a_bag_sees_no_order_and_a_window_the_last_words_alone():
     np.testing.assert_array_equal(window.apply(of_window, TOKENS), window.apply(of_window, other))
     swapped = TOKENS[:, jnp.array([0, 1, 2, 4, 3])]
     assert (window.apply(of_window, TOKENS) != window.apply(of_window, swapped)).all()
+
+
+def test_what_a_reader_cannot_see_is_said():
+    both = Reader(Recurrent((4,), bidirectional=True), 2, last)
+    with pytest.raises(InputError, match="read both ways"):
+        both.init(KEY, X)
+    with pytest.raises(InputError, match="Attention sees 5 steps at most; got 6"):
+        Attention(4, 5).init(KEY, X)
+    with pytest.raises(InputError, match="a multiple of 3 heads; got 4"):
+        Attention(4, 6, heads=3).init(KEY, X)
 
 
 @pytest.mark.parametrize(("cell", "logistic"), [("lstm", [1, 1, 0, 1]), ("gru", [1, 1, 0])])
