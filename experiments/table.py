@@ -37,7 +37,7 @@ def rows(result: dict[str, Any], path: Path) -> list[str]:
     """A row for each metric with a target, then for those with a baseline; else for the first."""
     beside = {
         metric: [
-            f"{name} {number(baseline['mean'])}"
+            f"{short(name, metric)} {number(baseline['mean'])}"
             for name, baseline in result["baselines"].items()
             if faces(name, baseline["metric"], metric)
         ]
@@ -53,7 +53,8 @@ def rows(result: dict[str, Any], path: Path) -> list[str]:
         met = "met" if goal and goal["met"] else "missed"
         verdict = f"{number(goal['value'])} {met}" if goal else ""
         name = f"[{path.parent.name}/{path.stem}]({path.relative_to(ROOT)})"
-        spread = f"{number(found['mean'])} ± {number(found['sd'])} ({len(found['values'])})"
+        many = f"{found['members']} as one" if "members" in found else len(found["values"])
+        spread = f"{number(found['mean'])} ± {number(found['sd'])} ({many})"
         cells = (name, " ".join(result["systems"]), metric, spread, ", ".join(beside[metric]))
         escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
         lines.append(f"| {escaped} | {verdict} |")
@@ -67,6 +68,12 @@ def faces(name: str, of: str, metric: str) -> bool:
     """
     variant = name.partition(", ")[2]
     return of == metric or (of in metric and variant in metric)
+
+
+def short(name: str, metric: str) -> str:
+    """A baseline's name without what the metric's own says again."""
+    first, _, variant = name.partition(", ")
+    return first if variant and variant in metric and not first[-1].isdigit() else name
 
 
 def benchmarks() -> str:

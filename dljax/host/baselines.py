@@ -1,6 +1,7 @@
 """Plain baselines from scikit-learn, to stand beside what is learnt."""
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ from dljax.typing import Batch
 
 def logistic_regression(data: ImageData, strengths: tuple[float, ...] = (0.01, 0.1, 1.0)) -> dict:
     """Test accuracy of logistic regression on pixels, its penalty `1 / C` chosen on validation."""
-    validation, test = flat(data.validation), flat(data.test)
     fits = [linear_classifier(data.train, strength) for strength in strengths]
-    best = max(fits, key=lambda model: model.score(*validation))
-    return {"metric": "test accuracy", "mean": float(best.score(*test)), "C": best.C}
+    best = chosen(fits, flat(data.validation))
+    return {"metric": "test accuracy", "mean": float(best.score(*flat(data.test))), "C": best.C}
+
+
+def chosen(fitted: Iterable[Any], validation: tuple[Any, Any]) -> Any:
+    """The fitted model of scikit-learn that scores best on `validation`, x and y."""
+    return max(fitted, key=lambda model: model.score(*validation))
 
 
 def linear_classifier(train: Batch, strength: float) -> Any:

@@ -211,14 +211,20 @@ def translate_all(
     net: nn.Module, params: PyTree, source: np.ndarray, *, chunk: int = 50, **options: Any
 ) -> np.ndarray:
     """`translate` of any number of sources [n, S], `chunk` of like lengths at a time."""
+    check_count(chunk=chunk)
     order = np.argsort((source != PAD).sum(1), kind="stable")
     spare = -len(source) % chunk
     sorted_ = np.pad(source[order], ((0, spare), (0, 0)), mode="edge")
     groups = jnp.asarray(sorted_.reshape(-1, chunk, source.shape[1]))
-    search = functools.partial(translate, net, **options)
-    found = jax.jit(lambda params, x: jax.lax.map(lambda each: search(params, each), x))
-    rows = np.asarray(found(params, groups)).reshape(len(sorted_), -1)[: len(source)]
+    found = in_groups(net, params, groups, **options)
+    rows = np.asarray(found).reshape(len(sorted_), -1)[: len(source)]
     return rows[np.argsort(order, kind="stable")]
+
+
+@functools.partial(jax.jit, static_argnames=("net", "most", "beams", "power"))
+def in_groups(net: nn.Module, params: PyTree, groups: Array, **options: Any) -> Array:
+    """`translate` of one group after another, [G, R, ...]: [G, R, most]."""
+    return jax.lax.map(lambda each: translate(net, params, each, **options), groups)
 
 
 def bleu(written: Sequence[str], references: Sequence[str]) -> float:

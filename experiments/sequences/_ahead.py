@@ -41,7 +41,8 @@ def go_on(
     metric = f"test RMSE, {count} steps by blocks of {horizon}"
     run.metric(metric, np.sqrt(((told - true) ** 2).mean((1, 2))), "lower")
     for name, plain in (("linear", linear), ("the last value", series.values[begin - 1])):
-        run.baseline(f"{name}, {count} steps", metric, np.sqrt(((plain - true) ** 2).mean()))
+        side = metric.replace("test RMSE", name)
+        run.baseline(side, metric, np.sqrt(((plain - true) ** 2).mean()))
     after = task.going_on(series, len(series), config.ahead, corrections[0])
     write_csv(run.out / f"ahead-{horizon}.csv", series, after)
     if config.data == "strings":

@@ -1,11 +1,11 @@
 """Bags of words: what a reader of sentences has to beat."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from dljax.data.sentences import Labelled, Sentences
+from dljax.data.sentences import Sentences
+from dljax.host.baselines import chosen
 from dljax.typing import Batch
 
 
@@ -14,35 +14,32 @@ def scores(data: Sentences) -> dict[str, float]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.naive_bayes import MultinomialNB
 
+    makes = {
+        "logistic regression": [
+            LogisticRegression(C=c, max_iter=1000) for c in (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+        ],
+        "naive Bayes": [MultinomialNB(alpha=a) for a in (0.1, 0.3, 0.5, 1.0, 1.5, 2.0, 3.0)],
+    }
     found = {}
     for name, n in (("unigrams", 1), ("bigrams", 2)):
-        makes = {
-            "logistic regression": [
-                LogisticRegression(C=c, max_iter=1000) for c in (0.03, 0.1, 0.3, 1.0, 3.0)
-            ],
-            "naive Bayes": [MultinomialNB(alpha=a) for a in (0.1, 0.3, 1.0, 3.0)],
-        }
         for kind, models in makes.items():
-            found[f"{kind} on {name}"] = best(models, data, n)
+            ways = [reading(model, n, once) for model in models for once in (False, True)]
+            best = chosen([way.fit(*data.train) for way in ways], data.validation)
+            found[f"{kind} on {name}"] = float(best.score(*data.test))
     return found
 
 
-def best(models: Iterable[Any], data: Sentences, n: int) -> float:
-    """Of counts of up to n words in a row: the test accuracy of the best on validation."""
+def reading(model: Any, n: int, once: bool) -> Any:
+    """The model behind counts of up to n words in a row, or, `once`, of which there are."""
+    from sklearn.base import clone
     from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.pipeline import make_pipeline
 
     def grams(words: list[str]) -> list[str]:
         ends = range(1, n + 1)
         return [" ".join(words[i : i + k]) for k in ends for i in range(len(words) - k + 1)]
 
-    counter = CountVectorizer(analyzer=grams)  # pyright: ignore
-    train = counter.fit_transform(data.train.words)
-
-    def score(model: Any, part: Labelled) -> float:
-        return float(model.score(counter.transform(part.words), part.labels))
-
-    fitted = [model.fit(train, data.train.labels) for model in models]
-    return score(max(fitted, key=lambda model: score(model, data.validation)), data.test)
+    return make_pipeline(CountVectorizer(analyzer=grams, binary=once), clone(model))
 
 
 def told(data: Batch, words: int, classes: int) -> np.ndarray:

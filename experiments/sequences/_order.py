@@ -7,6 +7,7 @@ import numpy as np
 
 from dljax.data.grammar import Rules
 from dljax.host import figures
+from dljax.host.baselines import chosen
 
 Pairs = Sequence[tuple[list[str], list[str]]]
 
@@ -28,19 +29,20 @@ def counted(train: Pairs, validation: Pairs, tests: Mapping[str, Pairs]) -> dict
     """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
 
     def labelled(pairs: Pairs) -> tuple[list[str], list[int]]:
         return [" ".join(each) for pair in pairs for each in pair], [1, 0] * len(pairs)
 
-    counts = CountVectorizer(token_pattern=r"\S+", ngram_range=(1, 3))
-    x, y = counts.fit_transform(labelled(train)[0]), labelled(train)[1]
-    held = counts.transform(labelled(validation)[0]), labelled(validation)[1]
-    fits = [LogisticRegression(C=c, max_iter=1000).fit(x, y) for c in (0.1, 1.0, 10.0, 100.0)]
-    best = max(fits, key=lambda model: model.score(*held))
-    return {
-        what: float(best.score(counts.transform(labelled(pairs)[0]), labelled(pairs)[1]))
-        for what, pairs in tests.items()
-    }
+    fitted = [
+        make_pipeline(
+            CountVectorizer(token_pattern=r"\S+", ngram_range=(1, 3)),
+            LogisticRegression(C=c, max_iter=1000),
+        ).fit(*labelled(train))
+        for c in (0.1, 1.0, 10.0, 100.0)
+    ]
+    best = chosen(fitted, labelled(validation))
+    return {what: float(best.score(*labelled(pairs))) for what, pairs in tests.items()}
 
 
 def draw(path: Path, found: dict[str, dict[str, np.ndarray]]) -> None:

@@ -94,12 +94,14 @@ class Task:
         return np.moveaxis(told.reshape(-1, self.columns, told.shape[1]), 1, 2)
 
     def errors(self, told: np.ndarray, rows: np.ndarray) -> dict[str, float]:
-        """RMSE and MAE in the series' own units, MSE of the standardised series, degrees off."""
+        """Of one column RMSE and MAE in its units, of several MSE and MAE of them standardised.
+
+        Of directions also degrees off.
+        """
         told, true = self.series(told, rows), self.series(self.target[rows], rows)
-        scale = self.scaling.unscale
-        own = forecast.series_errors(scale(told), scale(true))
-        found = {name: float(own[name]) for name in ("RMSE", "MAE")}
-        found["MSE"] = float(np.mean((told - true) ** 2))
+        scale, alone = self.scaling.unscale, self.columns == 1
+        own = forecast.series_errors(*map(scale if alone else np.asarray, (told, true)))
+        found = {name: float(own[name]) for name in ("RMSE" if alone else "MSE", "MAE")}
         if self.circles:
             first = self.columns - 2 * self.circles
             found["degrees off"] = float(degrees_apart(scale(told), scale(true), first).mean())
@@ -164,10 +166,11 @@ def ridge(x: np.ndarray, y: np.ndarray, rows: np.ndarray, penalty: float) -> For
 
 
 def prolonged(series: Series, count: int) -> np.ndarray | None:
-    """The times of `count` steps or more, the new ones as far apart as the last two."""
+    """The times of `count` steps or more, the new ones as far apart as most."""
     if series.times is None:
         return None
-    new = np.arange(1, count - len(series) + 1) * (series.times[-1] - series.times[-2])
+    lengths, counts = np.unique(np.diff(series.times), return_counts=True)
+    new = np.arange(1, count - len(series) + 1) * lengths[counts.argmax()]
     return np.append(series.times, series.times[-1] + new)
 
 

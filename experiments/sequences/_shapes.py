@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -14,12 +14,15 @@ from dljax.data import documents, load, scenes
 from dljax.data.grammar import opinions
 from dljax.data.series import Series, load_series, scaling, windows
 from dljax.data.text import BEGIN, END, SPECIAL, Vocabulary, padded, words
+from dljax.errors import InputError
 from dljax.host import figures
+from dljax.host.baselines import chosen
 from dljax.learn import risk
 from dljax.nets import CNN
 from dljax.typing import Array, Batch, PyTree
 
 CAPTION = 9  # words of a caption with its first and last
+FEWEST = 20  # documents, of which a tenth is for validation
 KINDS = (3, 2, 4, 10)  # shapes, sizes, relations and digits
 
 
@@ -52,6 +55,8 @@ def texts(name: str) -> Texts:
         train, last, classes = documents.read_archive(name)
         test = [documents.tokens(text) for text in last.texts], last.labels
         rows, labels = [documents.tokens(text) for text in train.texts], train.labels
+    if len(rows) < FEWEST:
+        raise InputError(f"at least {FEWEST} training documents are needed; got {len(rows)}")
     # two in a row stay together: the grammar's have the same words
     order = np.ravel(2 * rng.permutation(len(rows) // 2)[:, None] + np.arange(2))
     cut = len(rows) // 20 * 2
@@ -75,19 +80,16 @@ def tf_idf(found: Texts) -> float:
     """The test accuracy of logistic regression on TF-IDF, its penalty chosen on validation."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
 
-    counts = TfidfVectorizer(
-        analyzer=lambda row: row,  # pyright: ignore[reportArgumentType]
-        sublinear_tf=True,
-        min_df=2,
-    )
-    x = counts.fit_transform(found.train[0])
-    held, test = (counts.transform(rows) for rows in (found.validation[0], found.test[0]))
-    fits = [
-        LogisticRegression(C=c, max_iter=200).fit(x, found.train[1]) for c in (1.0, 10.0, 100.0)
+    words: Any = {"analyzer": lambda row: row, "sublinear_tf": True, "min_df": 2}
+    fitted = [
+        make_pipeline(TfidfVectorizer(**words), LogisticRegression(C=c, max_iter=200)).fit(
+            *found.train
+        )
+        for c in (1.0, 10.0, 100.0)
     ]
-    best = max(fits, key=lambda model: model.score(held, found.validation[1]))
-    return float(best.score(test, found.test[1]))
+    return float(chosen(fitted, found.validation).score(*found.test))
 
 
 class Pictures(NamedTuple):
@@ -172,7 +174,7 @@ def films(n: int) -> Split:
 def frame_by_frame(split: Split) -> dict[str, float]:
     """Frames labelled right by logistic regression: each alone, and sure ones until the next.
 
-    What is sure, and the penalty, are chosen on validation.
+    What is sure, and the penalty, are chosen on validation; the penalty by a part of the frames.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -182,7 +184,8 @@ def frame_by_frame(split: Split) -> dict[str, float]:
     rows = np.random.default_rng(0).permutation(split.train.y.size)[:12000]
     x, y = flat(split.train)[rows], split.train.y.ravel()[rows]
     fits = [LogisticRegression(C=c, max_iter=200).fit(x, y) for c in (0.001, 0.01, 0.1)]
-    best = max(fits, key=lambda m: m.score(flat(split.validation), split.validation.y.ravel()))
+    best = chosen(fits, (flat(split.validation), split.validation.y.ravel()))
+    best.fit(flat(split.train), split.train.y.ravel())
 
     def carried(data: Batch, sure: float) -> float:
         chances = best.predict_proba(flat(data)).reshape(*data.y.shape, -1)

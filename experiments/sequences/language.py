@@ -58,7 +58,10 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S16", "S17", "S21", "S23"], config) as run:
         text = corpus(config.data)
         vocabulary = characters(text)
-        prompt = _language.prompted(vocabulary, config.prompt)
+        begin = config.prompt
+        if begin == Config.prompt and begin not in text:  # a text of a single line
+            begin = text[0]
+        prompt = _language.prompted(vocabulary, begin)
         train, validation, test = parts(vocabulary.encode(text))
         net = _language.network(config, len(vocabulary))
         fitted = _language.train(run, config, net, train, validation)
@@ -67,7 +70,7 @@ def main(config: Config) -> Result:
         answer = _language.write(
             config, net, first, jnp.asarray(prompt)[None], key, config.characters
         )
-        written = config.prompt + "".join(vocabulary.decode(np.asarray(answer[0]))) + "\n"
+        written = begin + "".join(vocabulary.decode(np.asarray(answer[0]))) + "\n"
         (run.out / "written.txt").write_text(written, encoding="utf-8")
         if not config.quiet:
             print(written, flush=True)

@@ -23,7 +23,7 @@ import numpy as np
 
 from dljax.data.text import characters, corpus
 from dljax.host import experiment, figures
-from dljax.host.config import Count, NotNegative, Positive, ShareBelow1, Widths
+from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.typing import Array, PyTree
@@ -31,7 +31,7 @@ from experiments.sequences import _language, _ngrams, _tunes
 
 NAME = "sequences.music"
 METRIC = "test nats per character"
-LONGEST = 1000  # characters of a tune, of which the longest real one has 605
+BEGIN = "X:"  # of a tune
 HEARD = 4  # tunes written as MIDI
 
 
@@ -39,7 +39,7 @@ HEARD = 4  # tunes written as MIDI
 class Config(_language.Writer):
     """Train a network to tell the next character of tunes, and let it compose."""
 
-    free: ClassVar[frozenset[str]] = _language.Writer.free | {"tunes"}
+    free: ClassVar[frozenset[str]] = Common.free | {"prompt"}  # all else is measured
 
     data: str = "irish_abc"
     """irish_abc, or the path of a file of tunes in ABC notation."""
@@ -49,8 +49,8 @@ class Config(_language.Writer):
     """Share of features dropped in training behind each layer."""
     epochs: Positive = 10
     """Passes over the tunes, where --steps is not given."""
-    prompt: str = "X:"
-    """How each tune begins; with --resume a finished network answers another."""
+    prompt: str = BEGIN
+    """How a tune of your own begins; with --resume a finished network answers another."""
     temperature: NotNegative = 0.6
     """Of what is composed: at 0.8 one tune in eight has a slip that no reader passes."""
     tunes: Count = 200
@@ -72,7 +72,11 @@ def main(config: Config) -> Result:
         parts = _tunes.parts(corpus(config.data))
         vocabulary = characters(_tunes.BLANK + "".join(map("".join, parts)))
         kinds, blank = len(vocabulary), vocabulary.encode(_tunes.BLANK)
-        prompt = np.append(blank, _language.prompted(vocabulary, config.prompt))
+        longest = max(len(tune) for part in parts for tune in part) * 3 // 2
+        begun = {
+            text: np.append(blank, _language.prompted(vocabulary, text))
+            for text in (BEGIN, config.prompt)
+        }
         (train, _), validation, test = (
             (vocabulary.encode(text), told) for text, told in map(_tunes.stream, parts)
         )
@@ -80,19 +84,26 @@ def main(config: Config) -> Result:
         fitted = _language.train(run, config, net, train, *validation)
         vocabulary.write(run.out / "vocabulary.json")
 
-        def text(begun: str, tokens: np.ndarray | list[int]) -> str:
-            return _tunes.ended(begun + "".join(vocabulary.decode(tokens)))
+        def text(begin: str, tokens: np.ndarray | list[int]) -> str:
+            return _tunes.ended(begin + "".join(vocabulary.decode(tokens)))
 
-        def compose(params: PyTree, seed: Array) -> Array:
-            prompts = jnp.tile(jnp.asarray(prompt), (config.tunes, 1))
-            return _language.write(config, net, params, prompts, jax.random.key(seed), LONGEST)
+        def compose(begin: str, count: int) -> list[list[str]]:
+            """Each seed's tunes."""
+            prompts = jnp.tile(jnp.asarray(begun[begin]), (count, 1))
 
-        tokens = np.asarray(run.each(compose, fitted.kept, jnp.array(run.seeds)))
-        composed = [[text(config.prompt, tune) for tune in own] for own in tokens]
+            def write(params: PyTree, seed: Array) -> Array:
+                return _language.write(config, net, params, prompts, jax.random.key(seed), longest)
+
+            tokens = np.asarray(run.each(write, fitted.kept, jnp.array(run.seeds)))
+            return [[text(begin, tune) for tune in own] for own in tokens]
+
+        composed = compose(BEGIN, config.tunes)
         shown = {"a real tune": parts[2], "network": composed[0]}
         keep(run, "network", composed[0])
+        answers = composed[0] if config.prompt == BEGIN else compose(config.prompt, HEARD)[0]
+        keep(run, "answer", answers[:HEARD])
         if not config.quiet:
-            print(composed[0][0], flush=True)
+            print(answers[0], flush=True)
 
         goals = GOALS if config.data == "irish_abc" else {}
         nats = _language.score(run, config, net, fitted.kept, *test)
@@ -113,8 +124,8 @@ def main(config: Config) -> Result:
             shown[who] = []
             for i in range(config.tunes):  # given headers: of their own few are of one piece
                 head = _tunes.halves(parts[1][i % len(parts[1])])[0]
-                begun = vocabulary.encode(_tunes.BLANK + head).tolist()
-                tokens = _ngrams.write(counted, kinds, begun, LONGEST, rng, **options)
+                start = vocabulary.encode(_tunes.BLANK + head).tolist()
+                tokens = _ngrams.write(counted, kinds, start, longest, rng, **options)
                 shown[who].append(text(head, tokens))
             keep(run, who, shown[who])
             loss = {METRIC: _ngrams.score(train, kinds, order, *test)}

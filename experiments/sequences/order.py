@@ -4,9 +4,12 @@ System S15 of the syllabus. "The food was good, not bad at all" and "the food wa
 all" have the same words: a bag of them cannot tell one from the other. A small grammar draws such
 pairs, and each design is measured by four criteria: order, long dependence, variable length, and
 shared parameters, that is whether a phrase learnt at one place ("this morning took the cat") is
-known at another. Beside the networks logistic regression on counts of 1 to 3 words.
+known at another. Beside the networks logistic regression on counts of 1 to 3 words, which knows
+the phrase anywhere, as the LSTM nearly does (.92) and the plain recurrent network does not (.52);
+recurrent networks alone understand sentences longer than any in training (.997; long window .755).
 
     python -m experiments.sequences.order
+    python -m experiments.sequences.order --preset standard                 # 8 minutes
 """
 
 from dataclasses import dataclass
@@ -21,7 +24,7 @@ from dljax import Batch, Learner
 from dljax.data.grammar import OPINIONS, opinions, phrases, reach
 from dljax.data.text import Vocabulary, padded, words
 from dljax.host import experiment
-from dljax.host.config import Common, Count, Positive
+from dljax.host.config import Common, Count, Positive, require
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn import classify
@@ -63,6 +66,7 @@ PRESETS = {"quick": Config(seeds=3, steps=300, pairs=1000), "standard": Config()
 
 def main(config: Config) -> Result:
     with Study(NAME, ["S15"], config) as run:
+        require("--batch", config.batch, below=2 * config.pairs + 1)
         rng, few = np.random.default_rng(0), max(50, config.pairs // 5)
         drawn = opinions(rng, config.pairs + 3 * few, 1, config.longest)
         drawn = [pair for pair in drawn if " ".join(pair[0]) not in FOOD]

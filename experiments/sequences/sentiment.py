@@ -104,6 +104,12 @@ def main(config: Config) -> Result:
         vocabulary = words(data.train.words, config.vocabulary)
         train, validation, test = (numbered(vocabulary, part, config.shuffled) for part in data)
         kinds = int(max(part.y.max() for part in (train, validation, test))) + 1
+        if len(np.unique(train.y)) < kinds:
+            raise InputError(
+                f"the training sentences must have all {kinds} labels; they have "
+                f"{sorted(set(train.y.tolist()))}, of {len(train.y)} sentences"
+            )
+        plain = _bags.scores(data)
         net = SentenceClassifier(
             len(vocabulary),
             kinds,
@@ -146,11 +152,11 @@ def main(config: Config) -> Result:
             run.target(TOGETHER, value, source, together >= value)
         mixed = told(numbered(vocabulary, data.test, mix=True))
         run.metric("test accuracy, its words shuffled", (mixed.argmax(-1) == test.y).mean(-1))
-        if config.prompt.strip():
-            asked = numbered(vocabulary, Labelled([config.prompt.split()], np.zeros(1, int)))
-            each = enumerate(told(asked).mean(0)[0])
-            print("  ".join(f"label {label}: {p:.3f}" for label, p in each), flush=True)
-        plain = _bags.scores(data)
+        if asked := config.prompt.split():
+            chance = told(numbered(vocabulary, Labelled([asked], np.zeros(1, int)))).mean(0)[0]
+            print("  ".join(f"label {i}: {p:.3f}" for i, p in enumerate(chance)), flush=True)
+            if new := [word for word in asked if word not in vocabulary.tokens]:
+                print(f"words not known: {' '.join(new)}", flush=True)
         for name, accuracy in plain.items():
             run.baseline(name, METRIC, accuracy)
         run.metric("lead over the best bag of words", found - max(plain.values()))

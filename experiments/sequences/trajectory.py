@@ -22,7 +22,7 @@ from annotated_types import MinLen
 
 from dljax import Learner, grid, sweep
 from dljax.data.paths import FUTURE, PLACES, leave_out
-from dljax.host import experiment, figures
+from dljax.host import baselines, experiment, figures
 from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths
 from dljax.host.experiment import Study
 from dljax.host.result import Result
@@ -68,7 +68,7 @@ def main(config: Config) -> Result:
         noises = chosen(run, config, net)
         rows: dict[str, list[Metrics]] = {"": [], "constant velocity": [], "ridge": []}
         for place in PLACES:
-            train, _, test = leave_out(place)
+            train, validation, test = leave_out(place)
             fitted = fit(run, config, net, train, (noises[place],), run.seeds, place)
             told = run.each(lambda p, x=test.x: predict(net, p, jnp.asarray(x)), fitted)
             found = jax.vmap(forecast.path_errors, (0, None))(told, test.y)
@@ -77,7 +77,10 @@ def main(config: Config) -> Result:
             rows[""].append(found)
             plain = constant_velocity(jnp.asarray(test.x), FUTURE)
             rows["constant velocity"].append(forecast.path_errors(plain, test.y))
-            rows["ridge"].append(ridge(train, test))
+            rows["ridge"].append(ridge(train, validation, test))
+            for who in ("constant velocity", "ridge"):
+                for name, value in rows[who][-1].items():
+                    run.baseline(f"{who}, {place} {name}", f"{place} {name}", value)
             run.figure(f"{place}.png", draw, place, test, np.asarray(told[0]))
         for name, goal in GOALS.items():
             means = {who: np.mean([row[name] for row in of], 0) for who, of in rows.items()}
@@ -148,8 +151,11 @@ def mirrored(data: Batch) -> Batch:
     return Batch(*(np.concatenate([each, each * flip]) for each in data))
 
 
-def ridge(train: Batch, test: Batch) -> Metrics:
-    """What a constant velocity gets wrong, linear in the straightened past, a penalty of 10."""
+def ridge(train: Batch, validation: Batch, test: Batch) -> Metrics:
+    """What a constant velocity gets wrong, linear in the straightened past.
+
+    The penalty is the best on the training recordings' own validation parts.
+    """
     from sklearn.linear_model import Ridge
 
     def straight(data: Batch) -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +163,9 @@ def ridge(train: Batch, test: Batch) -> Metrics:
         wrong = y - constant_velocity(x, FUTURE)
         return np.asarray(x).reshape(len(x), -1), np.asarray(wrong).reshape(len(x), -1)
 
-    model = Ridge(10.0).fit(*straight(train))
+    own = straight(train)
+    fits = [Ridge(penalty).fit(*own) for penalty in np.logspace(-1, 6, 8)]
+    model = baselines.chosen(fits, straight(validation))
     past, wrong = straight(test)  # distances are the same in the walker's coordinates
     shape = test.y.shape
     return forecast.path_errors(model.predict(past).reshape(shape), wrong.reshape(shape))

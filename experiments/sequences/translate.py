@@ -128,13 +128,13 @@ def main(config: Config) -> Result:
             written[name], records = [], []
             for seed in run.seeds:
                 fitted = trained(run, config, name, net, train, validation, seed)
+                if config.prompt.strip():  # before the test, which takes its time
+                    asked = whole(Texts([config.prompt], [""]), subwords, 2 * config.longest).x
+                    answer = write(net, fitted.kept, asked, chunk=1)
+                    print(f"{name}: {subwords.decode(answer)[0]}", flush=True)
                 tokens = write(net, fitted.kept, test.x)
                 written[name].append(subwords.decode(tokens))
                 records.append(curve(fitted.records, "validation/nats"))
-                if config.prompt.strip():
-                    asked = whole(Texts([config.prompt], [""]), subwords, 2 * config.longest).x
-                    answer = write(net, fitted.kept, asked)
-                    print(f"{name}: {subwords.decode(answer)[0]}", flush=True)
                 if seed == run.seeds[0] and name != "no attention":
                     maps = _translations.looks(net, fitted.kept, test.x, tokens, subwords)
                     run.figure(f"{name}.png", _translations.draw_maps, maps)

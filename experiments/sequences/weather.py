@@ -117,6 +117,8 @@ PRESETS = {
 
 def main(config: Config) -> Result:
     with Study(NAME, ["S17", "S23"], config) as run:
+        if len({*config.horizons}) < len(config.horizons):
+            raise InputError(f"--horizons must all differ; got {config.horizons}")
         series = on_circles(load_series(config.data), config.directions)
         if (found := gaps(series)) and not config.quiet:
             print(f"{series.name}: {found}; all steps are taken as equal")
@@ -125,7 +127,8 @@ def main(config: Config) -> Result:
         reach, longest = max(config.window, config.past), max(config.horizons)
         if parts[0] <= reach + longest or min(np.diff(parts)) < longest:
             raise InputError(
-                f"{config.data} has {total} steps; too few for windows of {reach} + {longest}"
+                f"{config.data} has {total} steps, parted in {parts[0]}, {parts[1] - parts[0]} and "
+                f"{parts[2] - parts[1]}; too few to see {reach} and tell {longest}"
             )
         for horizon in config.horizons:
             tell(run, config, series, horizon, parts)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax import InputError
+from dljax import InputError, start, take_step
 from dljax.nets.recurrent import Layer
 from experiments.sequences import _memory, memory
 from experiments.sequences._carried import carried
@@ -62,6 +62,7 @@ def test_a_run_tells_of_recall_of_adding_and_of_gradients(tmp_path, monkeypatch)
     monkeypatch.setattr(memory, "PLAIN", {name: PLAIN[name] for name in ("tanh", "lstm")})
     monkeypatch.setattr(memory, "HELPS", {})
     monkeypatch.setattr(_memory, "GAPS", (ASKED,))
+    monkeypatch.setattr(_memory, "TESTED", 20)
     config = Config(
         seeds=2, steps=2, weights=500, batch=4, rates=(1e-3, 1e-2), examples=8,
         out=tmp_path / "run", quiet=True,
@@ -77,6 +78,15 @@ def test_a_run_tells_of_recall_of_adding_and_of_gradients(tmp_path, monkeypatch)
     assert weights[0] * 3 == weights[1] * 4
     for name in ("gradients", "recall"):
         assert (tmp_path / "run" / "figures" / f"{name}.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", memory.HELPS)
+def test_every_other_way_makes_one_step(name):
+    way, config = memory.HELPS[name], Config(weights=200, batch=4, examples=8)
+    task = _memory.recalling(8, 4, config.symbols, way.early)
+    learner = memory.learner(config, memory.network(config, task, way), task, way, 1e-3)
+    run, metrics = take_step(learner, start(learner, KEY))
+    assert np.isfinite(metrics["loss"]) and run.step == 1
 
 
 def test_bad_flags_are_named(tmp_path):

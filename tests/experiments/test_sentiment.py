@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator
 
 from dljax import Batch
 from dljax.data.text import read_vocabulary
@@ -15,10 +16,12 @@ from experiments.sequences.sentiment import Config, main
 
 def test_order_is_read_and_bags_cannot(tmp_path, capsys):
     out = tmp_path / "run"
-    prompt = "the plot was good but the cast was not good"
+    prompt = "the plot was good but the cast was not quite good"
     config = Config(seeds=2, epochs=4, size=16, hidden=(16,), prior=0.5, out=out, quiet=True)
     result = main(dataclasses.replace(config, prompt=prompt))
-    first, second = re.findall(r"label \d: (\d\.\d+)", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    first, second = re.findall(r"label \d: (\d\.\d+)", said)
+    assert said.endswith("words not known: quite\n")
     assert float(first) > 0.8 and float(first) + float(second) == pytest.approx(1, abs=2e-3)
     accuracy = np.array(result.metrics["test accuracy"]["values"])
     assert (accuracy > 0.9).all()
@@ -47,19 +50,28 @@ def test_shuffled_sentences_keep_their_words():
 
 
 def test_bags_of_pairs_of_words_are_counted():
-    class First:
+    class Sums(BaseEstimator):
         def fit(self, x, y):
-            self.columns = x.shape[1]
             return self
 
         def score(self, x, y):
-            return x.shape[1]
+            return x.sum(), x.shape[1]
 
-    from dljax.data.sentences import Labelled, Sentences
+    def told(n, once):
+        texts, labels = [["a", "b", "a"], ["b", "a"]], [0, 1]
+        return _bags.reading(Sums(), n, once).fit(texts, labels).score(texts, labels)
 
-    part = Labelled([["a", "b", "a"], ["b", "a"]], np.array([0, 1]))
-    assert _bags.best([First()], Sentences(part, part, part), 1) == 2
-    assert _bags.best([First()], Sentences(part, part, part), 2) == 4  # a, b, a b, b a
+    assert told(1, False) == (5, 2) and told(1, True) == (4, 2)
+    assert told(2, False) == (8, 4)  # a, b, a b, b a
+
+
+def test_a_label_that_is_not_learnt_is_said_before_training(tmp_path):
+    path = tmp_path / "few.tsv"
+    order = np.random.default_rng(0).permutation(12)  # as they are parted, the last for the test
+    path.write_text("\n".join(f"word{i}\t{int(i == order[-1])}" for i in range(12)))
+    with pytest.raises(InputError, match="training sentences must have all 2 labels"):
+        main(Config(data=str(path), out=tmp_path / "run", batch=2, quiet=True))
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_a_word_tells_is_naive_bayes_log_count_ratio():
@@ -84,7 +96,3 @@ def test_bad_flags_are_named(flags, said, tmp_path):
     with pytest.raises(InputError, match=said):
         main(Config(out=tmp_path / "run", quiet=True, **flags))
     assert not (tmp_path / "run").exists()
-
-
-def test_presets_are_named_as_everywhere():
-    assert list(sentiment.PRESETS) == ["quick", "standard"]

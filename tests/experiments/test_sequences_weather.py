@@ -107,6 +107,8 @@ def test_a_spread_is_told_where_it_changes_and_the_series_goes_on_into_a_table(t
 def test_no_horizon_and_no_noise_are_refused():
     with pytest.raises(InputError, match="--horizons"):
         Config(horizons=())
+    with pytest.raises(InputError, match=r"--horizons must all differ; got \(3, 3\)"):
+        main(Config(horizons=(3, 3)))
     with pytest.raises(InputError, match="--noises"):
         trajectory.Config(noises=())
 
@@ -119,7 +121,10 @@ def test_no_horizon_and_no_noise_are_refused():
         ("value\n1\n2\nx\n", "column 'value', line 4: 'x' is not a number"),
         ("value\n1\n\n2\n", "line 3 has 0 cells; names there are 1"),
         ("value\n" + "1\n" * 90, "column 1 of the training part never changes"),
-        ("value\n" + "1\n2\n" * 9, "has 18 steps; too few for windows of 28 + 1"),
+        (
+            "value\n" + "1\n2\n" * 9,
+            "parted in 12, 2 and 4; too few to see 28 and tell 1",
+        ),
     ],
 )
 def test_tables_that_cannot_be_told_are_refused(tmp_path, text, message):
