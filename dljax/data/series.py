@@ -109,11 +109,11 @@ def degrees(points: np.ndarray) -> np.ndarray:
 def read_csv(path: str | os.PathLike[str]) -> Series:
     """A CSV file with a line of names; the first column may hold times, all others hold numbers.
 
-    It does where it is named as in `TIMES`, or its first cell is no number. Times are in UTC where
-    they say how far they are from it. Raises InputError that names the file, the column and the
+    It holds times where its name is one of `TIMES` or its first cell is no number; those with an
+    offset from UTC are turned to UTC. Raises InputError that names the file, the column and the
     line of an empty cell, of text among numbers, of a time that cannot be read, may be read in two
-    ways or does not come after the one before; and for a file that `read_text` refuses, has no line
-    of names or fewer than two rows below it.
+    ways or does not come after the one before; and for a file that `read_text` refuses, that has no
+    line of names, or fewer than two rows below it.
     """
     try:
         rows = list(csv.reader(io.StringIO(read_text(path))))
@@ -124,13 +124,14 @@ def read_csv(path: str | os.PathLike[str]) -> Series:
     if not rows:
         raise InputError(f"{path} is empty")
     names, cells = rows[0], rows[1:]
-    if all(number(name) is not None for name in names[1:]) and is_value(names[0]):
-        raise InputError(f"{path}, line 1 must hold the columns' names; got {','.join(names)!r}")
     for line, row in enumerate(cells, start=2):
         if len(row) != len(names):
             raise InputError(
                 f"{path}, line {line} has {len(row)} cells; names there are {len(names)}"
             )
+    if all(number(name) is not None for name in names[1:]) and is_value(names[0]):
+        first = ",".join(names)[:40]
+        raise InputError(f"{path}, line 1 must hold the columns' names; got {first!r}")
     if len(cells) < 2:
         raise InputError(f"{path} must have at least two rows below its names; got {len(cells)}")
     columns = list(zip(names, zip(*cells, strict=True), strict=True))
@@ -158,6 +159,7 @@ def is_value(cell: str) -> bool:
 
 
 def read_numbers(path: Any, name: str, cells: Sequence[str]) -> np.ndarray:
+    """Numbers [N]. Raises InputError that names the line of the first cell that is none."""
     found = [number(cell) for cell in cells]
     for line, (value, cell) in enumerate(zip(found, cells, strict=True), start=2):
         if value is None:
@@ -167,7 +169,10 @@ def read_numbers(path: Any, name: str, cells: Sequence[str]) -> np.ndarray:
 
 
 def read_times(path: Any, name: str, cells: Sequence[str]) -> np.ndarray:
-    """Times in one format for all: datetime64 [N] of seconds, or of microseconds where need be."""
+    """Times in one format for all: datetime64 [N] of seconds, or of microseconds where need be.
+
+    Raises InputError that names the line of the first that is none, is unsure, or comes too early.
+    """
     found = readings(cells)
     times = max(found, key=lambda each: int((~np.isnat(each)).sum()))
     other = times if np.isnat(found[-1]).any() else found[-1]

@@ -137,6 +137,7 @@ def test_times_are_read_by_one_format(tmp_path, name, cells, times):
         ("a\n1\n\n2\n", "line 3 has 0 cells; names there are 1"),
         ("", "is empty"),
         ("\n\n", "is empty"),
+        ("\na\n1\n2\n", "line 2 has 1 cells; names there are 0"),
         (b"\xef\xbb\xbfa\n\xff\n1\n", "is not UTF-8: byte 0xff at offset 5"),
     ],
 )
