@@ -35,6 +35,7 @@ TOKENS = re.compile(
       (?P<tie>-)?""",
     re.VERBOSE,
 )
+FIELD = re.compile(r"([A-Za-z+]):(?![|:])((?:\\.|[^%])*)")  # "A:|" is music, "\%" no comment
 PARTS = re.compile(rf"(\^\^?|__?|=)?([A-Ga-g])(,+|'+)?({COUNT})")
 
 
@@ -121,9 +122,9 @@ def unfolded(bars: list[Bar]) -> Iterator[Bar]:
 
 
 def split_tunes(text: str) -> list[str]:
-    """The tunes of a file: what begins with a field X, up to an empty line."""
-    pieces = re.split(r"\n\s*\n", text)
-    return [piece.strip() for piece in pieces if piece.lstrip().startswith("X:")]
+    """The tunes of a file: what begins with a field X, but for comments, up to an empty line."""
+    pieces = (re.sub(r"\A(\s|%.*)*", "", piece) for piece in re.split(r"\n\s*\n", text))
+    return [piece.strip() for piece in pieces if piece.startswith("X:")]
 
 
 def read_tune(text: str) -> Tune:
@@ -135,15 +136,15 @@ def read_tune(text: str) -> Tune:
     fields: dict[str, str] = {}
     reader: Reader | None = None
     for number, line in enumerate(lines, 1):
+        found = FIELD.match(line)
         line = line.partition("%")[0].rstrip()
-        found = re.fullmatch(r"([A-Za-z+]):(?![|:])(.*)", line)  # "A:|" is music
         try:
             if reader is None:
                 if not line:
                     continue
                 if not found:
                     raise InputError(f"a field such as T:Title belongs before K:; got {line!r}")
-                letter, value = found[1], found[2].strip()
+                letter, value = found[1], found[2].strip().replace("\\%", "%")
                 if (letter == "X") == bool(fields):
                     raise InputError("a tune must begin with its only field X")
                 fields.setdefault(letter, value)
@@ -171,6 +172,7 @@ class Reader:
         self.compound = fields.get("M") in COMPOUND
         self.bars: list[Bar] = []
         self.slurs = 0
+        self.held: dict[int, int] = {}  # the pitches of a tied note, by those of its naturals
         self.begin(False, ())
 
     def begin(self, opens: bool, endings: tuple[int, ...]) -> None:
@@ -230,11 +232,13 @@ class Reader:
     def sound(self, found: dict[str, str]) -> None:
         """A note, a rest, or a chord, whose length is that of its first note."""
         if "rest" in found:
-            pitches, length = (), count(found["rest"][1:])
+            named, length = [], count(found["rest"][1:])
         else:
             parts = PARTS.findall(found.get("note") or found["chord"])
-            pitches = tuple(sorted(self.pitch(*part[:3]) for part in parts))
+            named = [self.pitch(*part[:3]) for part in parts]
             length = count(parts[0][3]) * count(found.get("times", ""))
+        self.held = dict(named)
+        pitches = tuple(sorted(pitch for _, pitch in named))
         self.add(Note(pitches, length * self.unit * self.factor * self.share, "tie" in found))
         self.factor = Fraction(1)
         if self.left:
@@ -245,18 +249,26 @@ class Reader:
         if not note.length:
             raise InputError("a note must have a length")
         self.bar.notes.append(note)
+        if not note.tied:
+            self.held = {}
 
-    def pitch(self, accidental: str, letter: str, octave: str) -> int:
-        """An accidental holds for its letter in all octaves, to the end of the bar."""
+    def pitch(self, accidental: str, letter: str, octave: str) -> tuple[int, int]:
+        """MIDI's number of the natural note, and of what sounds.
+
+        An accidental holds for its letter in all octaves, to the end of the bar, and for a tied
+        note as long as the tie.
+        """
         name = letter.upper()
+        high = letter.islower() + octave.count("'") - octave.count(",")
+        natural = 60 + 12 * high + SEMITONES[name]
         if accidental:
             self.altered[name] = ALTERATIONS[accidental]
-        altered = self.altered.get(name, self.key.altered.get(name, 0))
-        high = letter.islower() + octave.count("'") - octave.count(",")
-        pitch = 60 + 12 * high + SEMITONES[name] + altered
+        elif natural in self.held:
+            return natural, self.held[natural]
+        pitch = natural + self.altered.get(name, self.key.altered.get(name, 0))
         if not 0 <= pitch < 128:
             raise InputError(f"{letter}{octave} is beyond the notes that MIDI has")
-        return pitch
+        return natural, pitch
 
     def tuplet(self, notes: int, time: str, count: str) -> None:
         """`(p:q:r`: p notes in the time of q, for the next r of them."""
@@ -305,7 +317,7 @@ class Reader:
 
 
 def read_key(text: str) -> Key:
-    """`G`, `F# Minor`, `Ador`, `D Mixolydian`; accidentals and clefs behind it are not read."""
+    """`G`, `F# Minor`, `Ador`, `D Mixolydian`; accidentals or a clef behind it are refused."""
     found = re.fullmatch(r"\s*([A-G])([#b]?)\s*([A-Za-z]*)\s*", text)
     mode = found[3].lower() if found else ""
     mode = mode if mode == "m" else mode[:3] or "maj"

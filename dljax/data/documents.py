@@ -26,7 +26,7 @@ def read_archive(
 
     As `20news-bydate.tar.gz` is (Lang 1995). All up to a text's first empty line, a letter's
     header, is left out, since it names its sender. Nothing is unpacked to the disk. Raises
-    InputError for what cannot be read, holds too much, or has fewer than two classes.
+    InputError for what cannot be read, holds too much, has fewer than two classes or no test.
     """
     found: dict[str, list[tuple[str, str]]] = {"train": [], "test": []}
     try:
@@ -50,8 +50,10 @@ def read_archive(
         said = str(error).partition("\n")[0]  # of tarfile's, one line a kind of archive follows
         raise InputError(f"{path} is no archive that can be read: {said}") from error
     classes = tuple(sorted({name for name, _ in found["train"]}))
-    if len(classes) < 2 or not {name for name, _ in found["test"]} <= set(classes):
-        raise InputError(f"{path} must hold two classes or more in train/, and no other in test/")
+    tested = {name for name, _ in found["test"]}
+    if len(classes) < 2 or not tested or not tested <= set(classes):
+        need = "two classes or more in train/, and of them, and no other, one or more in test/"
+        raise InputError(f"{path} must hold {need}; got {len(classes)} and {len(tested)}")
     train, test = (
         Documents([text for _, text in rows], [classes.index(name) for name, _ in rows])
         for rows in found.values()

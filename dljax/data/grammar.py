@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dljax.errors import InputError
+
 Rules = Mapping[str, Sequence[str]]
 """What each name may become; words without a rule stay."""
 
@@ -47,6 +49,7 @@ over and leaves the words the same."""
 
 OPPOSITES = (("good", "bad"), ("tasty", "awful"), ("fresh", "stale"), ("lovely", "horrid"))
 PHRASE = "this morning took the cat"
+FRUITLESS = 10_000  # draws in a row without a new sentence, a second's work: none may be left
 
 
 def expand(rng: np.random.Generator, rules: Rules, text: str) -> list[str]:
@@ -65,16 +68,23 @@ def opinions(
 ) -> list[tuple[list[str], list[str]]]:
     """n pairs of different sentences of `shortest` to `longest` words: the food is good, and bad.
 
-    Both of a pair have the same words, so that no count of words tells them apart.
+    Both of a pair have the same words, so that no count of words tells them apart. Raises
+    InputError where there are so few, or they are so rare, that `FRUITLESS` draws give no new one.
     """
     pairs: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+    fruitless = 0
     while len(pairs) < n:
+        before = len(pairs)
         words = expand(rng, OPINIONS, "SENTENCE")
         if shortest <= len(words) <= longest:
             good, bad = OPPOSITES[rng.integers(len(OPPOSITES))]
             first = [{"X": good, "Y": bad}.get(word, word) for word in words]
             second = [{"X": bad, "Y": good}.get(word, word) for word in words]
             pairs[tuple(first)] = first, second
+        fruitless = fruitless + 1 if len(pairs) == before else 0
+        if fruitless == FRUITLESS:
+            kind = f"different sentences of {shortest} to {longest} words"
+            raise InputError(f"{n} {kind} are too many to be drawn; found {before}")
     found = list(pairs.values())  # short ones came first
     return [found[i] for i in rng.permutation(n)]
 

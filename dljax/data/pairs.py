@@ -37,8 +37,9 @@ def load_pairs(name_or_path: str | os.PathLike[str]) -> Pairs:
     """The pairs `numbers` or `multi30k`, or those of a file of lines `source <tab> target`.
 
     numbers: digits and how they are read in English, drawn, nothing to download; multi30k: German
-    and English descriptions of pictures (Elliott et al. 2016), tested on those of 2016. A file's
-    lines are shuffled once; a tenth is for validation, a tenth for the test.
+    and English descriptions of pictures (Elliott et al. 2016), tested on those of 2016. Of a file's
+    equal lines the first is kept; they are shuffled once, a tenth is for validation, a tenth for
+    the test. Raises InputError for an unknown name, and for a file that `read_pairs` refuses.
     """
     name = os.fspath(name_or_path)
     if name == "numbers":
@@ -51,6 +52,8 @@ def load_pairs(name_or_path: str | os.PathLike[str]) -> Pairs:
 
 
 def multi30k(part: str) -> Texts:
+    """One of its parts, a line of each language's file a sentence."""
+
     def lines(language: str) -> list[str]:
         with gzip.open(fetch(f"multi30k/{part}.{language}.gz"), "rt", encoding="utf-8") as stream:
             return [line.strip() for line in stream]
@@ -59,15 +62,19 @@ def multi30k(part: str) -> Texts:
 
 
 def read_pairs(path: str | os.PathLike[str]) -> Pairs:
-    """Raises InputError that names the line of what is not `source <tab> target`."""
+    """Lines `source <tab> target`, each once.
+
+    Raises InputError that names the line of what is not such, and for fewer than 30 pairs.
+    """
     found = []
     for number, line in enumerate(read_text(path).rstrip("\n").split("\n"), start=1):
         sides = [side.strip() for side in line.split("\t")]
         if len(sides) != 2 or not all(sides):
             raise InputError(f"{path}, line {number}: {line[:40]!r} is not `source <tab> target`")
-        found.append(sides)
+        found.append(tuple(sides))
+    found = list(dict.fromkeys(found))  # else what is tested might be learnt
     if len(found) < 30:
-        raise InputError(f"{path} must have at least 30 pairs; got {len(found)}")
+        raise InputError(f"{path} must have at least 30 different pairs; got {len(found)}")
     order = np.random.default_rng(0).permutation(len(found))
     return parted([found[i] for i in order], len(found) // 10)
 
@@ -132,6 +139,7 @@ class Subwords:
 
     def __init__(self, tool: Any):
         self.tool = tool
+        tool.encode_special_tokens = True  # else a text that spells out <pad> has padding inside
 
     def __len__(self) -> int:
         return self.tool.get_vocab_size()
@@ -154,7 +162,10 @@ class Subwords:
 
 
 def learn_subwords(texts: Sequence[str], most: int) -> Subwords:
-    """Merge the most frequent pairs of neighbours until there are `most` subwords."""
+    """Merge the most frequent pairs of neighbours until there are `most` subwords.
+
+    Raises InputError for `most` below 1.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     check_count(most=most)
@@ -192,13 +203,15 @@ def whole(texts: Texts, subwords: Subwords, most: int) -> Batch:
 
 
 def cut(target: np.ndarray, most: int) -> np.ndarray:
+    """A target of at most `most` tokens, EOS its last."""
     return target if len(target) <= most else np.append(target[: most - 1], np.int32(EOS))
 
 
 def bucketed(texts: Texts, subwords: Subwords, most: int, count: int) -> list[Batch]:
     """The pairs in at most `count` equal groups of like lengths, each padded to its own longest.
 
-    So little padding is computed. Pairs with a side above `most` subwords are left out.
+    So little padding is computed. Pairs with a side above `most` subwords are left out. Raises
+    InputError if those are all.
     """
     x, y = subwords.encode(texts.source), subwords.encode(texts.target, ends=True)
     sizes = np.array([[len(a), len(b) - 2] for a, b in zip(x, y, strict=True)])

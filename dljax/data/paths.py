@@ -82,7 +82,7 @@ def read_paths(path: str | os.PathLike[str]) -> Batch:
 def read_rows(path: Path) -> np.ndarray:
     """Finite numbers [n, 4]."""
     rows = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
+    for number, line in enumerate(read_text(path).rstrip("\n").split("\n"), start=1):
         try:
             values = [float(word) for word in line.split()]
         except ValueError:

@@ -1,6 +1,7 @@
 """Sentences with a label (S23): SST-2, a small grammar of reviews, or a file of one's own."""
 
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,12 +30,14 @@ def load_sentences(name_or_path: str | os.PathLike[str]) -> Sentences:
     """The sentences `reviews` or `sst2`, or those of a file of lines `sentence <tab> label`.
 
     reviews: drawn from the grammar of `review`, nothing to download; sst2: sentences of film
-    reviews, negative 0 and positive 1 (Socher et al. 2013), the sentence-level training file. A
-    file's lines are shuffled once; a tenth is for validation, a tenth for the test.
+    reviews, negative 0 and positive 1 (Socher et al. 2013), the sentence-level training file. Of a
+    file's lines with the same sentence the first is kept; they are shuffled once, a tenth is for
+    validation, a tenth for the test. Raises InputError for an unknown name, and for a file that
+    `read_labelled` refuses or that has fewer than 10 sentences or 2 kinds of label.
     """
     name = os.fspath(name_or_path)
     if name == "reviews":
-        return Sentences(*(reviews(seed, count) for seed, count in enumerate((2000, 500, 1000))))
+        return reviews(2000, 500, 1000)
     if name == "sst2":
         return Sentences(*(read_labelled(fetch(f"sst2/{p}.tsv")) for p in ("train", "dev", "test")))
     if is_path(name):
@@ -55,13 +58,23 @@ def read_labelled(path: str | os.PathLike[str]) -> Labelled:
 
 
 def parted(data: Labelled, path: str) -> Sentences:
-    """Eight tenths, a tenth and a tenth, in an order drawn once."""
-    count = len(data.words)
-    if count < 10 or len(set(data.labels.tolist())) < 2:
-        raise InputError(f"{path} must have at least 10 sentences and 2 kinds of label")
+    """Eight tenths, a tenth and a tenth of the different sentences, in an order drawn once."""
+    backwards = zip(map(tuple, data.words[::-1]), data.labels[::-1].tolist(), strict=True)
+    found = list(dict(backwards).items())[::-1]  # of equal sentences the first label counts
+    count = len(found)
+    if count < 10 or len({label for _, label in found}) < 2:
+        raise InputError(f"{path} must have at least 10 different sentences and 2 kinds of label")
     order = np.random.default_rng(0).permutation(count)
-    cuts = np.split(order, [count * 8 // 10, count * 9 // 10])
-    return Sentences(*(Labelled([data.words[i] for i in at], data.labels[at]) for at in cuts))
+    return split([found[i] for i in order], count * 8 // 10, count * 9 // 10)
+
+
+def split(found: Sequence[tuple[Sequence[str], int]], held: int, tested: int) -> Sentences:
+    """All before number `held` for training, from there for validation, from `tested` tested."""
+    parts = []
+    for part in (found[:held], found[held:tested], found[tested:]):
+        words, labels = zip(*part, strict=True)
+        parts.append(Labelled([list(each) for each in words], np.array(labels, np.int32)))
+    return Sentences(*parts)
 
 
 GOOD = ["good", "great", "funny", "moving", "clever", "warm", "brilliant", "charming"]
@@ -85,7 +98,10 @@ def review(rng: np.random.Generator) -> tuple[list[str], int]:
     return [*clauses[0], "but", *clauses[1]], int(positive)
 
 
-def reviews(seed: int, count: int) -> Labelled:
-    rng = np.random.default_rng(seed)
-    words, labels = zip(*(review(rng) for _ in range(count)), strict=True)
-    return Labelled(list(words), np.array(labels, np.int32))
+def reviews(train: int, validation: int, test: int) -> Sentences:
+    """So many reviews for each part, none twice; the same at every call."""
+    rng, found = np.random.default_rng(0), {}
+    while len(found) < train + validation + test:
+        words, label = review(rng)
+        found[tuple(words)] = label
+    return split(list(found.items()), train, train + validation)

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,12 @@ import numpy as np
 
 from dljax.data.sound import strings
 from dljax.data.store import fetch, is_path
+from dljax.data.text import read_text
 from dljax.errors import InputError, check_count, unknown
 from dljax.typing import Batch
+
+TIMES = ("date", "time", "datetime", "timestamp", "year", "month", "day")
+"""Names of a first column that holds times even where they look like numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +57,11 @@ class Scaling:
 
 def scaling(values: np.ndarray) -> Scaling:
     """Raises InputError for a column that never changes, and so has no scale."""
-    sd = values.std(0)
-    if not (sd > 0).all():
-        raise InputError(f"column {int(np.argmin(sd)) + 1} of the training part never changes")
-    return Scaling(values.mean(0), sd)
+    constant = (values == values[0]).all(0)  # by rounding, its deviation may be above 0
+    if constant.any():
+        column = int(constant.argmax()) + 1
+        raise InputError(f"column {column} of the training part never changes")
+    return Scaling(values.mean(0), values.std(0))
 
 
 def windows(values: np.ndarray, past: int, horizon: int) -> Batch:
@@ -103,40 +109,42 @@ def degrees(points: np.ndarray) -> np.ndarray:
 def read_csv(path: str | os.PathLike[str]) -> Series:
     """A CSV file with a line of names; the first column may hold times, all others hold numbers.
 
-    Raises InputError that names the file, the column and the line of an empty cell, of text among
-    numbers, of a time that cannot be read or does not come after the one before; and for a file
-    that cannot be read, is not UTF-8 or has fewer than two rows.
+    It holds times where its name is one of `TIMES` or its first cell is no number; those with an
+    offset from UTC are turned to UTC. Raises InputError that names the file, the column and the
+    line of an empty cell, of text among numbers, of a time that cannot be read, may be read in two
+    ways or does not come after the one before; and for a file that `read_text` refuses, that has no
+    line of names, or fewer than two rows below it.
     """
-    import pandas
-
     try:
-        rows = list(csv.reader(io.StringIO(Path(path).expanduser().read_text("utf-8-sig"))))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8: offset {error.start}") from None
+        rows = list(csv.reader(io.StringIO(read_text(path))))
     except csv.Error as error:
         raise InputError(f"{path} is not a CSV table: {error}") from None
     while rows and not rows[-1]:  # empty lines at the end are none
         rows.pop()
     if not rows:
-        raise InputError(f"{path} is not a CSV table: No columns to parse from file")
-    for line, cells in enumerate(rows, start=1):
-        if len(cells) != (need := len(rows[0])):
-            raise InputError(f"{path}, line {line} has {len(cells)} cells; names there are {need}")
-    table = pandas.DataFrame(rows[1:], columns=pandas.Index(rows[0]))
-    if len(table) < 2:
-        raise InputError(f"{path} must have at least two rows below its names; got {len(table)}")
-    names = [str(name) for name in table.columns]
-    times = None if number(table.iloc[0, 0]) is not None else read_times(path, table.iloc[:, 0])
-    first = 0 if times is None else 1
-    if len(names) <= first:
+        raise InputError(f"{path} is empty")
+    names, cells = rows[0], rows[1:]
+    for line, row in enumerate(cells, start=2):
+        if len(row) != len(names):
+            raise InputError(
+                f"{path}, line {line} has {len(row)} cells; names there are {len(names)}"
+            )
+    if all(number(name) is not None for name in names[1:]) and is_value(names[0]):
+        first = ",".join(names)[:40]
+        raise InputError(f"{path}, line 1 must hold the columns' names; got {first!r}")
+    if len(cells) < 2:
+        raise InputError(f"{path} must have at least two rows below its names; got {len(cells)}")
+    columns = list(zip(names, zip(*cells, strict=True), strict=True))
+    times = None
+    if names[0].strip().lower() in TIMES or number(cells[0][0]) is None:
+        times = read_times(path, *columns.pop(0))
+    if not columns:
         raise InputError(f"{path} has no column of numbers")
-    values = [read_numbers(path, table.iloc[:, i]) for i in range(first, len(names))]
-    return Series(Path(path).stem, tuple(names[first:]), np.stack(values, 1), times)
+    values = [read_numbers(path, *column) for column in columns]
+    return Series(Path(path).stem, tuple(name for name, _ in columns), np.stack(values, 1), times)
 
 
-def number(cell: Any) -> float | None:
+def number(cell: str) -> float | None:
     """A finite number, or None."""
     try:
         value = float(cell)
@@ -145,34 +153,67 @@ def number(cell: Any) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def read_numbers(path: Any, column: Any) -> np.ndarray:
-    found = [number(cell) for cell in column]
-    for line, (value, cell) in enumerate(zip(found, column, strict=True), start=2):
+def is_value(cell: str) -> bool:
+    """Whether a cell is a number or a time, and so no name."""
+    return number(cell) is not None or not all(np.isnat(times)[0] for times in readings([cell]))
+
+
+def read_numbers(path: Any, name: str, cells: Sequence[str]) -> np.ndarray:
+    """Numbers [N]. Raises InputError that names the line of the first cell that is none."""
+    found = [number(cell) for cell in cells]
+    for line, (value, cell) in enumerate(zip(found, cells, strict=True), start=2):
         if value is None:
             what = f"{cell!r} is not a number" if cell.strip() else "is empty"
-            raise InputError(f"{path}: column {column.name!r}, line {line}: {what}")
+            raise InputError(f"{path}: column {name!r}, line {line}: {what}")
     return np.array(found, np.float64)
 
 
-def read_times(path: Any, column: Any) -> np.ndarray:
-    import pandas
+def read_times(path: Any, name: str, cells: Sequence[str]) -> np.ndarray:
+    """Times in one format for all: datetime64 [N] of seconds, or of microseconds where need be.
 
-    found = pandas.to_datetime(column, errors="coerce", format="mixed").to_numpy("datetime64[s]")
-    bad = np.isnat(found)
-    late = np.append(False, found[1:] <= found[:-1])
+    Raises InputError that names the line of the first that is none, is unsure, or comes too early.
+    """
+    found = readings(cells)
+    times = max(found, key=lambda each: int((~np.isnat(each)).sum()))
+    other = times if np.isnat(found[-1]).any() else found[-1]
     for mask, why in (
-        (bad, "is neither a number nor a time"),
-        (late, "is not after the one before"),
+        (np.isnat(times), "is not a time such as 2020-01-31 or 2020-01-31 12:00"),
+        (times != other, "may have its day or its month first; write it as yyyy-mm-dd"),
+        (np.append(False, times[1:] <= times[:-1]), "is not after the one before"),
     ):
         if mask.any():
             row = int(mask.argmax())
-            where = f"{path}: column {column.name!r}, line {row + 2}"
-            raise InputError(f"{where}: {column.iloc[row]!r} {why}")
+            raise InputError(f"{path}: column {name!r}, line {row + 2}: {cells[row]!r} {why}")
+    seconds = times.astype("datetime64[s]")
+    return seconds if (seconds == times).all() else times
+
+
+def readings(cells: Sequence[str]) -> list[np.ndarray]:
+    """Cells as ISO 8601; where that does not read all, also as the first looks: month, day first.
+
+    Each reading is datetime64 [N], NaT what it does not read.
+    """
+    import pandas
+    from pandas.tseries.api import guess_datetime_format
+
+    column = pandas.Series([cell.strip() for cell in cells], dtype=object)
+    column = column.where(column.str.match(r"\w.*\d"))  # pandas reads `now`, and -5 as a year
+
+    def read(form: str) -> np.ndarray:
+        found = pandas.to_datetime(column, format=form, errors="coerce", utc=True)
+        return found.to_numpy("datetime64[us]")
+
+    found = [read("ISO8601")]
+    if np.isnat(found[0]).any():
+        with warnings.catch_warnings():  # it warns where only one order is possible
+            warnings.simplefilter("ignore")
+            forms = [guess_datetime_format(cells[0].strip(), dayfirst=day) for day in (False, True)]
+        found += [read(form) for form in forms if form]
     return found
 
 
 def gaps(series: Series) -> str | None:
-    """Says where a step is longer than the commonest by half, or None; months are alike."""
+    """Says where a step is longer than the commonest by half, as none from month to month is."""
     if series.times is None:
         return None
     lengths = np.diff(series.times).astype(np.int64)
@@ -192,10 +233,11 @@ NAMED = {
 
 
 def load_series(name_or_path: str | os.PathLike[str]) -> Series:
-    """One of `NAMED`, "strings", or the CSV file at a path: see `read_csv`.
+    """One of `NAMED`, "strings", or the CSV file at a path.
 
     Temperatures: Melbourne's of each day from 1981 to 1990; ETTh1: hourly load and oil temperature
-    of a transformer, Zhou et al. 2021; strings: `dljax.data.sound.strings`.
+    of a transformer, Zhou et al. 2021; strings: `dljax.data.sound.strings`. Raises InputError for
+    an unknown name, and for a file that `read_csv` refuses.
     """
     name = os.fspath(name_or_path)
     if name == "strings":

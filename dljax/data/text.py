@@ -22,7 +22,8 @@ STDLIB = 1_000_000  # characters of Python's own sources
 class Vocabulary:
     """Tokens by number: characters of a text, or words of sentences.
 
-    Where it holds UNKNOWN, that stands for all it does not hold; otherwise those are errors.
+    Where it holds UNKNOWN, that stands for all it does not hold, and for special tokens spelt out
+    in a text; otherwise what it does not hold is an error.
     """
 
     tokens: tuple[str, ...]
@@ -38,9 +39,11 @@ class Vocabulary:
     def encode(self, text: Iterable[str]) -> np.ndarray:
         """The int32 numbers of a sequence of tokens. Raises InputError for one not known."""
         number: dict[str, int] = self.number  # pyright: ignore[reportAttributeAccessIssue]
-        other = number.get(UNKNOWN)
+        if (other := number.get(UNKNOWN)) is not None:
+            plain = (other if token in SPECIAL else number.get(token, other) for token in text)
+            return np.fromiter(plain, np.int32)
         try:
-            found = [number[t] if other is None else number.get(t, other) for t in text]
+            found = [number[token] for token in text]
         except KeyError as error:
             known = [token for token in self.tokens if token.strip()]
             raise unknown("token", error.args[0], known) from None
@@ -129,7 +132,8 @@ def corpus(name_or_path: str | os.PathLike[str]) -> str:
     """The text `stdlib`, `tinyshakespeare` or `irish_abc`, or that of a UTF-8 file.
 
     stdlib: the sources of Python's own standard library, which everyone has; tinyshakespeare and
-    irish_abc: collected by A. Karpathy and by MIT's introductory course.
+    irish_abc: collected by A. Karpathy and by MIT's introductory course. Raises InputError for an
+    unknown name, and for a file that `read_text` refuses.
     """
     name = os.fspath(name_or_path)
     if name in NAMED:

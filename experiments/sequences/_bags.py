@@ -39,7 +39,8 @@ def reading(model: Any, n: int, once: bool) -> Any:
         ends = range(1, n + 1)
         return [" ".join(words[i : i + k]) for k in ends for i in range(len(words) - k + 1)]
 
-    return make_pipeline(CountVectorizer(analyzer=grams, binary=once), clone(model))
+    counter = CountVectorizer(analyzer=grams, binary=once)  # pyright: ignore[reportArgumentType]
+    return make_pipeline(counter, clone(model))
 
 
 def told(data: Batch, words: int, classes: int) -> np.ndarray:

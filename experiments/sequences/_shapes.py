@@ -13,7 +13,7 @@ from dljax import Learner
 from dljax.data import documents, load, scenes
 from dljax.data.grammar import opinions
 from dljax.data.series import Series, load_series, scaling, windows
-from dljax.data.text import BEGIN, END, SPECIAL, Vocabulary, padded, words
+from dljax.data.text import BOS, EOS, SPECIAL, Vocabulary, padded, words
 from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.baselines import chosen
@@ -109,10 +109,10 @@ def pictures(n: int) -> Pictures:
         scenes.scenes(rng, digits.validation, 500, held),
         scenes.scenes(rng, digits.test, 1000, asked),
     )
-    said = [[[BEGIN, *s.caption.split(), END] for s in shown] for _, shown in parts]
+    said = [[scene.caption.split() for scene in shown] for _, shown in parts]
     vocabulary = words(said[0], 100, SPECIAL)
     splits = (
-        Batch(x, padded([vocabulary.encode(each) for each in captions], CAPTION)[0])
+        Batch(x, padded([np.r_[BOS, vocabulary.encode(c), EOS] for c in captions], CAPTION)[0])
         for (x, _), captions in zip(parts, said, strict=True)
     )
     return Pictures(Split(*splits), tuple(np.array(s) for _, s in parts), vocabulary)

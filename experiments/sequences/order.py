@@ -18,7 +18,7 @@ from typing import Annotated
 import flax.linen as nn
 import numpy as np
 import optax
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Le, MinLen
 
 from dljax import Batch, Learner
 from dljax.data.grammar import OPINIONS, opinions, phrases, reach
@@ -49,7 +49,7 @@ class Config(Common):
     """Training steps of each network."""
     pairs: Annotated[int, Ge(50)] = 3000
     """Pairs of sentences to learn from."""
-    longest: Annotated[int, Ge(20)] = 30
+    longest: Annotated[int, Ge(20), Le(45)] = 30  # half as long again are drawn too, and are rare
     """Words in the longest of them."""
     window: Count = 5
     """Words in the fixed window."""

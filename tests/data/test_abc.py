@@ -41,6 +41,27 @@ def test_an_accidental_holds_to_the_end_of_the_bar_in_all_octaves():
     assert pitches("=F F|F", "D") == [65, 65, 66]
 
 
+@pytest.mark.parametrize(
+    ("music", "key", "numbers"),
+    [
+        ("^C-|C C D|", "C", [61, 61, 60, 62]),
+        ("^D-|D-|D D", "C", [63, 63, 63, 62]),
+        ("^C-|c C", "C", [61, 72, 60]),
+        ("^C-|D C", "C", [61, 62, 60]),
+        ("^C|C", "C", [61, 60]),
+        ("^C-|_C C", "C", [61, 59, 59]),
+        ("=F-|F F|", "D", [65, 65, 66]),
+    ],
+)
+def test_a_tie_holds_an_accidental_over_the_bar_line(music, key, numbers):
+    assert pitches(music, key) == numbers
+
+
+@pytest.mark.parametrize("between", ["z", "z-", "Z|"])
+def test_a_rest_ends_a_tie(between):
+    assert tune(f"^C-|{between}C").bars[-1].notes[-1].pitches == (60,)
+
+
 STEPS = (2, 2, 1, 2, 2, 2, 1)  # semitones of a major scale
 DEGREES = {"maj": 0, "ion": 0, "dor": 1, "phr": 2, "lyd": 3, "mix": 4, "min": 5, "m": 5,
            "aeo": 5, "loc": 6}  # fmt: skip
@@ -123,6 +144,9 @@ def test_repeats_endings_and_ties(music, played):
 
 def test_a_tie_adds_lengths():
     assert [note.length for note in tune("A2-|A B").played()] == [Fraction(3, 8), Fraction(1, 8)]
+    held = tune("^C-|C D|[^CE]-|[CE]").played()
+    assert [note.pitches for note in held] == [(61,), (62,), (61, 64)]
+    assert [8 * note.length for note in held] == [2, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +215,13 @@ def test_any_text_is_played_or_refused(music):
 def test_a_file_is_split_at_empty_lines():
     text = "a word before\n\nX:1\nT:a\nK:C\nA\n  \n\nX:2\nT:b\nK:C\nB\n"
     assert split_tunes(text) == ["X:1\nT:a\nK:C\nA", "X:2\nT:b\nK:C\nB"]
+    assert split_tunes("%abc-2.1\n % a comment\n" + text[text.index("X") :]) == split_tunes(text)
+
+
+def test_a_percent_sign_begins_a_comment_unless_it_is_escaped():
+    found = read_tune("X:1 % one\nT:100\\% Irish % a comment\nC:100% sure\nK:C % no key\nA % B\n")
+    assert found.fields == {"X": "1", "T": "100% Irish", "C": "100", "K": "C"}
+    assert len(found.bars[0].notes) == 1
 
 
 def test_the_real_tunes_are_read():

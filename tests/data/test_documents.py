@@ -39,10 +39,12 @@ def test_documents_are_read_without_their_headers(tmp_path):
     [
         ({k: v for k, v in FILES.items() if "cats" not in k}, "two classes"),
         (FILES | {"news-test/birds/4": b""}, "no other"),
+        ({k: v for k, v in FILES.items() if "train" not in k}, "got 0 and 1"),
+        ({k: v for k, v in FILES.items() if "test" not in k}, "got 2 and 0"),
         ({}, "two classes"),
     ],
 )
-def test_an_archive_without_two_classes_is_refused(tmp_path, files, said):
+def test_an_archive_without_two_classes_or_a_test_is_refused(tmp_path, files, said):
     with pytest.raises(InputError, match=said):
         read_archive(archive(tmp_path / "a.tar.gz", files))
 

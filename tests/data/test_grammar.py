@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dljax.data.grammar import OPPOSITES, PHRASE, opinions, phrases, reach
+from dljax.errors import InputError
 
 
 def meant(words):
@@ -23,6 +24,13 @@ def test_both_of_a_pair_have_the_same_words_and_opposite_meanings():
         assert meant(first) and not meant(second)
         assert len(first) <= 30
     assert {len(pair[0]) for pair in opinions(np.random.default_rng(0), 50, 31, 33)} == {31, 32, 33}
+
+
+@pytest.mark.parametrize(("shortest", "longest"), [(1, 8), (1, 9), (101, 150), (20, 10)])
+def test_lengths_of_which_there_are_too_few_are_named(shortest, longest):
+    said = f"500 different sentences of {shortest} to {longest} words are too many to be drawn"
+    with pytest.raises(InputError, match=said):
+        opinions(np.random.default_rng(0), 500, shortest, longest)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,16 @@ def test_subwords_come_back_as_the_text_and_from_disk(tmp_path):
     np.testing.assert_array_equal(again.encode(TEXTS)[0], subwords.encode(TEXTS)[0])
 
 
+def test_special_tokens_that_a_text_spells_out_are_plain_subwords(tmp_path):
+    text = "a <pad> b <eos> <unk> <bos>"
+    subwords = learn_subwords([text] * 3, 40)
+    subwords.write(tmp_path / "subwords.json")
+    for each in (subwords, read_subwords(tmp_path / "subwords.json")):
+        (found,) = each.encode([text], ends=True)
+        assert found.min() > 0 and (found[1:-1] > EOS).all()
+        assert each.decode([found]) == [text]
+
+
 def test_buckets_hold_every_pair_once_with_little_padding():
     source = ["a" + " a" * (i % 7) for i in range(40)]
     texts = Texts(source, source[::-1])
@@ -87,11 +97,14 @@ def test_files_of_ones_own_and_what_is_refused(tmp_path):
     pairs = load_pairs(path)
     assert [len(part.source) for part in pairs] == [24, 3, 3]
     assert all(b == f"n {a}" for part in pairs for a, b in zip(*part, strict=True))
+    path.write_text("".join(f"{i % 30}\tn {i % 30}\n" for i in range(300)))
+    pairs = load_pairs(path)
+    assert sorted(int(a) for part in pairs for a in part.source) == list(range(30)), "none twice"
     path.write_text("a\tb\nc\n")
     with pytest.raises(InputError, match="line 2: 'c' is not `source <tab> target`"):
         load_pairs(path)
-    path.write_text("a\tb\n" * 29)
-    with pytest.raises(InputError, match="at least 30 pairs; got 29"):
+    path.write_text("".join(f"{i % 29}\tb\n" for i in range(40)))
+    with pytest.raises(InputError, match="at least 30 different pairs; got 29"):
         load_pairs(path)
     with pytest.raises(InputError, match="unknown pairs 'multi'; did you mean multi30k"):
         load_pairs("multi")

@@ -14,6 +14,7 @@ def test_the_label_of_a_review_is_that_of_what_follows_but():
     data = load_sentences("reviews")
     assert [len(part.words) for part in data] == [2000, 500, 1000]
     assert 0.4 < data.train.labels.mean() < 0.6
+    assert len({" ".join(words) for part in data for words in part.words}) == 3500, "none twice"
     for sentence, label in zip(data.test.words, data.test.labels, strict=True):
         at = sentence.index("but")
         meant = [
@@ -34,6 +35,16 @@ def test_a_file_of_ones_own_is_parted_once(tmp_path):
     assert again.test.words == data.test.words
 
 
+def test_of_equal_sentences_the_first_is_kept(tmp_path):
+    path = tmp_path / "mine.tsv"
+    lines = [f"so {i}\t{i % 2}\n" for i in range(20)]
+    path.write_text("".join([*lines, *lines[::-1], *(f"so  {i}\t2\n" for i in range(20))]))
+    data = load_sentences(path)
+    assert [len(part.words) for part in data] == [16, 2, 2]
+    seen = {int(words[1]): label for part in data for words, label in zip(*part, strict=True)}
+    assert seen == {i: i % 2 for i in range(20)}
+
+
 @pytest.mark.parametrize("line", ["no label", "a\tb", "\t1", "a\t-1", "a\t1.5", "", "a\t"])
 def test_a_line_that_is_none_is_named(tmp_path, line):
     path = tmp_path / "bad.tsv"
@@ -44,8 +55,8 @@ def test_a_line_that_is_none_is_named(tmp_path, line):
 
 def test_too_few_sentences_and_unknown_names_are_said(tmp_path):
     path = tmp_path / "few.tsv"
-    path.write_text("a\t1\n" * 12)
-    with pytest.raises(InputError, match="at least 10 sentences and 2 kinds of label"):
+    path.write_text("".join(f"{i % 9}\t{i % 9 % 2}\n" for i in range(20)))
+    with pytest.raises(InputError, match="at least 10 different sentences and 2 kinds of label"):
         load_sentences(path)
     with pytest.raises(InputError, match=r"unknown sentences 'sst'; did you mean sst2\?"):
         load_sentences("sst")

@@ -33,6 +33,9 @@ def test_an_unknown_token_is_named_or_stands_for_all():
     found = words(sentences, 4)
     assert found.tokens == ("<pad>", UNKNOWN, "a", "b")
     assert found.encode(["c", "a"]).tolist() == [1, 2]
+    assert found.encode(["a", "<pad>", "<eos>", UNKNOWN]).tolist() == [2, 1, 1, 1]
+    special = words(sentences, 5, ("<pad>", "<bos>"))
+    assert special.encode(["<bos>", "a", "<pad>"]).tolist() == [1, 2, 0]
     for tokens in ((), ("a", "a")):
         with pytest.raises(InputError, match="at least one token, and none twice"):
             Vocabulary(tokens)

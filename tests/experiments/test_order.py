@@ -40,7 +40,11 @@ def test_the_grammar_and_the_table_are_shown(done):
 
 
 def test_bad_flags_are_named(tmp_path):
-    for flags, said in (({"pairs": 49}, "--pairs"), ({"batch": 7000}, "batch")):
+    for flags, said in (
+        ({"pairs": 49}, "--pairs"),
+        ({"batch": 7000}, "batch"),
+        ({"longest": 100}, "--longest must be at least 20 and at most 45; got 100"),
+    ):
         with pytest.raises(InputError, match=said):
             main(Config(out=tmp_path / "run", quiet=True, **flags))
         assert not (tmp_path / "run").exists()

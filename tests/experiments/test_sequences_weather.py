@@ -116,7 +116,7 @@ def test_no_horizon_and_no_noise_are_refused():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is not a CSV table: No columns to parse from file"),
+        ("", "is empty"),
         ("value\n1\n", "must have at least two rows below its names; got 1"),
         ("value\n1\n2\nx\n", "column 'value', line 4: 'x' is not a number"),
         ("value\n1\n\n2\n", "line 3 has 0 cells; names there are 1"),
