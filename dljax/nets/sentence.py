@@ -1,7 +1,6 @@
 """A network that reads a sentence and says what it is (S15, S17, S23): many to one."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -12,13 +11,13 @@ from dljax.nets.reader import average
 from dljax.nets.recurrent import CellName, Recurrent
 from dljax.typing import Array
 
-Start = Callable[..., Any]
 PAD, UNK = 0, 1  # as `dljax.data.text.words` numbers them
 
 
 class SentenceClassifier(nn.Module):
-    """Tokens [B, T], padded by 0 at the end -> logits [B, classes].
+    """Tokens [B, T], padded by 0 at the end -> logits [B, classes]; or [B, T, 1 + F], with numbers.
 
+    F numbers are told of each token, floats as the token then is, and stand beside its vector.
     Recurrent layers read both ways; what they say is pooled over the real tokens, by mean and by
     maximum, so that padding changes nothing and a row of nothing but padding pools to 0. In
     training a share `forget` of the words becomes the unknown one (word dropout, Iyyer et al.
@@ -32,16 +31,20 @@ class SentenceClassifier(nn.Module):
     cell: CellName = "lstm"
     dropout: float | Array = 0.0
     forget: float = 0.0
-    vectors: Start = nn.initializers.normal(0.1)  # where the words' vectors start
 
     @nn.compact
-    def __call__(self, tokens: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        told = x[..., 1:] if x.ndim == 3 else None
+        tokens = x if told is None else x[..., 0].astype(jnp.int32)
         real = tokens != PAD
         if train and self.forget:
-            lost = jax.random.bernoulli(self.make_rng("dropout"), self.forget, tokens.shape)
-            tokens = jnp.where(lost & real, UNK, tokens)
-        x = nn.Embed(self.vocabulary, self.size, embedding_init=self.vectors)(tokens)
+            lost = jax.random.bernoulli(self.make_rng("dropout"), self.forget, tokens.shape) & real
+            tokens = jnp.where(lost, UNK, tokens)
+            told = None if told is None else jnp.where(lost[..., None], 0, told)
+        start = nn.initializers.normal(0.1)
+        x = nn.Embed(self.vocabulary, self.size, embedding_init=start)(tokens)
         x = Dropout(self.dropout)(x, train=train)
+        x = x if told is None else jnp.concatenate([x, told], -1)
         body = Recurrent(self.sizes, self.cell, dropout=self.dropout, bidirectional=True)
         h, _ = body(x, real=real, train=train)
         return nn.Dense(self.classes)(pooled(h, real))

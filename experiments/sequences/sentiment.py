@@ -14,25 +14,25 @@ single words can tell it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import numpy as np
 
-from dljax import Batch, Member, sweep
+from dljax import Member, sweep
 from dljax.data.sentences import Labelled, load_sentences
 from dljax.data.text import Vocabulary, padded, words
 from dljax.errors import InputError
 from dljax.host import experiment, figures
 from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths
 from dljax.host.experiment import Study
-from dljax.host.fit import Selection, Watch
+from dljax.host.fit import Fitted, Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
 from dljax.nets.recurrent import CellName
 from dljax.nets.sentence import SentenceClassifier
-from dljax.typing import Array, Key
+from dljax.typing import Batch
 from experiments.sequences import _bags
 
 NAME = "sequences.sentiment"
@@ -59,8 +59,8 @@ class Config(Common):
     """Share of features dropped in training, of words' vectors and behind each layer."""
     forget: ShareBelow1 = 0.0
     """Share of words that become the unknown one in training."""
-    prior: NotNegative = 0.0
-    """How much naive Bayes' ratios of the training labels weigh in the vectors' first numbers."""
+    evidence: bool = False
+    """Tell with each word what naive Bayes knows of it, and of it and the word before."""
     smoothing: ShareBelow1 = 0.0
     """Label smoothing."""
     shuffled: bool = False
@@ -82,12 +82,12 @@ PRESETS = {
     "standard": Config(
         seeds=10,
         size=50,
-        hidden=(50,),
+        hidden=(100,),
         cell="gru",
         dropout=0.5,
-        forget=0.2,
-        prior=1.0,
-        epochs=6,
+        forget=0.3,
+        evidence=True,
+        epochs=4,
         batch=64,
         rate=3e-3,
     ),
@@ -104,89 +104,98 @@ def main(config: Config) -> Result:
         vocabulary = words(data.train.words, config.vocabulary)
         train, validation, test = (numbered(vocabulary, part, config.shuffled) for part in data)
         kinds = int(max(part.y.max() for part in (train, validation, test))) + 1
-        if len(np.unique(train.y)) < kinds:
+        if len(known := sorted(set(train.y.tolist()))) < kinds:
             raise InputError(
-                f"the training sentences must have all {kinds} labels; they have "
-                f"{sorted(set(train.y.tolist()))}, of {len(train.y)} sentences"
+                f"{config.data}: its training sentences must have all {kinds} labels; they have "
+                f"{known}"
             )
         plain = _bags.scores(data)
-        net = SentenceClassifier(
-            len(vocabulary),
-            kinds,
-            config.size,
-            config.hidden,
-            config.cell,
-            config.dropout,
-            config.forget,
-            starting(config, train, kinds),
-        )
-        per_epoch = max(1, len(train.y) // config.batch)
-        steps = config.steps or config.epochs * per_epoch
-        tx = optimizer(
-            "adam", config.rate, steps=steps, schedule="cosine", weight_decay=config.weight_decay
-        )
-        learner = classify.make(net, tx, train, batch=config.batch, smoothing=config.smoothing)
-        fitted = run.fit(
-            sweep(lambda _: learner, None, run.seeds),
-            steps,
-            Watch(
-                lambda member: classify.evaluate(net, weights(member), validation),
-                max(1, per_epoch // 2),
-                Selection("validation/loss", weights, lowest=True),
-            ),
-            shown=("train/loss", "validation/accuracy"),
-        )
+        see, train = evident(config, train, len(vocabulary), kinds)
+        options = config.size, config.hidden, config.cell, config.dropout, config.forget
+        net = SentenceClassifier(len(vocabulary), kinds, *options)
+        fitted = fit(run, config, net, train, see(validation))
 
-        def told(data: Batch) -> np.ndarray:
-            logits = run.each(lambda kept: classify.predict(net, kept, data.x), fitted.kept)
+        def chances(data: Batch) -> np.ndarray:
+            """Each seed's, [S, n, kinds]."""
+            x = see(data).x
+            logits = run.each(lambda kept: classify.predict(net, kept, x), fitted.kept)
             return np.asarray(jax.nn.softmax(logits))
 
-        chances = told(test)
-        found = (chances.argmax(-1) == test.y).mean(-1)
-        together = np.mean(chances.mean(0).argmax(-1) == test.y)
-        goals = GOALS if config.data == "sst2" and not config.shuffled else {}
-        run.metric(METRIC, found, goal=goals.get(METRIC))
-        run.metric(TOGETHER, [together], members=len(found))
-        if goals and len(found) >= 10:
-            value, source = goals[TOGETHER]
-            run.target(TOGETHER, value, source, together >= value)
-        mixed = told(numbered(vocabulary, data.test, mix=True))
+        report(run, config, plain, test.y, chances(test))
+        mixed = chances(numbered(vocabulary, data.test, mix=True))
         run.metric("test accuracy, its words shuffled", (mixed.argmax(-1) == test.y).mean(-1))
         if asked := config.prompt.split():
-            chance = told(numbered(vocabulary, Labelled([asked], np.zeros(1, int)))).mean(0)[0]
-            print("  ".join(f"label {i}: {p:.3f}" for i, p in enumerate(chance)), flush=True)
+            one = numbered(vocabulary, Labelled([asked], np.zeros(1, int)))
+            said = (f"label {i}: {p:.3f}" for i, p in enumerate(chances(one).mean(0)[0]))
+            print("  ".join(said), flush=True)
             if new := [word for word in asked if word not in vocabulary.tokens]:
                 print(f"words not known: {' '.join(new)}", flush=True)
-        for name, accuracy in plain.items():
-            run.baseline(name, METRIC, accuracy)
-        run.metric("lead over the best bag of words", found - max(plain.values()))
         vocabulary.write(run.out / "vocabulary.json")
-        title = f"{config.data}: mean over {len(found)} seeds, band from least to greatest"
+        title = f"{config.data}: mean over {len(run.seeds)} seeds, band from least to greatest"
         shown = ("loss", "accuracy")
         run.figure("curves.png", figures.learning_curves, fitted.records, shown, title)
     return run.result
 
 
+def evident(
+    config: Config, train: Batch, words: int, kinds: int
+) -> tuple[Callable[[Batch], Batch], Batch]:
+    """What puts the evidence of training beside other tokens, and the training tokens with theirs.
+
+    All as they are where no evidence is asked for.
+    """
+    if not config.evidence:
+        return lambda data: data, train
+    evidence = _bags.Evidence(train, words, kinds)
+
+    def beside(data: Batch, told: np.ndarray) -> Batch:
+        return data._replace(x=np.concatenate([data.x[..., None], told], -1).astype(np.float32))
+
+    own = beside(train, _bags.crossed(train, words, kinds))
+    return lambda data: beside(data, evidence(data.x)), own
+
+
+def fit(
+    run: Study, config: Config, net: SentenceClassifier, train: Batch, validation: Batch
+) -> Fitted:
+    """Every seed's weights at its least validation loss."""
+    per_epoch = max(1, len(train.y) // config.batch)
+    steps = config.steps or config.epochs * per_epoch
+    tx = optimizer(
+        "adam", config.rate, steps=steps, schedule="cosine", weight_decay=config.weight_decay
+    )
+    learner = classify.make(net, tx, train, batch=config.batch, smoothing=config.smoothing)
+    return run.fit(
+        sweep(lambda _: learner, None, run.seeds),
+        steps,
+        Watch(
+            lambda member: classify.evaluate(net, weights(member), validation),
+            max(1, per_epoch // 2),
+            Selection("validation/loss", weights, lowest=True),
+        ),
+        shown=("train/loss", "validation/accuracy"),
+    )
+
+
+def report(
+    run: Study, config: Config, plain: dict[str, float], labels: np.ndarray, chances: np.ndarray
+) -> None:
+    """Each seed's accuracy and that of their mean, beside the bags of words."""
+    found = (chances.argmax(-1) == labels).mean(-1)
+    together = np.mean(chances.mean(0).argmax(-1) == labels)
+    goals = GOALS if config.data == "sst2" and not config.shuffled else {}
+    run.metric(METRIC, found, goal=goals.get(METRIC))
+    run.metric(TOGETHER, [together], members=len(found))
+    if goals and len(found) >= 10:
+        value, source = goals[TOGETHER]
+        run.target(TOGETHER, value, source, together >= value)
+    for name, accuracy in plain.items():
+        run.baseline(name, METRIC, accuracy)
+    run.metric("lead over the best bag of words", found - max(plain.values()))
+
+
 def weights(member: Member) -> classify.Weights:
     return member.run.state.fit.params, member.run.state.fit.extra
-
-
-def starting(config: Config, train: Batch, kinds: int) -> Callable[..., Array]:
-    """Words' vectors at random, but for what naive Bayes tells of each class in the first numbers.
-
-    Words seen once or twice teach a vector little, and counting is the best use of them.
-    """
-    if config.size < kinds:
-        raise InputError(f"--size must be at least the {kinds} kinds of label; got {config.size}")
-
-    def start(key: Key, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-        found = 0.1 * jax.random.normal(key, shape, dtype)
-        if config.prior == 0:
-            return found
-        ratios = config.prior * _bags.told(train, shape[0], kinds)
-        return found.at[:, :kinds].set(ratios)
-
-    return start
 
 
 def numbered(vocabulary: Vocabulary, data: Labelled, mix: bool = False) -> Batch:

@@ -82,7 +82,7 @@ def test_a_run_tells_of_recall_of_adding_and_of_gradients(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("name", memory.HELPS)
 def test_every_other_way_makes_one_step(name):
-    way, config = memory.HELPS[name], Config(weights=200, batch=4, examples=8)
+    way, config = memory.HELPS[name], Config(weights=500, batch=4, examples=8)
     task = _memory.recalling(8, 4, config.symbols, way.early)
     learner = memory.learner(config, memory.network(config, task, way), task, way, 1e-3)
     run, metrics = take_step(learner, start(learner, KEY))

@@ -28,3 +28,13 @@ def test_forgotten_words_are_the_unknown_one_in_training_alone():
     unknown = apply(variables, jnp.array([[1, 1, 1, 0]]))
     np.testing.assert_allclose(all_forgotten, unknown, atol=1e-6)
     assert not np.allclose(unknown, apply(variables, tokens), atol=1e-3)
+
+
+def test_what_is_told_of_a_word_counts_and_is_forgotten_with_it():
+    net = SentenceClassifier(5, 2, 4, (3,), forget=1 - 1e-6)
+    x = jnp.array([[[2, 0.5], [3, -1.0], [0, 0.0]]])
+    variables, apply = jax.jit(net.init)(KEY, x), jax.jit(net.apply, static_argnames="train")
+    assert not np.allclose(apply(variables, x), apply(variables, x.at[..., 1].set(0)), atol=1e-3)
+    forgotten = apply(variables, x, train=True, rngs={"dropout": KEY})
+    unknown = apply(variables, jnp.array([[[1, 0.0], [1, 0], [0, 0]]]))
+    np.testing.assert_allclose(forgotten, unknown, atol=1e-6)
