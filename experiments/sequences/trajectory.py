@@ -5,7 +5,8 @@ recording out, of which eth's and hotel's places are in no other (see `dljax.dat
 corrects the constant velocity, in coordinates that follow the walker; beside it that velocity alone
 (Schoeller et al. 2020: hard to beat) and a ridge regression. Recordings differ in how exactly
 people were traced, so each training path is seen with another noise, of deviation `s u^2`,
-u uniform; s is what does best at the other places, each left out too, and told for.
+u uniform; s, and the share of the correction that is kept, are what does best at the other places,
+each left out too, and told for.
 
     python -m experiments.sequences.trajectory
 """
@@ -23,7 +24,7 @@ from annotated_types import MinLen
 from dljax import Learner, grid, sweep
 from dljax.data.paths import FUTURE, PLACES, leave_out
 from dljax.host import baselines, experiment, figures
-from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths
+from dljax.host.config import Common, Count, NotNegative, Positive, Share, ShareBelow1, Widths
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn import forecast, risk
@@ -43,6 +44,8 @@ class Config(Common):
     """Units of each recurrent layer."""
     noises: Annotated[tuple[NotNegative, ...], MinLen(1)] = (0.0, 0.05, 0.1, 0.2)
     """Greatest deviations of the noise on training paths to choose from, in metres."""
+    shares: Annotated[tuple[Share, ...], MinLen(1)] = (0.25, 0.5, 0.75, 1.0)
+    """Shares of the correction to choose from."""
     epochs: Count = 4
     """Passes over the paths, where --steps is not given."""
     batch: Count = 256
@@ -65,15 +68,16 @@ GOALS = {
 def main(config: Config) -> Result:
     with Study(NAME, ["S23"], config) as run:
         net = Walker(FUTURE, config.hidden, dropout=config.dropout)
-        noises = chosen(run, config, net)
+        choices = chosen(run, config, net)
         rows: dict[str, list[Metrics]] = {"": [], "constant velocity": [], "ridge": []}
         for place in PLACES:
             train, validation, test = leave_out(place)
-            fitted = fit(run, config, net, train, (noises[place],), run.seeds, place)
-            told = run.each(lambda p, x=test.x: predict(net, p, jnp.asarray(x)), fitted)
-            found = jax.vmap(forecast.path_errors, (0, None))(told, test.y)
+            noise, share = choices[place]
+            fitted = fit(run, config, net, train, (noise,), run.seeds, place)
+            told = told_by(run, net, fitted, test)
+            found = errors(test, told, share)
             for name, values in found.items():
-                run.metric(f"{place} {name}", values, "lower", noise=noises[place])
+                run.metric(f"{place} {name}", values, "lower", noise=noise, share=share)
             rows[""].append(found)
             plain = constant_velocity(jnp.asarray(test.x), FUTURE)
             rows["constant velocity"].append(forecast.path_errors(plain, test.y))
@@ -81,7 +85,7 @@ def main(config: Config) -> Result:
             for who in ("constant velocity", "ridge"):
                 for name, value in rows[who][-1].items():
                     run.baseline(f"{who}, {place} {name}", f"{place} {name}", value)
-            run.figure(f"{place}.png", draw, place, test, np.asarray(told[0]))
+            run.figure(f"{place}.png", draw, place, test, kept(test, told, share)[0])
         for name, goal in GOALS.items():
             means = {who: np.mean([row[name] for row in of], 0) for who, of in rows.items()}
             run.metric(f"mean {name}", means.pop(""), "lower", goal)
@@ -90,21 +94,38 @@ def main(config: Config) -> Result:
     return run.result
 
 
-def chosen(run: Study, config: Config, net: Walker) -> dict[str, float]:
-    """For each place the noise with the least ADE at the others, in training without both."""
-    if len(config.noises) == 1:
-        return dict.fromkeys(PLACES, config.noises[0])
-    scores = {place: np.zeros(len(config.noises)) for place in PLACES}
+def chosen(run: Study, config: Config, net: Walker) -> dict[str, tuple[float, float]]:
+    """For each place the noise and share of the least ADE at the others, learnt without both."""
+    tried = [(noise, share) for share in config.shares for noise in config.noises]
+    if len(tried) == 1:
+        return dict.fromkeys(PLACES, tried[0])
+    scores = {place: np.zeros(len(tried)) for place in PLACES}
     for pair in itertools.combinations(PLACES, 2):
         train, _, _ = leave_out(*pair)
         fitted = fit(run, config, net, train, config.noises, run.seeds[:1], "-".join(pair))
         for place, other in (pair, pair[::-1]):
             test = leave_out(other)[2]
-            told = run.each(lambda p, x=test.x: predict(net, p, jnp.asarray(x)), fitted)
-            scores[place] += np.asarray(
-                jax.vmap(forecast.path_errors, (0, None))(told, test.y)["ADE"]
-            )
-    return {place: config.noises[int(score.argmin())] for place, score in scores.items()}
+            told = told_by(run, net, fitted, test)
+            found = [errors(test, told, share)["ADE"] for share in config.shares]
+            scores[place] += np.concatenate(found)
+    return {place: tried[int(score.argmin())] for place, score in scores.items()}
+
+
+def told_by(run: Study, net: Walker, params: PyTree, test: Batch) -> np.ndarray:
+    """The paths [members, n, 12, 2] that every member tells."""
+    x = jnp.asarray(test.x)
+    return np.asarray(run.each(lambda own: net.apply({"params": own}, x), params))
+
+
+def kept(test: Batch, told: np.ndarray, share: float) -> np.ndarray:
+    """A constant velocity, and a share of how the network corrects it."""
+    plain = np.asarray(constant_velocity(jnp.asarray(test.x), FUTURE))
+    return plain + share * (told - plain)
+
+
+def errors(test: Batch, told: np.ndarray, share: float = 1.0) -> Metrics:
+    """Of every member, [members]."""
+    return jax.vmap(forecast.path_errors, (0, None))(kept(test, told, share), test.y)
 
 
 def fit(
@@ -138,11 +159,6 @@ def fit(
 
 def weights(member: Any) -> PyTree:
     return member.run.state.fit.params
-
-
-def predict(net: Any, params: PyTree, x: Array) -> Array:
-    """Paths [n, 12, 2]."""
-    return net.apply({"params": params}, x)
 
 
 def mirrored(data: Batch) -> Batch:
