@@ -73,6 +73,7 @@ def faces(name: str, of: str, metric: str) -> bool:
 def short(name: str, metric: str) -> str:
     """A baseline's name without what the metric's own says again."""
     first, _, variant = name.partition(", ")
+    # a number of the name and the baseline's own, side by side, would read as one
     return first if variant and variant in metric and not first[-1].isdigit() else name
 
 

@@ -59,10 +59,11 @@ def read_labelled(path: str | os.PathLike[str]) -> Labelled:
 
 def parted(data: Labelled, path: str) -> Sentences:
     """Eight tenths, a tenth and a tenth of the different sentences, in an order drawn once."""
-    backwards = zip(map(tuple, data.words[::-1]), data.labels[::-1].tolist(), strict=True)
-    found = list(dict(backwards).items())[::-1]  # of equal sentences the first label counts
-    count = len(found)
-    if count < 10 or len({label for _, label in found}) < 2:
+    first: dict[tuple[str, ...], int] = {}
+    for words, label in zip(data.words, data.labels.tolist(), strict=True):
+        first.setdefault(tuple(words), label)
+    found, count = list(first.items()), len(first)
+    if count < 10 or len(set(first.values())) < 2:
         raise InputError(f"{path} must have at least 10 different sentences and 2 kinds of label")
     order = np.random.default_rng(0).permutation(count)
     return split([found[i] for i in order], count * 8 // 10, count * 9 // 10)

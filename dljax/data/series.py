@@ -57,7 +57,8 @@ class Scaling:
 
 def scaling(values: np.ndarray) -> Scaling:
     """Raises InputError for a column that never changes, and so has no scale."""
-    constant = (values == values[0]).all(0)  # by rounding, its deviation may be above 0
+    # by rounding, the deviation of a constant may be above 0, and that of no constant 0
+    constant = (values == values[0]).all(0) | (values.std(0) == 0)
     if constant.any():
         column = int(constant.argmax()) + 1
         raise InputError(f"column {column} of the training part never changes")

@@ -55,12 +55,13 @@ def make(
     for one window a track, or has tokens beyond the network's V.
     """
     check_count(batch=batch, length=length)
-    tokens = jnp.asarray(tokens, jnp.int32)
+    given, tokens = tokens, jnp.asarray(tokens, jnp.int32)
     per_epoch = (len(tokens) - 1) // (batch * length)
     if per_epoch < 1:
         need = batch * length + 1
         raise InputError(f"{batch} windows of {length} need {need} tokens; got {len(tokens)}")
-    shapes.check_labels(shapes.given(net, lambda: tokens[None, :1], None)[0], tokens[:, None])
+    # as they were given: in a sweep's program what is on the device is no more known
+    shapes.check_labels(shapes.given(net, lambda: tokens[None, :1], None)[0], given[:, None])
     slack = len(tokens) - batch * length * per_epoch  # at least 1: the last target
     starts = jnp.arange(batch) * length * per_epoch
     forgets = jnp.arange(batch) * per_epoch // batch  # each track's window

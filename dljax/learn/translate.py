@@ -76,10 +76,10 @@ def make(
         raise InputError(f"smoothing must be in [0, 1); got {smoothing}")
     if not buckets or not all(len(each.x) == len(each.y) > 0 for each in buckets):
         raise InputError("every bucket needs as many sources as targets, and at least one")
-    buckets = [Batch(jnp.asarray(each.x), jnp.asarray(each.y)) for each in buckets]
-    for each in buckets:
+    for each in buckets:  # before they are on the device, and in a sweep's program no more known
         logits = shapes.given(net, lambda own=each: (own.x[:1], own.y[:1, :-1]))
         shapes.check_labels(logits, each.y[:, 1:])
+    buckets = [Batch(jnp.asarray(each.x), jnp.asarray(each.y)) for each in buckets]
     sizes = sizes_of(buckets, tokens)
     ends = np.cumsum([len(each.y) // size for each, size in zip(buckets, sizes, strict=True)])
     per_epoch = int(ends[-1])
@@ -216,15 +216,10 @@ def translate_all(
     spare = -len(source) % chunk
     sorted_ = np.pad(source[order], ((0, spare), (0, 0)), mode="edge")
     groups = jnp.asarray(sorted_.reshape(-1, chunk, source.shape[1]))
-    found = in_groups(net, params, groups, **options)
-    rows = np.asarray(found).reshape(len(sorted_), -1)[: len(source)]
+    search = functools.partial(translate, net, **options)
+    found = jax.jit(lambda params, x: jax.lax.map(lambda each: search(params, each), x))
+    rows = np.asarray(found(params, groups)).reshape(len(sorted_), -1)[: len(source)]
     return rows[np.argsort(order, kind="stable")]
-
-
-@functools.partial(jax.jit, static_argnames=("net", "most", "beams", "power"))
-def in_groups(net: nn.Module, params: PyTree, groups: Array, **options: Any) -> Array:
-    """`translate` of one group after another, [G, R, ...]: [G, R, most]."""
-    return jax.lax.map(lambda each: translate(net, params, each, **options), groups)
 
 
 def bleu(written: Sequence[str], references: Sequence[str]) -> float:

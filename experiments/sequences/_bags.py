@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from dljax.data.sentences import Sentences
+from dljax.data.sentences import Labelled, Sentences
 from dljax.data.text import PAD, UNK
 from dljax.host.baselines import chosen
 from dljax.typing import Batch
@@ -23,25 +23,32 @@ def scores(data: Sentences) -> dict[str, float]:
     }
     found = {}
     for name, n in (("unigrams", 1), ("bigrams", 2)):
+        counters = [counter(n, once).fit(data.train.words) for once in (False, True)]
         for kind, models in makes.items():
-            ways = [reading(model, n, once) for model in models for once in (False, True)]
-            best = chosen([way.fit(*data.train) for way in ways], data.validation)
-            found[f"{kind} on {name}"] = float(best.score(*data.test))
+            fitted = [fit(each, model, data.train) for each in counters for model in models]
+            found[f"{kind} on {name}"] = float(chosen(fitted, data.validation).score(*data.test))
     return found
 
 
-def reading(model: Any, n: int, once: bool) -> Any:
-    """The model behind counts of up to n words in a row, or, `once`, of which there are."""
-    from sklearn.base import clone
+def counter(n: int, once: bool) -> Any:
+    """Counts of up to n words in a row, or, `once`, of which there are."""
     from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.pipeline import make_pipeline
 
     def grams(words: list[str]) -> list[str]:
         ends = range(1, n + 1)
         return [" ".join(words[i : i + k]) for k in ends for i in range(len(words) - k + 1)]
 
-    counter = CountVectorizer(analyzer=grams, binary=once)  # pyright: ignore[reportArgumentType]
-    return make_pipeline(counter, clone(model))
+    return CountVectorizer(analyzer=grams, binary=once)  # pyright: ignore[reportArgumentType]
+
+
+def fit(counter: Any, model: Any, train: Labelled) -> Any:
+    """A fresh copy of the model behind a counter that is fitted already."""
+    from sklearn.base import clone
+    from sklearn.pipeline import make_pipeline
+
+    own: Any = clone(model)
+    own.fit(counter.transform(train.words), train.labels)
+    return make_pipeline(counter, own)
 
 
 PARTS = 10  # of the training sentences, each told of by the others
@@ -57,7 +64,8 @@ class Evidence:
     """
 
     def __init__(self, train: Batch, words: int, classes: int):
-        self.words, self.pairs = words, np.unique(pairs(train.x, words))
+        known = pairs(train.x, words)
+        self.words, self.pairs = words, np.unique(known[known > PAD])
         tokens = self.numbered(train.x)
         self.ratios = [
             ratios(Batch(each, train.y), size, classes)
@@ -67,8 +75,7 @@ class Evidence:
     def numbered(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Words, and pairs with 1 for those that training does not have."""
         found = pairs(x, self.words)
-        at = np.searchsorted(self.pairs, found).clip(0, len(self.pairs) - 1)
-        own = np.where(self.pairs[at] == found, at + 2, UNK)
+        own = np.where(np.isin(found, self.pairs), np.searchsorted(self.pairs, found) + 2, UNK)
         return x, np.where(found == PAD, PAD, own)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -99,9 +106,12 @@ def pairs(x: np.ndarray, words: int) -> np.ndarray:
 
 def ratios(data: Batch, words: int, classes: int) -> np.ndarray:
     """`r_wk` of `Evidence`, [words, classes]; the first two words are padding and the unknown."""
-    counts = np.ones((words, classes))
+    counts = np.zeros((words, classes))
     np.add.at(counts, (data.x, np.broadcast_to(data.y[:, None], data.x.shape)), 1)
-    counts = counts[2:]
-    chances = np.log(counts / counts.sum(0))
-    found = chances - chances.mean(1, keepdims=True)
-    return np.concatenate([np.zeros((2, classes)), found]).astype(np.float32)
+    counts[:2] = 0
+    seen = counts.any(1)
+    counts[seen] += 1
+    chances = np.log(counts[seen] / counts.sum(0))
+    found = np.zeros((words, classes), np.float32)
+    found[seen] = chances - chances.mean(1, keepdims=True)
+    return found

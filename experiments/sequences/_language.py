@@ -1,9 +1,8 @@
 """What the writers of text and of tunes share: their flags, their network, and how it learns."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-import annotated_types as at
 import numpy as np
 import optax
 
@@ -23,7 +22,7 @@ from dljax.typing import Array, Metrics, PyTree
 class Writer(Common):
     """The flags of a network that is trained to tell the next character."""
 
-    free: ClassVar[frozenset[str]] = Common.free | {"prompt", "temperature", "top_k", "share"}
+    free: ClassVar[frozenset[str]] = Common.free | {"prompt", "temperature"}
 
     net: Literal["lstm", "gru", "tanh", "relu", "transformer"] = "lstm"
     """The network."""
@@ -51,10 +50,6 @@ class Writer(Common):
     """What a trained network goes on from; with --resume a finished one answers another."""
     temperature: NotNegative = 0.8
     """Of what it writes; at 0 the likeliest character always."""
-    top_k: Count | None = None
-    """Write only characters that are among so many likeliest."""
-    share: Annotated[float, at.Gt(0), at.Le(1)] = 1.0
-    """Write only the likeliest characters that together have this probability."""
 
 
 def network(config: Writer, kinds: int) -> RecurrentLanguage | Transformer:
@@ -142,7 +137,8 @@ def write(
     prompts: Array,
     key: Array,
     count: int,
+    **options: Any,
 ) -> Array:
-    """What the network makes of prompts [B, P]: [B, count]."""
-    options = {"temperature": config.temperature, "top_k": config.top_k, "share": config.share}
+    """What the network makes of prompts [B, P]: [B, count]; options as of `language.generate`."""
+    options = {"temperature": config.temperature} | options
     return language.generate(net, params, key, prompts, count, **options)

@@ -21,6 +21,7 @@ from dljax.learn import risk
 from dljax.nets import CNN
 from dljax.typing import Array, Batch, PyTree
 
+HELD, ASKED = 500, 1000  # scenes, and films, for validation and for the test
 CAPTION = 9  # words of a caption with its first and last
 FEWEST = 20  # documents, of which a tenth is for validation
 KINDS = (3, 2, 4, 10)  # shapes, sizes, relations and digits
@@ -106,8 +107,8 @@ def pictures(n: int) -> Pictures:
     held, asked, known = scenes.combinations(rng, 12, 24)
     parts = (
         scenes.scenes(rng, digits.train, n, known),
-        scenes.scenes(rng, digits.validation, 500, held),
-        scenes.scenes(rng, digits.test, 1000, asked),
+        scenes.scenes(rng, digits.validation, HELD, held),
+        scenes.scenes(rng, digits.test, ASKED, asked),
     )
     said = [[scene.caption.split() for scene in shown] for _, shown in parts]
     vocabulary = words(said[0], 100, SPECIAL)
@@ -167,7 +168,7 @@ def nearest(split: Split) -> float:
 
 def films(n: int) -> Split:
     digits, rng = load("digits"), np.random.default_rng(0)
-    sizes = ((digits.train, n), (digits.validation, 500), (digits.test, 1000))
+    sizes = ((digits.train, n), (digits.validation, HELD), (digits.test, ASKED))
     return Split(*(scenes.films(rng, own, size, 12, 0.4, 0.2) for own, size in sizes))
 
 

@@ -15,8 +15,9 @@ A finished run answers another prompt without training anew, given its own flags
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+import annotated_types as at
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,12 +38,16 @@ METRIC = "test nats per character"
 class Config(_language.Writer):
     """Train a network to tell the next character of a text, and let it write."""
 
-    free: ClassVar[frozenset[str]] = _language.Writer.free | {"characters"}
+    free: ClassVar[frozenset[str]] = _language.Writer.free | {"characters", "top_k", "share"}
 
     data: str = "stdlib"
     """stdlib, tinyshakespeare, irish_abc, or the path of a UTF-8 file."""
     characters: Count = 400
     """How many it writes."""
+    top_k: Count | None = None
+    """Write only characters that are among so many likeliest."""
+    share: Annotated[float, at.Gt(0), at.Le(1)] = 1.0
+    """Write only the likeliest characters that together have this probability."""
 
 
 PRESETS = {
@@ -68,7 +73,14 @@ def main(config: Config) -> Result:
         vocabulary.write(run.out / "vocabulary.json")
         first, key = jax.tree.map(lambda leaf: leaf[0], fitted.kept), jax.random.key(config.seed)
         answer = _language.write(
-            config, net, first, jnp.asarray(prompt)[None], key, config.characters
+            config,
+            net,
+            first,
+            jnp.asarray(prompt)[None],
+            key,
+            config.characters,
+            top_k=config.top_k,
+            share=config.share,
         )
         written = begin + "".join(vocabulary.decode(np.asarray(answer[0]))) + "\n"
         (run.out / "written.txt").write_text(written, encoding="utf-8")

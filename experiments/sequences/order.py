@@ -9,9 +9,10 @@ the phrase anywhere, as the LSTM nearly does (.92) and the plain recurrent netwo
 recurrent networks alone understand sentences longer than any in training (.997; long window .755).
 
     python -m experiments.sequences.order
-    python -m experiments.sequences.order --preset standard                 # 8 minutes
+    python -m experiments.sequences.order --preset standard                 # 10 minutes
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -97,7 +98,8 @@ def main(config: Config) -> Result:
                 weights = learn(run, config, f"{part}/{name}", net, vocabulary, fit, choice)
                 for what, pairs in tests.items():
                     found[name][what] = right(run, config, net, weights, vocabulary, pairs)
-                    run.metric(f"{what}, {name}", found[name][what])
+            for what, name in itertools.product(tests, nets):
+                run.metric(f"{what}, {name}", found[name][what])
             for what, share in _order.counted(fit, choice, tests).items():
                 run.baseline(f"{plain}, {what}", what, share)
                 found[plain][what] = np.array([share])

@@ -104,12 +104,11 @@ def main(config: Config) -> Result:
         vocabulary = words(data.train.words, config.vocabulary)
         train, validation, test = (numbered(vocabulary, part, config.shuffled) for part in data)
         kinds = int(max(part.y.max() for part in (train, validation, test))) + 1
-        if len(known := sorted(set(train.y.tolist()))) < kinds:
+        if new := {*validation.y.tolist(), *test.y.tolist()} - {*train.y.tolist()}:
             raise InputError(
-                f"{config.data}: its training sentences must have all {kinds} labels; they have "
-                f"{known}"
+                f"{config.data}: no training sentence has the labels {sorted(new)}, validation or "
+                f"test has"
             )
-        plain = _bags.scores(data)
         see, train = evident(config, train, len(vocabulary), kinds)
         options = config.size, config.hidden, config.cell, config.dropout, config.forget
         net = SentenceClassifier(len(vocabulary), kinds, *options)
@@ -121,16 +120,16 @@ def main(config: Config) -> Result:
             logits = run.each(lambda kept: classify.predict(net, kept, x), fitted.kept)
             return np.asarray(jax.nn.softmax(logits))
 
-        report(run, config, plain, test.y, chances(test))
-        mixed = chances(numbered(vocabulary, data.test, mix=True))
-        run.metric("test accuracy, its words shuffled", (mixed.argmax(-1) == test.y).mean(-1))
         if asked := config.prompt.split():
             one = numbered(vocabulary, Labelled([asked], np.zeros(1, int)))
             said = (f"label {i}: {p:.3f}" for i, p in enumerate(chances(one).mean(0)[0]))
             print("  ".join(said), flush=True)
-            if new := [word for word in asked if word not in vocabulary.tokens]:
-                print(f"words not known: {' '.join(new)}", flush=True)
+            if unseen := [word for word in asked if word not in vocabulary.tokens]:
+                print(f"words not known: {' '.join(unseen)}", flush=True)
         vocabulary.write(run.out / "vocabulary.json")
+        report(run, config, _bags.scores(data), test.y, chances(test))
+        mixed = chances(numbered(vocabulary, data.test, mix=True))
+        run.metric("test accuracy, its words shuffled", (mixed.argmax(-1) == test.y).mean(-1))
         title = f"{config.data}: mean over {len(run.seeds)} seeds, band from least to greatest"
         shown = ("loss", "accuracy")
         run.figure("curves.png", figures.learning_curves, fitted.records, shown, title)
@@ -138,7 +137,7 @@ def main(config: Config) -> Result:
 
 
 def evident(
-    config: Config, train: Batch, words: int, kinds: int
+    config: Config, train: Batch, size: int, kinds: int
 ) -> tuple[Callable[[Batch], Batch], Batch]:
     """What puts the evidence of training beside other tokens, and the training tokens with theirs.
 
@@ -146,12 +145,12 @@ def evident(
     """
     if not config.evidence:
         return lambda data: data, train
-    evidence = _bags.Evidence(train, words, kinds)
+    evidence = _bags.Evidence(train, size, kinds)
 
     def beside(data: Batch, told: np.ndarray) -> Batch:
         return data._replace(x=np.concatenate([data.x[..., None], told], -1).astype(np.float32))
 
-    own = beside(train, _bags.crossed(train, words, kinds))
+    own = beside(train, _bags.crossed(train, size, kinds))
     return lambda data: beside(data, evidence(data.x)), own
 
 

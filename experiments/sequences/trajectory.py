@@ -5,8 +5,8 @@ recording out, of which eth's and hotel's places are in no other (see `dljax.dat
 corrects the constant velocity, in coordinates that follow the walker; beside it that velocity alone
 (Schoeller et al. 2020: hard to beat) and a ridge regression. Recordings differ in how exactly
 people were traced, so each training path is seen with another noise, of deviation `s u^2`,
-u uniform; s, and the share of the correction that is kept, are what does best at the other places,
-each left out too, and told for.
+u uniform; s, the share of the correction that is kept, and the ridge's penalty are what does best
+at the other places, each left out too, and told for.
 
     python -m experiments.sequences.trajectory
 """
@@ -14,7 +14,7 @@ each left out too, and told for.
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from annotated_types import MinLen
 
 from dljax import Learner, grid, sweep
 from dljax.data.paths import FUTURE, PLACES, leave_out
-from dljax.host import baselines, experiment, figures
+from dljax.host import experiment, figures
 from dljax.host.config import Common, Count, NotNegative, Positive, Share, ShareBelow1, Widths
 from dljax.host.experiment import Study
 from dljax.host.result import Result
@@ -34,6 +34,7 @@ from dljax.ops.paths import constant_velocity, distances, straightened
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 NAME = "sequences.trajectory"
+PENALTIES = 10.0 ** np.arange(-1, 7)  # of the ridge, to choose from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,8 @@ def main(config: Config) -> Result:
         choices = chosen(run, config, net)
         rows: dict[str, list[Metrics]] = {"": [], "constant velocity": [], "ridge": []}
         for place in PLACES:
-            train, validation, test = leave_out(place)
-            noise, share = choices[place]
+            train, _, test = leave_out(place)
+            noise, share, penalty = choices[place]
             fitted = fit(run, config, net, train, (noise,), run.seeds, place)
             told = told_by(run, net, fitted, test)
             found = errors(test, told, share)
@@ -81,7 +82,7 @@ def main(config: Config) -> Result:
             rows[""].append(found)
             plain = constant_velocity(jnp.asarray(test.x), FUTURE)
             rows["constant velocity"].append(forecast.path_errors(plain, test.y))
-            rows["ridge"].append(ridge(train, validation, test))
+            rows["ridge"].append(ridge_errors(ridges(train)[penalty], test))
             for who in ("constant velocity", "ridge"):
                 for name, value in rows[who][-1].items():
                     run.baseline(f"{who}, {place} {name}", f"{place} {name}", value)
@@ -94,21 +95,35 @@ def main(config: Config) -> Result:
     return run.result
 
 
-def chosen(run: Study, config: Config, net: Walker) -> dict[str, tuple[float, float]]:
-    """For each place the noise and share of the least ADE at the others, learnt without both."""
+class Choice(NamedTuple):
+    """What does best at the other places."""
+
+    noise: float
+    share: float
+    ridge: int  # of the penalties
+
+
+def chosen(run: Study, config: Config, net: Walker) -> dict[str, Choice]:
+    """For each place what has the least ADE at the others, learnt without both."""
     tried = [(noise, share) for share in config.shares for noise in config.noises]
-    if len(tried) == 1:
-        return dict.fromkeys(PLACES, tried[0])
     scores = {place: np.zeros(len(tried)) for place in PLACES}
+    penalties = {place: np.zeros(len(PENALTIES)) for place in PLACES}
     for pair in itertools.combinations(PLACES, 2):
         train, _, _ = leave_out(*pair)
-        fitted = fit(run, config, net, train, config.noises, run.seeds[:1], "-".join(pair))
+        models = ridges(train)
+        if len(tried) > 1:
+            fitted = fit(run, config, net, train, config.noises, run.seeds[:1], "-".join(pair))
         for place, other in (pair, pair[::-1]):
             test = leave_out(other)[2]
-            told = told_by(run, net, fitted, test)
-            found = [errors(test, told, share)["ADE"] for share in config.shares]
-            scores[place] += np.concatenate(found)
-    return {place: tried[int(score.argmin())] for place, score in scores.items()}
+            penalties[place] += [float(ridge_errors(model, test)["ADE"]) for model in models]
+            if len(tried) > 1:
+                told = told_by(run, net, fitted, test)
+                found = [errors(test, told, share)["ADE"] for share in config.shares]
+                scores[place] += np.concatenate(found)
+    return {
+        place: Choice(*tried[int(scores[place].argmin())], int(penalties[place].argmin()))
+        for place in PLACES
+    }
 
 
 def told_by(run: Study, net: Walker, params: PyTree, test: Batch) -> np.ndarray:
@@ -167,24 +182,24 @@ def mirrored(data: Batch) -> Batch:
     return Batch(*(np.concatenate([each, each * flip]) for each in data))
 
 
-def ridge(train: Batch, validation: Batch, test: Batch) -> Metrics:
-    """What a constant velocity gets wrong, linear in the straightened past.
-
-    The penalty is the best on the training recordings' own validation parts.
-    """
+def ridges(train: Batch) -> list[Any]:
+    """What a constant velocity gets wrong, linear in the straightened past, for each penalty."""
     from sklearn.linear_model import Ridge
 
-    def straight(data: Batch) -> tuple[np.ndarray, np.ndarray]:
-        x, y, _, _ = straightened(jnp.asarray(data.x), jnp.asarray(data.y))
-        wrong = y - constant_velocity(x, FUTURE)
-        return np.asarray(x).reshape(len(x), -1), np.asarray(wrong).reshape(len(x), -1)
+    past, wrong = straight(train)
+    return [Ridge(penalty).fit(past, wrong) for penalty in PENALTIES]
 
-    own = straight(train)
-    fits = [Ridge(penalty).fit(*own) for penalty in np.logspace(-1, 6, 8)]
-    model = baselines.chosen(fits, straight(validation))
+
+def ridge_errors(model: Any, test: Batch) -> Metrics:
     past, wrong = straight(test)  # distances are the same in the walker's coordinates
     shape = test.y.shape
     return forecast.path_errors(model.predict(past).reshape(shape), wrong.reshape(shape))
+
+
+def straight(data: Batch) -> tuple[np.ndarray, np.ndarray]:
+    x, y, _, _ = straightened(jnp.asarray(data.x), jnp.asarray(data.y))
+    wrong = y - constant_velocity(x, FUTURE)
+    return np.asarray(x).reshape(len(x), -1), np.asarray(wrong).reshape(len(x), -1)
 
 
 def draw(path: Path, place: str, test: Batch, told: np.ndarray) -> None:

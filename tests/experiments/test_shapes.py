@@ -19,8 +19,10 @@ def test_captions_of_the_test_are_in_no_other_split():
     assert _shapes.nearest(split) == 0
 
 
-def test_every_shape_is_told_beside_its_plain_methods(tmp_path):
+def test_every_shape_is_told_beside_its_plain_methods(tmp_path, monkeypatch):
     out = tmp_path / "run"
+    monkeypatch.setattr(_shapes, "HELD", 20)
+    monkeypatch.setattr(_shapes, "ASKED", 20)
     result = main(
         Config(
             seeds=1,
