@@ -3,8 +3,9 @@ r"""Translation with attention, without it, by a small Transformer, and by two p
 Systems S17, S19 and S23 of the syllabus: Sutskever et al. 2014; Bahdanau et al. 2015; Luong et al.
 2015; Vaswani et al. 2017. Joint subwords, one table of vectors for source, target and output, label
 smoothing, beam search. Multi30k (Elliott et al. 2016), German to English, trained on its 29,000
-pairs alone, tested on the sentences of 2016; BLEU with case by sacrebleu. Only attention has a
-result so far: its scores were once not divided by the root of their size, which cost 11 BLEU, and
+pairs alone, tested on the sentences of 2016; BLEU with case by sacrebleu: 35.6 with attention, 35.4
+by the Transformer, 22.6 without attention, which loses the more the longer a sentence is; 28.1 word
+by word. Attention's scores were once not divided by the root of their size, which cost 11 BLEU, and
 that was seen in the figure of the test's sentences. Without a download: numbers in digits, read
 aloud in English.
 
