@@ -77,7 +77,8 @@ def make(
     if not buckets or not all(len(each.x) == len(each.y) > 0 for each in buckets):
         raise InputError("every bucket needs as many sources as targets, and at least one")
     for each in buckets:  # before they are on the device, and in a sweep's program no more known
-        logits = shapes.given(net, lambda own=each: (own.x[:1], own.y[:1, :-1]))
+        first = jnp.asarray(each.x[:1]), jnp.asarray(each.y[:1, :-1])
+        logits = shapes.given(net, lambda first=first: first)
         shapes.check_labels(logits, each.y[:, 1:])
     buckets = [Batch(jnp.asarray(each.x), jnp.asarray(each.y)) for each in buckets]
     sizes = sizes_of(buckets, tokens)

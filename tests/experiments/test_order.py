@@ -17,7 +17,7 @@ def done(tmp_path_factory):
         return {name: net for name, net in networks(*given).items() if name in TRIED}
 
     config = Config(
-        seeds=1, steps=150, pairs=120, hidden=8, batch=16, rates=(1e-2,), out=out, quiet=True
+        seeds=1, steps=400, pairs=400, hidden=16, batch=16, rates=(1e-2,), out=out, quiet=True
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(order, "networks", two)
@@ -27,8 +27,8 @@ def done(tmp_path_factory):
 def test_a_bag_of_words_is_right_of_exactly_half_of_each_pair(done):
     metrics = done[0].metrics
     for what in ("order", "long dependence", "variable length", "the two food sentences"):
-        assert metrics[f"{what}, bag of words"]["values"] == [0.5]
-    assert metrics["shared parameters, bag of words"]["values"] == [0.5]
+        assert metrics[f"{what}, bag of words"]["mean"] == pytest.approx(0.5)
+    assert metrics["shared parameters, bag of words"]["mean"] == pytest.approx(0.5)
     assert metrics["order, lstm"]["mean"] > 0.8
 
 
