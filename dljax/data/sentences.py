@@ -51,7 +51,9 @@ def read_labelled(path: str | os.PathLike[str]) -> Labelled:
     for number, line in enumerate(read_text(path).rstrip("\n").split("\n"), start=1):
         sentence, tab, label = line.rpartition("\t")
         if not (tab and sentence.strip() and label.isdecimal() and len(label) < 4):
-            raise InputError(f"{path}, line {number}: {line[:40]!r} is not `sentence <tab> label`")
+            raise InputError(
+                f"{path}, line {number}: {line[:40]!r} is not `sentence <tab> label`, 0 to 999"
+            )
         words.append(sentence.split())
         labels.append(int(label))
     return Labelled(words, np.array(labels, np.int32))

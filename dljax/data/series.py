@@ -125,6 +125,8 @@ def read_csv(path: str | os.PathLike[str]) -> Series:
     if not rows:
         raise InputError(f"{path} is empty")
     names, cells = rows[0], rows[1:]
+    if len(names) == 1 and ";" in names[0]:
+        raise InputError(f"{path}: cells must be separated by commas; got {names[0][:40]!r}")
     for line, row in enumerate(cells, start=2):
         if len(row) != len(names):
             raise InputError(

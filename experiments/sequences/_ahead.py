@@ -67,8 +67,9 @@ def write_csv(path: Path, series: Series, values: np.ndarray) -> None:
 
 def draw(path: Path, series: Series, begin: int, told: np.ndarray, linear: np.ndarray) -> None:
     """The last column before `begin` and behind it, true and told, in all and its first part."""
-    figure, axes = figures.panels(2, size=(5, 3))
-    for ax, count in zip(axes, (min(200, len(linear)), len(linear)), strict=True):
+    counts = sorted({min(200, len(linear)), len(linear)})
+    figure, axes = figures.panels(len(counts), size=(5, 3))
+    for ax, count in zip(axes, counts, strict=True):
         when = np.arange(-count // 2, count)
         ax.plot(when, series.values[begin + when, -1], color=figures.INK, lw=1, label="true")
         ax.plot(linear[:count, -1], color=figures.COLORS[0], lw=1, label="linear")

@@ -43,7 +43,7 @@ def notes(tune: str) -> str:
     return re.sub(r"\s", "", halves(tune)[1])
 
 
-def parts(text: str) -> tuple[list[str], list[str], list[str]]:
+def parts(text: str, name: str = "the text") -> tuple[list[str], list[str], list[str]]:
     """The distinct tunes of a file: 80 % to learn from, 10 % for choices, 10 % for the test.
 
     Of tunes with the same notes the first is kept. Their order is drawn, so that no tune is told by
@@ -53,8 +53,8 @@ def parts(text: str) -> tuple[list[str], list[str], list[str]]:
     distinct = list({notes(tune): tune for tune in tunes}.values())[::-1]
     if len(distinct) < FEWEST:
         raise InputError(
-            f"at least {FEWEST} different tunes are needed, each from a line X: to an empty one; "
-            f"got {len(distinct)}"
+            f"{name}: at least {FEWEST} different tunes are needed, each from a line X: to an "
+            f"empty one; got {len(distinct)}"
         )
     order = np.random.default_rng(0).permutation(len(distinct))
     drawn = [distinct[i] for i in order]

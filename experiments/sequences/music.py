@@ -69,7 +69,7 @@ GOALS = {
 
 def main(config: Config) -> Result:
     with Study(NAME, ["S23"], config) as run:
-        parts = _tunes.parts(corpus(config.data))
+        parts = _tunes.parts(corpus(config.data), config.data)
         vocabulary = characters(_tunes.BLANK + "".join(map("".join, parts)))
         kinds, blank = len(vocabulary), vocabulary.encode(_tunes.BLANK)
         longest = max(len(tune) for part in parts for tune in part) * 3 // 2

@@ -74,9 +74,9 @@ def main(config: Config) -> Result:
         train, validation, test = drawn[: config.pairs], drawn[-few:], drawn[config.pairs : -few]
         moved, held = (phrases(rng, n, SEEN, WORDS) for n in (config.pairs, few))
         shown = _order.shown(OPINIONS, train[:3])
+        (run.out / "grammar.txt").write_text(shown, encoding="utf-8")
         if not config.quiet:
             print(shown)
-        (run.out / "grammar.txt").write_text(shown, encoding="utf-8")
         asked = {
             "order": test,
             "long dependence": [pair for pair in test if reach(pair[0]) >= FAR],

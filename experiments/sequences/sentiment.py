@@ -103,13 +103,21 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S15", "S17", "S21", "S23"], config) as run:
         data = load_sentences(config.data)
         vocabulary = words(data.train.words, config.vocabulary)
-        train, validation, test = (numbered(vocabulary, part, config.shuffled) for part in data)
-        kinds = int(max(part.y.max() for part in (train, validation, test))) + 1
-        if new := {*validation.y.tolist(), *test.y.tolist()} - {*train.y.tolist()}:
+        labels = np.unique(data.train.labels)  # as they are numbered here
+        if new := set(np.concatenate([part.labels for part in data]).tolist()) - set(labels):
             raise InputError(
                 f"{config.data}: no training sentence has the labels {sorted(new)}, validation or "
                 f"test has"
             )
+        train, validation, test = (
+            numbered(
+                vocabulary,
+                part._replace(labels=np.searchsorted(labels, part.labels)),
+                config.shuffled,
+            )
+            for part in data
+        )
+        kinds = len(labels)
         see, train = evident(config, train, len(vocabulary), kinds)
         options = config.size, config.hidden, config.cell, config.dropout, config.forget
         net = SentenceClassifier(len(vocabulary), kinds, *options)
@@ -123,7 +131,10 @@ def main(config: Config) -> Result:
 
         if asked := config.prompt.split():
             one = numbered(vocabulary, Labelled([asked], np.zeros(1, int)))
-            said = (f"label {i}: {p:.3f}" for i, p in enumerate(chances(one).mean(0)[0]))
+            said = (
+                f"label {label}: {p:.3f}"
+                for label, p in zip(labels, chances(one).mean(0)[0], strict=True)
+            )
             print("  ".join(said), flush=True)
             if unseen := [word for word in asked if word not in vocabulary.tokens]:
                 print(f"words not known: {' '.join(unseen)}", flush=True)

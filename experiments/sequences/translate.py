@@ -25,6 +25,7 @@ import optax
 
 from dljax import Batch
 from dljax.data.pairs import Texts, bucketed, learn_subwords, load_pairs, whole
+from dljax.data.text import UNK
 from dljax.host import experiment
 from dljax.host.config import Common, Count, Positive, ShareBelow1
 from dljax.host.experiment import Study
@@ -132,7 +133,8 @@ def main(config: Config) -> Result:
                 if config.prompt.strip():  # before the test, which takes its time
                     asked = whole(Texts([config.prompt], [""]), subwords, 2 * config.longest).x
                     answer = write(net, fitted.kept, asked, chunk=1)
-                    print(f"{name}: {subwords.decode(answer)[0]}", flush=True)
+                    unsure = " (of a text that is known in part)" if UNK in asked else ""
+                    print(f"{name}{unsure}: {subwords.decode(answer)[0]}", flush=True)
                 tokens = write(net, fitted.kept, test.x)
                 written[name].append(subwords.decode(tokens))
                 records.append(curve(fitted.records, "validation/nats"))

@@ -76,6 +76,14 @@ def test_a_label_that_is_not_learnt_is_said_before_training(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_labels_are_those_of_the_file_not_all_numbers_below(tmp_path, capsys):
+    path = tmp_path / "three.tsv"
+    path.write_text("\n".join(f"word{i} word{i % 3}\t{1 + 2 * (i % 3)}" for i in range(60)))
+    main(Config(data=str(path), out=tmp_path / "run", batch=8, steps=2, seeds=1, size=4,
+                hidden=(4,), quiet=True, prompt="word1"))  # fmt: skip
+    assert re.findall(r"label (\d): ", capsys.readouterr().out) == ["1", "3", "5"]
+
+
 def test_what_words_and_pairs_tell_is_naive_bayes_log_count_ratio():
     train = Batch(np.array([[2, 2, 3], [3, 4, 0]]), np.array([0, 1]))
     found = _bags.Evidence(train, 5, 2)(np.array([[2, 3, 4, 1], [4, 2, 3, 0]]))

@@ -117,6 +117,7 @@ def test_no_horizon_and_no_noise_are_refused():
     ("text", "message"),
     [
         ("", "is empty"),
+        ("a;b\n1;2\n3;4\n", "cells must be separated by commas; got 'a;b'"),
         ("value\n1\n", "must have at least two rows below its names; got 1"),
         ("value\n1\n2\nx\n", "column 'value', line 4: 'x' is not a number"),
         ("value\n1\n\n2\n", "line 3 has 0 cells; names there are 1"),
