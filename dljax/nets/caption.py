@@ -14,9 +14,10 @@ from dljax.typing import Array
 class Captioner(nn.Module):
     """Images [B, h, w, c] and words [B, T] -> logits [B, T, V]: one to many.
 
-    A convolutional network makes the first state of a GRU. It encodes, begins and decodes as the
-    networks of `dljax.nets.translator` do, so that `dljax.learn.translate` trains it and writes
-    with it. Vinyals et al. 2015.
+    A convolutional network makes the first state of a GRU (Vinyals et al. 2015), and stands beside
+    its output at every word (Mao et al. 2015), since what the state alone carries is soon lost. It
+    encodes, begins and decodes as the networks of `dljax.nets.translator` do, so that
+    `dljax.learn.translate` trains it and writes with it.
     """
 
     vocabulary: int
@@ -48,6 +49,7 @@ class Captioner(nn.Module):
         *,
         train: bool = False,
     ) -> tuple[Array, Any]:
-        del memory, at
+        del at
         h, states = self.body(words, states, train=train)
-        return self.out(h), states
+        seen = jnp.broadcast_to(memory[:, None], h.shape)
+        return self.out(jnp.concatenate([h, seen], -1)), states
