@@ -4,7 +4,10 @@ System S17 of the syllabus, each shape on a small task of its own: a digit is na
 document classified (many to one), a scene described (one to many; Vinyals et al. 2015), the frames
 of a film labelled and a series forecast (many to many). Beside every network stand plain methods.
 Of the scenes' combinations of shape, place and digit those of the test occur in no other split, so
-that to look a caption up fails. Without --documents these are the grammar's opinions.
+that to look a caption up fails; so does the captioner (.001 of the sentences all right), and nearly
+so does a template filled by classifiers (.12): 4,000 scenes of 84 combinations are learnt by heart.
+Documents are better told by TF-IDF (.82, network .50); frames (.85) and forecasts are better told by
+networks. Without --documents these are the grammar's opinions.
 
     python -m experiments.sequences.shapes
     python -m experiments.sequences.shapes --preset standard --documents 20news-bydate.tar.gz
