@@ -6,8 +6,8 @@ of a film labelled and a series forecast (many to many). Beside every network st
 Of the scenes' combinations of shape, place and digit those of the test occur in no other split, so
 that to look a caption up fails; so does the captioner (.001 of the sentences all right), and nearly
 so does a template filled by classifiers (.12): 4,000 scenes of 84 combinations are learnt by heart.
-Documents are better told by TF-IDF (.82, network .50); frames (.85) and forecasts are better told by
-networks. Without --documents these are the grammar's opinions.
+Documents are better told by TF-IDF (.82, network .50), frames (.85) and forecasts by networks.
+Without --documents these are the grammar's opinions.
 
     python -m experiments.sequences.shapes
     python -m experiments.sequences.shapes --preset standard --documents 20news-bydate.tar.gz
