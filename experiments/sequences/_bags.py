@@ -1,5 +1,6 @@
 """Bags of words: what a reader of sentences has to beat."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,24 @@ def crossed(train: Batch, words: int, classes: int) -> np.ndarray:
         evidence = Evidence(Batch(train.x[others], train.y[others]), words, classes)
         found[own] = evidence(train.x[own])
     return found
+
+
+def evident(
+    asked: bool, train: Batch, size: int, kinds: int
+) -> tuple[Callable[[Batch], Batch], Batch]:
+    """What puts the evidence of training beside other tokens, and the training tokens with theirs.
+
+    All as they are where it is not `asked` for.
+    """
+    if not asked:
+        return lambda data: data, train
+    evidence = Evidence(train, size, kinds)
+
+    def beside(data: Batch, told: np.ndarray) -> Batch:
+        return data._replace(x=np.concatenate([data.x[..., None], told], -1).astype(np.float32))
+
+    own = beside(train, crossed(train, size, kinds))
+    return lambda data: beside(data, evidence(data.x)), own
 
 
 def pairs(x: np.ndarray, words: int) -> np.ndarray:

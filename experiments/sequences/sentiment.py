@@ -13,7 +13,6 @@ small grammar in which `not` and `but` carry the label, so that no bag of single
     python -m experiments.sequences.sentiment --data sst2 --preset standard --shuffled
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,7 +20,7 @@ import jax
 import numpy as np
 
 from dljax import Member, sweep
-from dljax.data.sentences import Labelled, load_sentences
+from dljax.data.sentences import Labelled, Sentences, load_sentences
 from dljax.data.text import Vocabulary, padded, words
 from dljax.errors import InputError
 from dljax.host import experiment, figures
@@ -109,16 +108,10 @@ def main(config: Config) -> Result:
                 f"{config.data}: no training sentence has the labels {sorted(new)}, validation or "
                 f"test has"
             )
-        train, validation, test = (
-            numbered(
-                vocabulary,
-                part._replace(labels=np.searchsorted(labels, part.labels)),
-                config.shuffled,
-            )
-            for part in data
-        )
+        data = Sentences(*(p._replace(labels=np.searchsorted(labels, p.labels)) for p in data))
+        train, validation, test = (numbered(vocabulary, part, config.shuffled) for part in data)
         kinds = len(labels)
-        see, train = evident(config, train, len(vocabulary), kinds)
+        see, train = _bags.evident(config.evidence, train, len(vocabulary), kinds)
         options = config.size, config.hidden, config.cell, config.dropout, config.forget
         net = SentenceClassifier(len(vocabulary), kinds, *options)
         fitted = fit(run, config, net, train, see(validation))
@@ -146,24 +139,6 @@ def main(config: Config) -> Result:
         shown = ("loss", "accuracy")
         run.figure("curves.png", figures.learning_curves, fitted.records, shown, title)
     return run.result
-
-
-def evident(
-    config: Config, train: Batch, size: int, kinds: int
-) -> tuple[Callable[[Batch], Batch], Batch]:
-    """What puts the evidence of training beside other tokens, and the training tokens with theirs.
-
-    All as they are where no evidence is asked for.
-    """
-    if not config.evidence:
-        return lambda data: data, train
-    evidence = _bags.Evidence(train, size, kinds)
-
-    def beside(data: Batch, told: np.ndarray) -> Batch:
-        return data._replace(x=np.concatenate([data.x[..., None], told], -1).astype(np.float32))
-
-    own = beside(train, _bags.crossed(train, size, kinds))
-    return lambda data: beside(data, evidence(data.x)), own
 
 
 def fit(

@@ -15,7 +15,6 @@ of the correction, chosen in the same way, made it worse (.517 and 1.100) and wa
 
 import itertools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -25,18 +24,18 @@ from annotated_types import MinLen
 
 from dljax import Learner, grid, sweep
 from dljax.data.paths import FUTURE, PLACES, leave_out
-from dljax.host import experiment, figures
+from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn import forecast, risk
 from dljax.learn.optimizers import optimizer
 from dljax.nets.forecaster import Walker
-from dljax.ops.paths import constant_velocity, distances, straightened
+from dljax.ops.paths import constant_velocity, distances
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
+from experiments.sequences._walkers import PENALTIES, draw, mirrored, ridge_errors, ridges
 
 NAME = "sequences.trajectory"
-PENALTIES = 10.0 ** np.arange(-1, 7)  # of the ridge, to choose from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,48 +167,6 @@ def fit(
 
 def weights(member: Any) -> PyTree:
     return member.run.state.fit.params
-
-
-def mirrored(data: Batch) -> Batch:
-    """The paths and their mirror images: people turn left as they turn right."""
-    flip = np.array([1, -1], np.float32)
-    return Batch(*(np.concatenate([each, each * flip]) for each in data))
-
-
-def ridges(train: Batch) -> list[Any]:
-    """What a constant velocity gets wrong, linear in the straightened past, for each penalty."""
-    from sklearn.linear_model import Ridge
-
-    past, wrong = straight(train)
-    return [Ridge(penalty).fit(past, wrong) for penalty in PENALTIES]
-
-
-def ridge_errors(model: Any, test: Batch) -> Metrics:
-    past, wrong = straight(test)  # distances are the same in the walker's coordinates
-    shape = test.y.shape
-    return forecast.path_errors(model.predict(past).reshape(shape), wrong.reshape(shape))
-
-
-def straight(data: Batch) -> tuple[np.ndarray, np.ndarray]:
-    x, y, _, _ = straightened(jnp.asarray(data.x), jnp.asarray(data.y))
-    wrong = y - constant_velocity(x, FUTURE)
-    return np.asarray(x).reshape(len(x), -1), np.asarray(wrong).reshape(len(x), -1)
-
-
-def draw(path: Path, place: str, test: Batch, told: np.ndarray) -> None:
-    """Nine paths: seen, true and told."""
-    figure, axes = figures.panels(3, 3, size=(2.4, 2.4))
-    for ax, i in zip(axes, np.linspace(0, len(told) - 1, 9).astype(int), strict=True):
-        for line, color, label in (
-            (test.x[i], figures.INK, "seen"),
-            (np.concatenate([test.x[i, -1:], test.y[i]]), figures.COLORS[0], "true"),
-            (np.concatenate([test.x[i, -1:], told[i]]), figures.COLORS[1], "told"),
-        ):
-            ax.plot(*line.T, color=color, marker="o", ms=2, lw=1.2, label=label)
-        ax.set_aspect("equal", adjustable="datalim")
-    axes[0].legend(fontsize=7)
-    figure.suptitle(f"{place}: paths in metres", fontsize=9)
-    figures.save(figure, path)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from dljax.nets.forecaster import Walker
 from dljax.ops.paths import constant_velocity
 from dljax.typing import Batch
 from experiments.sequences import trajectory
-from experiments.sequences.trajectory import Config, main, mirrored
+from experiments.sequences._walkers import mirrored
+from experiments.sequences.trajectory import Config, main
 
 
 def circles(seed: int, count: int) -> Batch:
