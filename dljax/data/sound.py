@@ -24,6 +24,7 @@ def strings(seconds: float = 2.5, every: float = 0.25, drive: float = 3.0) -> np
     for i, begin in enumerate(range(0, count, int(every * RATE))):
         period = round(RATE / NOTES[i % len(NOTES)])
         ring, before, rounds = rng.uniform(-1, 1, period), 0.0, []
+        ring -= ring.mean()  # which would never fade
         for _ in range(-(-(count - begin) // period)):
             rounds.append(ring)
             ring, before = (ring + np.append(before, ring[:-1])) / 2, ring[-1]

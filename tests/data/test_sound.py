@@ -25,3 +25,7 @@ def test_a_file_holds_what_was_heard(tmp_path):
     rate, samples = wavfile.read(tmp_path / "a.wav")
     assert rate == RATE
     np.testing.assert_array_equal(samples, [0, 16383, -32767, 32767])
+
+
+def test_a_sound_swings_about_zero():
+    assert abs(strings().mean()) < 0.02
