@@ -215,13 +215,18 @@ def readings(cells: Sequence[str]) -> list[np.ndarray]:
     return found
 
 
+def commonest_step(times: np.ndarray) -> np.timedelta64:
+    """How far apart most neighbours of times [N] are; of equally many the shortest."""
+    lengths, counts = np.unique(np.diff(times), return_counts=True)
+    return lengths[counts.argmax()]
+
+
 def gaps(series: Series) -> str | None:
     """Says where a step is longer than the commonest by half, as none from month to month is."""
     if series.times is None:
         return None
-    lengths = np.diff(series.times).astype(np.int64)
-    values, counts = np.unique(lengths, return_counts=True)
-    wide = lengths > 1.5 * values[counts.argmax()]
+    lengths = np.diff(series.times)
+    wide = lengths.astype(np.int64) > 1.5 * commonest_step(series.times).astype(np.int64)
     if not wide.any():
         return None
     first = series.times[int(wide.argmax())]

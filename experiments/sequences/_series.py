@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from dljax.data.series import Series, degrees, scaling, windows
+from dljax.data.series import Series, commonest_step, degrees, scaling, windows
 from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.learn import forecast
@@ -169,8 +169,7 @@ def prolonged(series: Series, count: int) -> np.ndarray | None:
     """The times of `count` steps or more, the new ones as far apart as most."""
     if series.times is None:
         return None
-    lengths, counts = np.unique(np.diff(series.times), return_counts=True)
-    new = np.arange(1, count - len(series) + 1) * lengths[counts.argmax()]
+    new = np.arange(1, count - len(series) + 1) * commonest_step(series.times)
     return np.append(series.times, series.times[-1] + new)
 
 

@@ -14,6 +14,7 @@ are given real headers; the network writes its own.
     python -m experiments.sequences.music --data my.abc
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.data.text import characters, corpus
+from dljax.data.text import Vocabulary, characters, corpus
 from dljax.host import experiment, figures
 from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths
 from dljax.host.experiment import Study
@@ -117,16 +118,11 @@ def main(config: Config) -> Result:
         beside(run, "real tunes", _tunes.measure(parts[1], parts[2], parts[0]))
 
         best = _ngrams.best(train, kinds, *validation)
+        heads = [_tunes.halves(tune)[0] for tune in parts[1]]
         for order in sorted({3, best}, reverse=True):
-            who, rng = f"{order}-gram", np.random.default_rng(config.seed)
-            counted = _ngrams.tables(train, kinds, order)
-            options = {"temperature": config.temperature, "end": blank.tolist()}
-            shown[who] = []
-            for i in range(config.tunes):  # given headers: of their own few are of one piece
-                head = _tunes.halves(parts[1][i % len(parts[1])])[0]
-                start = vocabulary.encode(_tunes.BLANK + head).tolist()
-                tokens = _ngrams.write(counted, kinds, start, longest, rng, **options)
-                shown[who].append(text(head, tokens))
+            who, counted = f"{order}-gram", _ngrams.tables(train, kinds, order)
+            each = chained(config, vocabulary, counted, heads, longest)
+            shown[who] = [text(*tune) for tune in each]
             keep(run, who, shown[who])
             loss = {METRIC: _ngrams.score(train, kinds, order, *test)}
             beside(run, who, loss | _tunes.measure(shown[who], parts[2], parts[0]))
@@ -135,6 +131,22 @@ def main(config: Config) -> Result:
         middle = {who: _tunes.middle(texts) for who, texts in shown.items()}
         run.figure("roll.png", _tunes.roll, {who: tune for who, tune in middle.items() if tune})
     return run.result
+
+
+def chained(
+    config: Config,
+    vocabulary: Vocabulary,
+    counted: Sequence[_ngrams.Table],
+    heads: Sequence[str],
+    longest: int,
+) -> Iterator[tuple[str, list[int]]]:
+    """Headers, and what a chain of counts writes behind: its own are seldom of one piece."""
+    rng, end = np.random.default_rng(config.seed), vocabulary.encode(_tunes.BLANK).tolist()
+    for i in range(config.tunes):
+        head = heads[i % len(heads)]
+        start = vocabulary.encode(_tunes.BLANK + head).tolist()
+        options = {"temperature": config.temperature, "end": end}
+        yield head, _ngrams.write(counted, len(vocabulary), start, longest, rng, **options)
 
 
 def beside(run: Study, who: str, measured: dict[str, float]) -> None:
