@@ -1,6 +1,7 @@
 """The convolutional network of the syllabus (S31), over the convolutions of `dljax.ops`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import flax.linen as nn
 import jax
@@ -30,10 +31,10 @@ class ConvPool(nn.Module):
 
 
 class CNN(nn.Module):
-    """For each of `channels` a 3x3 convolution, ReLU and 2x2 max pooling; then an MLP head.
+    """For each of `channels` a 3x3 convolution, activation and 2x2 max pooling; then an MLP head.
 
-    x [B, h, w, c] -> logits [B, sizes[-1]]. With batch normalisation, which does not commute with
-    pooling, the fused convolution cannot be used.
+    x [B, h, w, c] -> logits [B, sizes[-1]]. The fused convolution is of ReLU and SAME padding;
+    batch normalisation does not commute with pooling.
     """
 
     channels: Sequence[int] = (32, 64)
@@ -41,16 +42,21 @@ class CNN(nn.Module):
     dropout: float = 0.0
     batch_norm: bool = False
     dtype: jnp.dtype = jnp.float32
+    activation: Callable[[Array], Array] = jax.nn.relu
+    padding: Literal["SAME", "VALID"] = "SAME"
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
+        fused = (self.batch_norm, self.activation, self.padding) == (False, jax.nn.relu, "SAME")
         for i, features in enumerate(self.channels):
             name = f"Conv_{i}"
-            if not self.batch_norm:
+            if fused:
                 x = ConvPool(features, self.dtype, name=name)(x)
                 continue
-            x = nn.Conv(features, (3, 3), dtype=self.dtype, conv_general_dilated=conv, name=name)(x)
-            x = nn.BatchNorm(use_running_average=not train, dtype=self.dtype)(x)
-            x = jax.nn.relu(max_pool(x, (2, 2)))
-        head = MLP(self.sizes, dropout=self.dropout, batch_norm=self.batch_norm, dtype=self.dtype)
+            options = {"padding": self.padding, "dtype": self.dtype, "name": name}
+            x = nn.Conv(features, (3, 3), conv_general_dilated=conv, **options)(x)
+            if self.batch_norm:
+                x = nn.BatchNorm(use_running_average=not train, dtype=self.dtype)(x)
+            x = max_pool(self.activation(x), (2, 2))
+        head = MLP(self.sizes, self.activation, self.dropout, self.batch_norm, self.dtype)
         return head(x, train=train)

@@ -1,5 +1,6 @@
 """Networks: shapes, precision, dropout and batch normalisation."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,32 @@ X = np.random.default_rng(0).normal(size=(6, 8, 8, 1)).astype("f")
 def test_dropout_and_train_leave_a_plain_network_alone(net):
     variables = net.init(jax.random.key(0), X)
     np.testing.assert_array_equal(net.apply(variables, X), net.apply(variables, X, train=True))
+
+
+def test_the_notes_listing_has_the_weights_that_its_valid_padding_gives():
+    """S31: 3x3 x 32, pool, 3x3 x 64, pool, 1,600 to 1,024 to 10; 3,136 if padded."""
+
+    def weights(padding: str) -> int:
+        net, image = CNN((32, 64), (1024, 10), padding=padding), jnp.zeros((1, 28, 28, 1))
+        shapes = jax.eval_shape(net.init, jax.random.key(0), image)
+        return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+    assert weights("VALID") == 320 + 18_496 + 1_639_424 + 10_250 == 1_668_490
+    assert weights("SAME") == 320 + 18_496 + 3_212_288 + 10_250
+
+
+@pytest.mark.parametrize("activation", [jax.nn.relu, jnp.tanh])
+def test_a_valid_network_is_torchs_order_of_convolution_activation_and_pooling(activation):
+    """Against the library's convolution and Flax's pooling."""
+    net = CNN((4,), (3,), activation=activation, padding="VALID")
+    params = net.init(jax.random.key(0), X)["params"]
+    kernel, bias = params["Conv_0"]["kernel"], params["Conv_0"]["bias"]
+    layout = ("NHWC", "HWIO", "NHWC")
+    y = jax.lax.conv_general_dilated(X, kernel, (1, 1), "VALID", dimension_numbers=layout)
+    y = nn.max_pool(activation(y + bias[None, None, None]), (2, 2), (2, 2)).reshape(len(X), -1)
+    head = params["MLP_0"]["Dense_0"]
+    outputs = net.apply({"params": params}, X)
+    np.testing.assert_allclose(outputs, y @ head["kernel"] + head["bias"][None], atol=1e-5)
 
 
 def test_dropout_keeps_the_mean_and_draws_anew():
