@@ -16,6 +16,7 @@ import numpy as np
 
 from dljax import Member, sweep
 from dljax.data import ImageData, load, shift
+from dljax.data.variations import vary
 from dljax.errors import InputError
 from dljax.host import experiment, figures
 from dljax.host.baselines import kernel_machine, logistic_regression
@@ -25,6 +26,7 @@ from dljax.host.config import (
     NotNegative,
     Number,
     Positive,
+    Share,
     ShareBelow1,
     Widths,
     require,
@@ -35,6 +37,7 @@ from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import Optimizer, Schedule, optimizer
 from dljax.nets import CNN, MLP
+from dljax.typing import Array, Key
 
 NAME = "vision.classify"
 
@@ -75,6 +78,8 @@ class Config(Common):
     """Label smoothing."""
     shift: Number = 1
     """Move each training image by up to this many pixels."""
+    vary: Share = 0.0
+    """Turn, tilt, zoom and bend each training image by strengths up to this, of data/variations."""
     patience: Count | None = None
     """Stop after this many evaluations without a better validation accuracy."""
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -112,6 +117,16 @@ def network(config: Config, data: ImageData) -> CNN | MLP:
     return CNN(config.channels, sizes, *options, activation, config.padding)
 
 
+def augmented(config: Config, key: Key, x: Array) -> Array:
+    """A batch of training images as --shift and --vary change them, each by its own strength."""
+    if not config.vary:
+        return shift(key, x, config.shift)
+    k_shift, k_strength, k_vary = jax.random.split(key, 3)
+    names = ("viewpoint", "scale", "deformation")
+    strengths = config.vary * jax.random.uniform(k_strength, (len(x), len(names)))
+    return vary(k_vary, shift(k_shift, x, config.shift), strengths, names)
+
+
 def main(config: Config) -> Result:
     with Study(NAME, ["S24", "S31"], config) as run:
         data = load(config.data)
@@ -125,8 +140,7 @@ def main(config: Config) -> Result:
             schedule=config.schedule,
             weight_decay=config.weight_decay,
         )
-        images = data.train.x.ndim == 4
-        augment = functools.partial(shift, by=config.shift) if images else None
+        augment = functools.partial(augmented, config) if data.train.x.ndim == 4 else None
         options = {"batch": config.batch, "smoothing": config.smoothing, "augment": augment}
         learner = classify.make(net, tx, data.train, **options)
         fitted = run.fit(
