@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from dljax.ops.conv import conv
 from dljax.ops.pool import avg_pool, max_pool
@@ -44,6 +45,6 @@ class Pooled(nn.Module):
         return nn.Dense(self.classes)(x.reshape(len(x), -1))
 
 
-def salt(key: Key, x: Array, share: float) -> Array:
+def salt(key: Key, x: Array, share: ArrayLike) -> Array:
     """Images in [0, 1], each pixel an outlier, 1, with a chance of `share`."""
     return jnp.where(jax.random.uniform(key, x.shape) < share, 1, x)

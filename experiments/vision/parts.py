@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, MinLen
 
-from dljax import Member, sweep
+from dljax import sweep
 from dljax.data import ImageData, load
 from dljax.data.letters import Strength
 from dljax.data.stream import unit_scale
@@ -35,6 +35,7 @@ from dljax.typing import Array, Batch, Key
 from experiments.vision import _arrays, _detectors, _parts
 from experiments.vision._detectors import Detector, drawn, labelled, rates, threshold
 from experiments.vision._pooling import POOLS, Pooled, salt
+from experiments.vision.classify import weights
 
 NAME = "vision.parts"
 GOAL = "shifted and deformed"
@@ -96,17 +97,14 @@ def main(config: Config) -> Result:
 
 
 def variations(config: Config) -> dict[str, Strength]:
-    shift, shrink, turn, bend = config.shift, config.shrink, config.turn, config.bend
+    every = Strength(config.shift, config.shrink, config.turn, config.bend, config.thick)
+    kinds = ("shift",), ("shrink",), ("turn",), ("bend",), ("shift", "bend"), every._fields[:4]
+    names = "shifted", "shrunk", "rotated", "deformed", GOAL, "all at once"
     rest = Strength(thick=config.thick)
-    return {
-        "at rest": rest,
-        "shifted": rest._replace(shift=shift),
-        "shrunk": rest._replace(shrink=shrink),
-        "rotated": rest._replace(turn=turn),
-        "deformed": rest._replace(bend=bend),
-        GOAL: rest._replace(shift=shift, bend=bend),
-        "all at once": rest._replace(shift=shift, shrink=shrink, turn=turn, bend=bend),
-    }
+    found = {"at rest": rest}
+    for name, varied in zip(names, kinds, strict=True):
+        found[name] = rest._replace(**{kind: getattr(every, kind) for kind in varied})
+    return found
 
 
 def find(run: Study, config: Config) -> None:
@@ -172,10 +170,6 @@ def train(
     return fitted.kept
 
 
-def weights(member: Member) -> classify.Weights:
-    return member.run.state.fit.params, member.run.state.fit.extra
-
-
 def pooling(run: Study, config: Config, data: ImageData) -> None:
     """S30: accuracy with and without outliers of networks that differ in their pooling alone."""
     labels, keys = jnp.asarray(data.test.y), jax.vmap(jax.random.key)(jnp.asarray(run.seeds))
@@ -186,15 +180,18 @@ def pooling(run: Study, config: Config, data: ImageData) -> None:
 
         def accuracy(own: classify.Weights, key: Key, net: Pooled = net) -> Array:
             x = unit_scale(jnp.asarray(data.test.x))
-            guesses = [classify.predict(net, own, salt(key, x, p)).argmax(-1) for p in shares]
-            return (jnp.stack(guesses) == labels).mean(1)
+
+            def at(p: Array) -> Array:
+                return (classify.predict(net, own, salt(key, x, p)).argmax(-1) == labels).mean()
+
+            return jax.lax.map(at, jnp.array(shares))
 
         right[name] = np.asarray(run.each(accuracy, kept, keys))
         for share, values in zip(shares, right[name].T, strict=True):
             run.metric(f"accuracy, {100 * share:g} % outliers, {name}", values)
     lost = {name: found[:, 0] - found[:, 1:].mean(1) for name, found in right.items()}
+    said = "S30's claim, that pooling is less subject to outliers: two standard errors"
     for name in ("max pooling", "mean pooling"):
-        said = "S30's claim, that pooling is less subject to outliers: two standard errors"
         run.gain(f"spared by {name}", lost["no pooling"] - lost[name], said)
     run.metric("spared by max less by mean pooling", lost["mean pooling"] - lost["max pooling"])
     run.figure("pooling.png", _parts.draw_pooling, data, shares, right)
