@@ -344,9 +344,9 @@ def test_s22_backpropagation_through_time_sums_the_gradients_and_averages_nothin
 
 
 def test_s27_a_mis_copied_9x9_x_is_told_by_its_symmetry_and_its_parts():
-    """S27's printed 9x9 X is mis-copied: the lecture's has ink, 1, on both diagonals within a border
-    of paper, -1, and is its own mirror image both ways. A copy with any one entry wrong is not, but
-    for the middle one; and there the crossing no longer matches.
+    """S27's printed 9x9 X is mis-copied: the lecture's has ink, 1, on both diagonals within a
+    border of paper, -1, and is its own mirror image both ways. A copy with any one entry wrong is
+    not, but for the middle one; and there the crossing no longer matches.
     """
     right = _detectors.CLASSIC
 
