@@ -32,6 +32,40 @@ REACHES = (2, 3, 4)  # pixels from the crossing within which an arm is looked fo
 CAPS = (1.0, 0.7, 0.6, 0.55, 0.5)  # the most that one match counts
 MOST = 0.04  # of validation's false alarms: below the goal's .05, since the test's scatter about it
 
+GOAL = "shifted and deformed"
+KINDS = {  # of variation, and what varies in each beside the strokes' thickness
+    "at rest": (),
+    "shifted": ("shift",),
+    "shrunk": ("shrink",),
+    "rotated": ("turn",),
+    "deformed": ("bend",),
+    GOAL: ("shift", "bend"),
+    "all at once": ("shift", "shrink", "turn", "bend"),
+}
+STEPS = (0.0, 0.5, 1.0, 1.5, 2.0)  # times the strength of each variation alone
+
+
+def variations(most: Strength, times: float = 1.0) -> dict[str, Strength]:
+    """Every kind of variation, as strong as `most` or `times` as strong."""
+    rest = Strength(thick=most.thick)
+    found = {}
+    for name, varied in KINDS.items():
+        strengths = {kind: times * getattr(most, kind) for kind in varied}
+        if "shrink" in strengths:
+            strengths["shrink"] = min(strengths["shrink"], 0.9)  # of 1 nothing would be left
+        found[name] = rest._replace(**strengths)
+    return found
+
+
+def steps(most: Strength) -> dict[tuple[str, float], Strength]:
+    """Each variation alone, at every one of `STEPS`, by its kind and strength."""
+    return {
+        (name, getattr(by, varied[0])): by
+        for times in STEPS
+        for (name, varied), by in zip(KINDS.items(), variations(most, times).values(), strict=True)
+        if len(varied) == 1
+    }
+
 
 def matches(x: Array, features: np.ndarray = FEATURES) -> Array:
     """The mean product of each feature and what it lies on, 1 where they agree: all in -1..1.

@@ -118,6 +118,23 @@ def draw_rates(path: Path, found: Rates) -> Path:
     return save(figure, path)
 
 
+def draw_strengths(path: Path, found: Mapping[str, Mapping[tuple[str, float], np.ndarray]]) -> Path:
+    """Both rates, means over seeds, against the strength of each variation alone."""
+    kinds = list(dict.fromkeys(kind for kind, _ in found[OURS]))
+    units = "pixels", "share of size lost", "degrees", "pixels"
+    figure, axes = panels(len(kinds), size=(3.2, 3.2))
+    for ax, kind, unit in zip(axes, kinds, units, strict=True):
+        for (name, under), color in zip(found.items(), COLORS, strict=True):
+            strengths = [strength for own, strength in under if own == kind]
+            shares = np.stack([under[kind, strength].mean(0) for strength in strengths])
+            ax.plot(strengths, shares[:, 0], color=color, lw=1.4, label=name)
+            ax.plot(strengths, shares[:, 1:].mean(1), ":", color=color, lw=1.4)
+        ax.set(xlabel=f"{kind} by at most, {unit}", ylim=(-0.02, 1.02))
+    axes[0].set_ylabel("X found; dotted: others taken for X")
+    axes[-1].legend(frameon=False, fontsize=6, loc="center left")
+    return save(figure, path)
+
+
 def draw_pooling(
     path: Path, data: ImageData, shares: Sequence[float], right: Mapping[str, np.ndarray]
 ) -> Path:

@@ -21,6 +21,7 @@ import numpy as np
 
 from dljax import start, sweep
 from dljax.data import ImageData, load, shift
+from dljax.data.stream import unit_scale
 from dljax.errors import InputError
 from dljax.host import experiment, figures
 from dljax.host.baselines import logistic_regression
@@ -133,7 +134,7 @@ def hierarchy(run: Study, config: Config, data: ImageData) -> None:
     first = jax.tree.map(lambda leaf: leaf[0], fitted.kept)
     shown = jax.jit(functools.partial(_filters.responses, net))(first, jnp.asarray(data.test.x))
     width = data.test.x.shape[2]
-    pixels = np.asarray(classify.unit_scale(jnp.asarray(data.test.x)))
+    pixels = np.asarray(unit_scale(jnp.asarray(data.test.x)))
     widths = [width >> layer for layer in range(1, DEPTH + 1)]
     run.figure("patches.png", _filters.draw_patches, pixels, shown, widths)
     run.figure("filters.png", figures.filters, np.asarray(first[0]["Conv_0"]["kernel"]))

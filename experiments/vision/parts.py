@@ -33,12 +33,11 @@ from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN
 from dljax.typing import Array, Batch, Key
 from experiments.vision import _arrays, _detectors, _parts
-from experiments.vision._detectors import Detector, drawn, labelled, rates, threshold
+from experiments.vision._detectors import GOAL, Detector, drawn, labelled, rates, threshold
 from experiments.vision._pooling import POOLS, Pooled, salt
 from experiments.vision.classify import weights
 
 NAME = "vision.parts"
-GOAL = "shifted and deformed"
 HELD, LEARNT = 10**6, 2 * 10**6  # added to a seed: letters to choose on, and to learn from
 
 
@@ -96,20 +95,10 @@ def main(config: Config) -> Result:
     return run.result
 
 
-def variations(config: Config) -> dict[str, Strength]:
-    every = Strength(config.shift, config.shrink, config.turn, config.bend, config.thick)
-    kinds = ("shift",), ("shrink",), ("turn",), ("bend",), ("shift", "bend"), every._fields[:4]
-    names = "shifted", "shrunk", "rotated", "deformed", GOAL, "all at once"
-    rest = Strength(thick=config.thick)
-    found = {"at rest": rest}
-    for name, varied in zip(names, kinds, strict=True):
-        found[name] = rest._replace(**{kind: getattr(every, kind) for kind in varied})
-    return found
-
-
 def find(run: Study, config: Config) -> None:
     """S27: every detector's rates under every variation, at its threshold for one of them."""
-    by = variations(config)
+    most = Strength(config.shift, config.shrink, config.turn, config.bend, config.thick)
+    by = _detectors.variations(most)
     held = drawn([HELD + seed for seed in run.seeds], config.letters, by[GOAL])
     tests = {name: drawn(run.seeds, config.letters, strength) for name, strength in by.items()}
     settings = _detectors.choose(held)
@@ -128,11 +117,26 @@ def find(run: Study, config: Config) -> None:
     run.figure("letters.png", _parts.draw_letters, tests, scores["three features"], cuts)
     run.figure("roc.png", _parts.draw_roc, scores, held.is_x, cuts, GOAL)
     run.figure("rates.png", _parts.draw_rates, found)
+    steps = {
+        name: drawn(run.seeds, config.letters, s) for name, s in _detectors.steps(most).items()
+    }
+    farther = {
+        name: {v: rates(score(test.x), cuts[name], held.letter) for v, test in steps.items()}
+        for name, score in detectors.items()
+    }
+    run.figure("strengths.png", _parts.draw_strengths, farther)
 
 
 def learnt(run: Study, config: Config, by: dict[str, Strength]) -> dict[str, Detector]:
     """A network from letters at rest, one from varied ones, and a linear model from these."""
     net = CNN(config.channels, (config.hidden, 2))
+
+    @jax.jit
+    @jax.vmap
+    def log_odds(own: classify.Weights, x: Array) -> Array:
+        logits = classify.predict(net, own, x)
+        return logits[:, 1] - logits[:, 0]
+
     found: dict[str, Detector] = {}
     for name, variation in (("at rest", "at rest"), ("varied", "all at once")):
         known, held = (
@@ -142,8 +146,7 @@ def learnt(run: Study, config: Config, by: dict[str, Strength]) -> dict[str, Det
         kept = train(run, config, net, known, held, f"network, {name}")
 
         def score(x: np.ndarray, kept: classify.Weights = kept) -> np.ndarray:
-            logits = run.each(lambda own, x: classify.predict(net, own, x), kept, jnp.asarray(x))
-            return np.asarray(logits[..., 1] - logits[..., 0])
+            return np.asarray(log_odds(kept, x))
 
         found[f"network, {name}"] = score
     return found | {"logistic regression": _detectors.linear(known, held)}
