@@ -2,8 +2,8 @@
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -163,6 +163,25 @@ def rates(scores: np.ndarray, cuts: np.ndarray, letter: np.ndarray) -> np.ndarra
     """The share of each letter that is taken for an X: scores [S, n], cuts [S] -> [S, letters]."""
     found = scores >= cuts[:, None]
     return np.stack([found[:, letter == i].mean(1) for i in range(len(letters.LETTERS))], 1)
+
+
+Scores = Mapping[str, Mapping[Any, np.ndarray]]
+"""Of each detector, by the set that was scored, [S, n]."""
+
+
+def score_all(detectors: Mapping[str, Detector], sets: Mapping[Any, Set]) -> Scores:
+    return {
+        name: {kind: score(shown.x) for kind, shown in sets.items()}
+        for name, score in detectors.items()
+    }
+
+
+def rate_all(scores: Scores, cuts: Mapping[str, np.ndarray], letter: np.ndarray) -> Scores:
+    """The `rates` [S, letters] of all sets, which show the same letters."""
+    return {
+        name: {kind: rates(own, cuts[name], letter) for kind, own in under.items()}
+        for name, under in scores.items()
+    }
 
 
 def choose(held: Set) -> list[tuple[int, float]]:

@@ -33,7 +33,7 @@ from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN
 from dljax.typing import Array, Batch, Key
 from experiments.vision import _arrays, _detectors, _parts
-from experiments.vision._detectors import GOAL, Detector, drawn, labelled, rates, threshold
+from experiments.vision._detectors import GOAL, Detector, drawn, labelled, threshold
 from experiments.vision._pooling import POOLS, Pooled, salt
 from experiments.vision.classify import weights
 
@@ -108,22 +108,18 @@ def find(run: Study, config: Config) -> None:
         "whole template": _detectors.each_seed(_detectors.template),
         **learnt(run, config, by),
     }
-    found, scores, cuts = {}, {}, {}
-    for name, score in detectors.items():
-        cuts[name] = np.array([threshold(own, held.is_x) for own in score(held.x)])
-        scores[name] = {variation: score(test.x) for variation, test in tests.items()}
-        found[name] = {v: rates(own, cuts[name], held.letter) for v, own in scores[name].items()}
+    cuts = {
+        name: np.array([threshold(own, held.is_x) for own in score(held.x)])
+        for name, score in detectors.items()
+    }
+    scores = _detectors.score_all(detectors, tests)
+    found = _detectors.rate_all(scores, cuts, held.letter)
     _parts.record(run, found, GOAL)
     run.figure("letters.png", _parts.draw_letters, tests, scores["three features"], cuts)
     run.figure("roc.png", _parts.draw_roc, scores, held.is_x, cuts, GOAL)
     run.figure("rates.png", _parts.draw_rates, found)
-    steps = {
-        name: drawn(run.seeds, config.letters, s) for name, s in _detectors.steps(most).items()
-    }
-    farther = {
-        name: {v: rates(score(test.x), cuts[name], held.letter) for v, test in steps.items()}
-        for name, score in detectors.items()
-    }
+    steps = {k: drawn(run.seeds, config.letters, s) for k, s in _detectors.steps(most).items()}
+    farther = _detectors.rate_all(_detectors.score_all(detectors, steps), cuts, held.letter)
     run.figure("strengths.png", _parts.draw_strengths, farther)
 
 
