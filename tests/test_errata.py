@@ -19,6 +19,7 @@ from dljax.nets.coders import Gaussian
 from dljax.ops.backprop import delta_rule, half_squared_error
 from dljax.ops.recurrence import CELLS, recur
 from experiments.foundations import random_labels
+from experiments.vision import _detectors
 
 Z = jnp.linspace(-4, 4, 81)  # holds 0
 
@@ -340,3 +341,29 @@ def test_s22_backpropagation_through_time_sums_the_gradients_and_averages_nothin
     printed = jnp.mean(copies - rate * each, 0)  # every copy moved, then averaged
     assert jnp.abs(printed - (w - rate * right)).max() > 0.1 * rate * jnp.abs(right).max()
     np.testing.assert_allclose(printed, w - rate / steps * right, rtol=1e-4, atol=1e-6)
+
+
+def test_s27_a_mis_copied_9x9_x_is_told_by_its_symmetry_and_its_parts():
+    """S27's printed 9x9 X is mis-copied: the lecture's has ink, 1, on both diagonals within a
+    border of paper, -1, and is its own mirror image both ways. A copy with any one entry wrong is
+    not, but for the middle one; and there the crossing no longer matches.
+    """
+    right = _detectors.CLASSIC
+
+    def symmetric(image):
+        return np.array_equal(image, image[::-1]) and np.array_equal(image, image[:, ::-1])
+
+    def parts(image):
+        """How many places match each feature wholly: one diagonal, the crossing, the other."""
+        found = _detectors.matches(jnp.asarray(image)[None, ..., None])
+        return (found > 1 - 1e-6).sum((0, 1, 2)).tolist()
+
+    assert symmetric(right) and right.sum() == 13 - (81 - 13)
+    assert parts(right) == [4, 1, 4]
+    for row, column in np.ndindex(right.shape):
+        copied = right.copy()
+        copied[row, column] *= -1
+        assert symmetric(copied) == (row == column == 4)
+    copied = right.copy()
+    copied[4, 4] = -1
+    assert parts(copied)[1] == 0

@@ -1,12 +1,13 @@
 """Classification data sets with fixed splits, by name or from a user's `.npz` file."""
 
 import gzip
+import json
 import math
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,18 @@ CLOTHES = (
     "Bag",
     "Ankle boot",
 )
+THINGS = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 KEYS = ("x", "y", "x_test", "y_test")
 LARGEST = 2**31  # bytes of a file's arrays, which conversion and training hold several times
 
@@ -49,10 +62,11 @@ class ImageData:
 
 
 def load(name_or_path: str | os.PathLike[str]) -> ImageData:
-    """The data set `digits`, `mnist` or `fashion_mnist`, or the user's at a path to an `.npz` file.
+    """The data set of one of the names in `NAMED`, or the user's at a path to an `.npz` file.
 
     digits: 1257 training, 180 validation and 360 test images [8, 8, 1], float32 in [0, 1].
     mnist, fashion_mnist: 55 000, 5 000 (the training file's last) and 10 000, uint8 [28, 28, 1].
+    cifar10: 18 000, 2 000 and 1 000, uint8 [32, 32, 3].
     A path: see `read_npz`. Raises InputError for anything else.
     """
     name = os.fspath(name_or_path)
@@ -92,10 +106,28 @@ def fashion_mnist() -> ImageData:
     return mnist("fashion_mnist", CLOTHES)
 
 
+def cifar10() -> ImageData:
+    """The first 20 000 training and 1 000 test images of CIFAR-10 (Krizhevsky 2009).
+
+    Kept as pictures whose 1 000 rows are an image each, and `labels.json`.
+    """
+    from dljax.data import pictures  # here, since it is of no use to the other sets
+
+    def part(numbers: Iterable[int], key: str) -> Batch:
+        sheets = [pictures.read(fetch(f"cifar10_part/batch_{i}.png")) for i in numbers]
+        return Batch(np.concatenate(sheets).reshape(-1, 32, 32, 3), np.array(labels[key], np.int32))
+
+    labels = json.loads(fetch("cifar10_part/labels.json").read_bytes())
+    whole, test = part(range(20), "train_0_to_19"), part([50], "test_50")
+    train, validation = take(whole, slice(None, -2000)), take(whole, slice(-2000, None))
+    return ImageData("cifar10", train, validation, test, THINGS)
+
+
 NAMED: dict[str, Callable[[], ImageData]] = {
     "digits": digits,
     "mnist": mnist,
     "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
 }
 
 

@@ -96,9 +96,9 @@ def download(name: str, file: File, target: Path, places: list[Path]) -> None:
         with writing(target.parent):
             save(content, target)
         return
-    looked = ", ".join(map(str, places))
+    looked, tried = ", ".join(map(str, places)), ", ".join(failures) or "any public address"
     raise InputError(
-        f"cannot find {name}: not at {looked}; not from {', '.join(failures)}; "
+        f"cannot find {name}: not at {looked}; not from {tried}; "
         f"put the file at $DLJAX_DATA/{name} and set DLJAX_DATA"
     )
 

@@ -13,7 +13,7 @@ import pytest
 
 from dljax.data import images as loaders
 from dljax.data import load
-from dljax.data.images import CLOTHES, read_idx
+from dljax.data.images import CLOTHES, THINGS, read_idx
 from dljax.errors import InputError
 
 needs_files = pytest.mark.skipif(
@@ -93,6 +93,23 @@ def test_the_mnists(name):
         assert counts.tolist() == [6000] * 10
         assert data.classes == CLOTHES
         assert CLOTHES[data.train.y[0]] == "Ankle boot"
+
+
+@pytest.mark.skipif(
+    not os.path.isdir(os.path.join(os.environ.get("DLJAX_DATA", "absent"), "cifar10_part")),
+    reason="needs the real files: set DLJAX_DATA to a folder that holds cifar10_part/",
+)
+def test_cifar10():
+    data = load("cifar10")
+    assert_canonical(data)
+    assert [part.x.shape for part in parts(data)] == [
+        (n, 32, 32, 3) for n in (18_000, 2_000, 1_000)
+    ]
+    # the official files begin with a frog and two trucks, the test's with a cat and two ships
+    assert [THINGS[i] for i in data.train.y[:3]] == ["frog", "truck", "truck"]
+    assert [THINGS[i] for i in data.test.y[:3]] == ["cat", "ship", "ship"]
+    skies = data.train.x[data.train.y == 0].mean((0, 1, 2))
+    assert skies[2] > skies[0]  # behind airplanes it is blue
 
 
 @needs_files
