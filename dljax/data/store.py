@@ -97,8 +97,9 @@ def download(name: str, file: File, target: Path, places: list[Path]) -> None:
             save(content, target)
         return
     looked = ", ".join(map(str, places))
+    tried = f"not from {', '.join(failures)}" if failures else "no public address holds it"
     raise InputError(
-        f"cannot find {name}: not at {looked}; not from {', '.join(failures)}; "
+        f"cannot find {name}: not at {looked}; {tried}; "
         f"put the file at $DLJAX_DATA/{name} and set DLJAX_DATA"
     )
 
