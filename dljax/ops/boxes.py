@@ -111,7 +111,7 @@ def precision_at_recall(
     total = (truth.label.ravel()[None] == jnp.arange(classes)[:, None]).sum(1)
     # right / total >= r in whole numbers, and where both sides are equal as doubles round
     hundredths = np.arange(101)
-    above = (RECALLS > hundredths / 100).astype(np.int32)
+    above = (hundredths / 100 < RECALLS).astype(np.int32)
     needed = hundredths[None].astype(np.int32) * total[:, None] + above[None]
 
     def read(envelope: Array, right: Array, needed: Array) -> Array:
