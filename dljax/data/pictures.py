@@ -1,0 +1,86 @@
+"""Picture files, PNG or JPEG, alone or in an archive: their sizes are told before they unpack."""
+
+import io
+import tarfile
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from dljax.errors import InputError
+
+LARGEST = 2**24  # pixels of a picture
+ARCHIVE = 2**28  # bytes of what is read of an archive
+
+
+def read(path: Path) -> np.ndarray:
+    """The pixels of a picture file; see `decode`."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    return decode(content, path)
+
+
+def decode(content: bytes, name: object) -> np.ndarray:
+    """The pixels of a PNG or JPEG file's bytes: uint8, grey [h, w, 1] or RGB [h, w, 3].
+
+    Raises InputError, naming `name`, for a damaged file, transparency, 16 bits and whatever else is
+    not 8 bits of grey or RGB, a side of one pixel, or more than `LARGEST` pixels, none unpacked.
+    """
+    from PIL import Image  # here, since few who import this floor read pictures
+
+    try:
+        with warnings.catch_warnings():  # Pillow's of large images: the bound here is lower
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+                if why := refusal(image.mode, image.size):
+                    raise InputError(why)
+                pixels = np.array(image.convert("L") if image.mode == "1" else image)
+    except Exception as error:  # a hostile file raises nearly anything: SyntaxError, zlib.error
+        why = " ".join(str(error).split()) or type(error).__name__
+        why = why.partition(" <_io.")[0]  # Pillow names the stream
+        wanted = "a PNG or JPEG picture of 8 bits, grey or RGB, is accepted"
+        raise InputError(f"{name}: {why}; {wanted}") from error
+    return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def refusal(mode: str, size: tuple[int, int]) -> str | None:
+    """Why a picture of Pillow's `mode` and of this width and height is not taken, if it is not."""
+    width, height = size
+    if width * height > LARGEST:
+        return f"{width} x {height} pixels, more than {LARGEST:,}"
+    if min(size) < 2:
+        return f"{width} x {height} pixels, and a side of one shows nothing"
+    if mode in ("1", "L", "RGB"):
+        return None
+    return {
+        "RGBA": "RGBA, with transparency",
+        "LA": "grey with transparency",
+        "P": "a palette of colours",
+    }.get(mode, "16-bit grey" if mode.startswith("I") else f"of kind {mode}")
+
+
+def read_archive(path: Path, wanted: Callable[[str], bool]) -> dict[str, bytes]:
+    """The files of a `.tar.gz` whose names are `wanted`, by name; nothing is written to the disk.
+
+    Raises InputError for what cannot be read, or holds more than `ARCHIVE` bytes of them.
+    """
+    found: dict[str, bytes] = {}
+    left = ARCHIVE
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if not (member.isfile() and wanted(member.name)):
+                    continue
+                left -= member.size
+                if left < 0:
+                    raise InputError(f"{path} unpacks to more than {ARCHIVE:,} bytes")
+                stream = archive.extractfile(member)
+                found[member.name] = stream.read() if stream else b""
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        said = str(error).partition("\n")[0]  # of tarfile's, one line a kind of archive follows
+        raise InputError(f"{path} is no archive that can be read: {said}") from error
+    return found
