@@ -17,3 +17,21 @@ class Batch(NamedTuple):
 
     x: Any
     y: Any
+
+
+class Boxes(NamedTuple):
+    """Objects: box float32 [.., M, 4], (top, left, bottom, right) in pixels, label int32 [.., M].
+
+    Pixel (i, j) is the square from (i, j) to (i + 1, j + 1). Label -1 is padding.
+    """
+
+    box: Any
+    label: Any
+
+
+class Detections(NamedTuple):
+    """What is found: box [.., K, 4] and label [.., K] as of `Boxes`, score [.., K] in [0, 1]."""
+
+    box: Any
+    label: Any
+    score: Any

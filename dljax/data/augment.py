@@ -1,10 +1,13 @@
 """Augmentations: pure functions of a key and a batch."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from dljax.errors import InputError
-from dljax.typing import Array, Key
+from dljax.ops.boxes import area
+from dljax.typing import Array, Batch, Boxes, Key
 
 
 def shift(key: Key, x: Array, by: int) -> Array:
@@ -23,3 +26,65 @@ def shift(key: Key, x: Array, by: int) -> Array:
         return jax.lax.dynamic_slice(image, (*corner, 0), x.shape[1:])
 
     return jax.vmap(crop)(padded, start)
+
+
+def flip(key: Key, data: Batch) -> Batch:
+    """Each image mirrored or not, upside down or not, with its boxes: a coin each.
+
+    x [B, h, w, c], y `Boxes` [B, M].
+    """
+    x, (box, label) = data
+    sides = jnp.array(x.shape[1:3])
+    coins = jax.random.bernoulli(key, shape=(len(x), 2))
+    for axis in (0, 1):
+        turned = coins[:, axis, None, None, None]
+        x = jnp.where(turned, jnp.flip(x, axis + 1), x)
+        low, high = box[..., axis], box[..., axis + 2]
+        mirrored = box.at[..., axis].set(sides[axis] - high)
+        mirrored = mirrored.at[..., axis + 2].set(sides[axis] - low)
+        box = jnp.where(turned[..., 0], mirrored, box)
+    return Batch(x, Boxes(box, label))
+
+
+def rescale(key: Key, data: Batch, by: float, least: float = 0.3) -> Batch:
+    """Each image enlarged by a factor from `1 / by` to `by` and moved, with its boxes.
+
+    What is larger than its frame is cut at a place drawn uniformly, what is smaller stands at one,
+    its mean colour around it; the factor's logarithm is uniform. A box is cut where the frame cuts
+    it, and becomes padding, label -1, where less than a share `least` of its area is left. x
+    [B, h, w, c], y `Boxes` [B, M]. Raises InputError unless `by >= 1`.
+    """
+    if by < 1:
+        raise InputError(f"rescale needs a factor of at least 1; got {by}")
+    x, (box, label) = data
+    k_scale, k_place = jax.random.split(key)
+    limit = math.log(by)
+    scale = jnp.exp(jax.random.uniform(k_scale, (len(x), 1), minval=-limit, maxval=limit))
+    sides = jnp.array(x.shape[1:3], jnp.float32)[None]
+    corner = jax.random.uniform(k_place, (len(x), 2)) * (1 - scale) * sides
+
+    def one(image: Array, scale: Array, corner: Array) -> Array:
+        mean = image.mean((0, 1), keepdims=True)
+        how = (image.shape, (0, 1), jnp.broadcast_to(scale, 2), corner, "linear")
+        return mean + jax.image.scale_and_translate(image - mean, *how)
+
+    moved = box * scale[..., None] + jnp.tile(corner, 2)[:, None]
+    seen = jnp.clip(moved, 0, jnp.tile(sides, 2)[:, None])
+    kept = area(seen) >= least * area(moved)
+    return Batch(jax.vmap(one)(x, scale, corner), Boxes(seen, jnp.where(kept, label, -1)))
+
+
+def recolour(key: Key, x: Array, by: float) -> Array:
+    """Each image's contrast, brightness and colours changed by factors from `1 - by` to `1 + by`.
+
+    `x <- g_c (m + a (x - m))`, m the image's mean, a its contrast, g_c a channel's gain; kept
+    within [0, 1]. x [B, h, w, c]. Raises InputError unless `0 <= by < 1`.
+    """
+    if not 0 <= by < 1:
+        raise InputError(f"recolour needs a share from 0, below 1; got {by}")
+    contrast, gain = (
+        1 + by * jax.random.uniform(k, (len(x), 1, 1, n), minval=-1)
+        for k, n in zip(jax.random.split(key), (1, x.shape[-1]), strict=True)
+    )
+    mean = x.mean((1, 2, 3), keepdims=True)
+    return jnp.clip(gain * (mean + contrast * (x - mean)), 0, 1)

@@ -96,9 +96,10 @@ def download(name: str, file: File, target: Path, places: list[Path]) -> None:
         with writing(target.parent):
             save(content, target)
         return
-    looked, tried = ", ".join(map(str, places)), ", ".join(failures) or "any public address"
+    looked = ", ".join(map(str, places))
+    tried = f"not from {', '.join(failures)}" if failures else "no public address holds it"
     raise InputError(
-        f"cannot find {name}: not at {looked}; not from {tried}; "
+        f"cannot find {name}: not at {looked}; {tried}; "
         f"put the file at $DLJAX_DATA/{name} and set DLJAX_DATA"
     )
 

@@ -50,7 +50,8 @@ def make(
     if not 0 <= smoothing < 1:
         raise InputError(f"smoothing must be in [0, 1); got {smoothing}")
     goal = objective(net, smoothing=smoothing)
-    learner = risk.descend(net, goal, tx, data, batch=batch, augment=augment)
+    changed = risk.of_inputs(augment)
+    learner = risk.descend(net, goal, tx, data, batch=batch, augment=changed)
     shapes.check_labels(shapes.given(net, lambda: risk.first(data.x, augment)), data.y)
     return learner
 

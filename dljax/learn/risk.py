@@ -16,6 +16,8 @@ from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 Loss = Callable[[Array, Array], Array]
 """`(outputs [B, ...], targets [B, ...]) -> losses`, not reduced: optax's losses are such."""
+Augment = Callable[[Key, Batch], Batch]
+"""`(key, batch) -> batch`: inputs and targets changed together."""
 
 
 class State(NamedTuple):
@@ -32,18 +34,18 @@ def descend(
     data: Batch,
     *,
     batch: int,
-    augment: Callable[[Key, Array], Array] | None = None,
+    augment: Augment | None = None,
 ) -> Learner:
     """Descent on an objective of `net` over `data` (x [n, ...], y [n, ...]), in epochs of batches.
 
-    `augment(key, x)` changes each batch of inputs. Raises InputError if `batch` exceeds n.
+    `augment(key, batch)` changes each batch. Raises InputError if `batch` exceeds n.
     """
     stream = epochs(data, batch)
     one_step = gradient_step(objective, tx)
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        extra = dict(net.init(k_net, first(data.x, augment)))
+        extra = dict(net.init(k_net, first(data, augment).x))
         params = extra.pop("params")
         return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
 
@@ -51,16 +53,21 @@ def descend(
         k_augment, k_objective = jax.random.split(key)
         position, drawn = stream.next(state.stream)
         if augment is not None:
-            drawn = drawn._replace(x=augment(k_augment, drawn.x))
+            drawn = augment(k_augment, drawn)
         fit, metrics = one_step(k_objective, state.fit, drawn)
         return State(fit, position), metrics
 
     return Learner(init, step)
 
 
-def first(x: Any, augment: Callable[[Key, Array], Array] | None = None) -> Array:
-    """The first of x [n, ...] as a network sees it, [1, ...]: for its shape."""
-    one = unit_scale(jnp.asarray(x[:1]))
+def of_inputs(augment: Callable[[Key, Array], Array] | None) -> Augment | None:
+    """Of what changes inputs alone, what changes batches."""
+    return augment and (lambda key, batch: batch._replace(x=augment(key, batch.x)))
+
+
+def first(data: Any, augment: Callable[[Key, Any], Any] | None = None) -> Any:
+    """The first example of inputs, or of a batch, as a network sees it, [1, ...]: for its shape."""
+    one = jax.tree.map(lambda leaf: unit_scale(jnp.asarray(leaf[:1])), data)
     return one if augment is None else augment(jax.random.key(0), one)
 
 
@@ -92,11 +99,12 @@ def make(
     batch: int,
     augment: Callable[[Key, Array], Array] | None = None,
 ) -> Learner:
-    """Descent on the risk of `loss` over `data`; see `descend`.
+    """Descent on the risk of `loss` over `data`, its inputs changed by `augment(key, x)`.
 
-    Raises InputError too if the network's outputs do not face the targets.
+    See `descend`. Raises InputError too if the network's outputs do not face the targets.
     """
-    learner = descend(net, objective(net, loss), tx, data, batch=batch, augment=augment)
+    goal = objective(net, loss)
+    learner = descend(net, goal, tx, data, batch=batch, augment=of_inputs(augment))
     shapes.check_targets(shapes.given(net, lambda: first(data.x, augment)), data.y, loss)
     return learner
 

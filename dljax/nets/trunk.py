@@ -62,21 +62,42 @@ class Block(nn.Module):
 class Trunk(nn.Module):
     """A `Block` for each of `channels`, every one but the first at half the resolution.
 
-    x [B, h, w, c] -> maps, finest first: [B, ceil(h / 2^i), ceil(w / 2^i), channels[i]].
+    x [B, h, w, c] -> maps, finest first: [B, ceil(h / p 2^i), ceil(w / p 2^i), channels[i]]. p is
+    `patch`: squares of p x p pixels are taken together first, as channels of one place, so that
+    nothing is computed at the full resolution. That is for heads which need none of it.
     """
 
     channels: Sequence[int] = (16, 32, 64)
     residual: bool = False
     groups: int | None = 8
     dtype: jnp.dtype = jnp.float32
+    patch: int = 1
 
     @nn.compact
     def __call__(self, x: Array) -> list[Array]:
-        maps = []
+        x, maps = space_to_depth(x, self.patch), []
         for i, features in enumerate(self.channels):
             x = Block(features, 2 if i else 1, self.residual, self.groups, self.dtype)(x)
             maps.append(x)
         return maps
+
+
+def space_to_depth(x: Array, p: int) -> Array:
+    """Squares of p x p pixels as channels: [B, h, w, c] -> [B, ceil(h / p), ceil(w / p), p p c].
+
+    Zeros fill up below and to the right. Shi et al. 2016, eq. 4, the other way.
+    """
+    x = jnp.pad(x, ((0, 0), (0, -x.shape[1] % p), (0, -x.shape[2] % p), (0, 0)))
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // p, p, w // p, p, c).swapaxes(2, 3)
+    return x.reshape(b, h // p, w // p, p * p * c)
+
+
+def depth_to_space(x: Array, p: int) -> Array:
+    """The inverse: [B, h, w, p p c] -> [B, p h, p w, c]."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h, w, p, p, c // p**2).swapaxes(2, 3)
+    return x.reshape(b, p * h, p * w, c // p**2)
 
 
 class Climb(nn.Module):
@@ -137,17 +158,23 @@ class Regress(nn.Module):
 
 
 class Segment(nn.Module):
-    """Logits of every pixel's class, [B, h, w, classes], by the way up to full resolution."""
+    """Logits of every pixel's class, [B, h, w, classes], by the way up to full resolution.
+
+    Each place of the finest map says those of its p x p pixels, p the trunk's `patch`: a transposed
+    convolution of stride p whose windows do not overlap.
+    """
 
     classes: int
     residual: bool = False
     groups: int | None = 8
     dtype: jnp.dtype = jnp.float32
+    patch: int = 1
 
     @nn.compact
     def __call__(self, maps: Sequence[Array], *, train: bool = False) -> Array:
         x = Climb(0, self.residual, self.groups, self.dtype)(maps)
-        return nn.Dense(self.classes, dtype=self.dtype)(x).astype(jnp.float32)
+        x = nn.Dense(self.classes * self.patch**2, dtype=self.dtype)(x)
+        return depth_to_space(x, self.patch).astype(jnp.float32)
 
 
 class Found(NamedTuple):
@@ -159,7 +186,9 @@ class Found(NamedTuple):
 
 
 class Detect(nn.Module):
-    """Centres, sizes and offsets on a grid of cells of `2^level` pixels, for each of `classes`.
+    """Centres, sizes and offsets for each of `classes`, on the grid of the trunk's map `level`.
+
+    A cell of it is `patch 2^level` pixels wide.
 
     Objects as points: Zhou, Wang and Kraehenbuehl 2019. Heat starts at a chance of .01, so that the
     many empty cells do not drown the first steps (Lin et al. 2017, section 4.1).
@@ -187,4 +216,7 @@ class Vision(nn.Module):
     head: nn.Module
 
     def __call__(self, x: Array, *, train: bool = False):
-        return self.head(self.trunk(x), train=train)  # pyright: ignore[reportCallIssue]
+        found = self.head(self.trunk(x), train=train)  # pyright: ignore[reportCallIssue]
+        if isinstance(self.head, Segment):  # patches may reach beyond the image
+            return found[:, : x.shape[1], : x.shape[2]]
+        return found

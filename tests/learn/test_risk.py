@@ -62,8 +62,8 @@ def test_a_linear_network_finds_least_squares():
 def test_what_is_drawn_for_inputs_and_for_dropout_is_drawn_apart():
     """Each of the two reports the first number of its key."""
 
-    def augment(key, x):
-        return jnp.full_like(x, jax.random.uniform(key))
+    def augment(key, batch):
+        return batch._replace(x=jnp.full_like(batch.x, jax.random.uniform(key)))
 
     def objective(params, extra, batch, key):
         drawn = {"inputs": batch.x.mean(), "dropout": jax.random.uniform(key)}
