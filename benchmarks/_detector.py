@@ -79,8 +79,7 @@ def torch_network() -> Any:
             super().__init__()
             widths = (3 * PATCH**2, *CHANNELS)
             self.down = nn.ModuleList(
-                block(a, b, 2 if i else 1)
-                for i, (a, b) in enumerate(itertools.pairwise(widths))
+                block(a, b, 2 if i else 1) for i, (a, b) in enumerate(itertools.pairwise(widths))
             )
             ups = list(zip(CHANNELS[:0:-1], CHANNELS[-2:0:-1], strict=False))
             # two rows to be cut where 15 became 8

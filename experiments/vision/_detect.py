@@ -16,7 +16,7 @@ from scipy import ndimage
 from dljax.data.objects import CELLS, ObjectData
 from dljax.host import figures
 from dljax.host.baselines import linear_classifier
-from dljax.ops.boxes import COCO, average_precision, matched, precision_at_recall
+from dljax.ops.boxes import COCO, matched, precision_at_recall
 from dljax.typing import Batch, Boxes, Detections
 
 MOST = 40  # detections of an image by one plain detector
@@ -103,9 +103,9 @@ def blobs(data: ObjectData) -> tuple[str, list[Candidate]]:
     def red(image: np.ndarray, least: float, apart: float, fixed: bool) -> Seen:
         mask = ndimage.gaussian_filter(image[..., 0] - image[..., 1], unit) > least
         mask &= ~stained(image, 0.15)
-        holes = [(a, place) for a, place in regions(~mask) if a < 300 * unit**2]
-        for _, place in holes:  # the pale middles of cells
-            mask[place] = True
+        others, _ = ndimage.label(~mask)
+        areas = np.bincount(others.ravel())
+        mask |= (areas < 300 * unit**2)[others]  # the pale middles of cells
         deep = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), unit)
         side = int(apart * usual[0].mean())
         peaks = np.argwhere((deep == ndimage.maximum_filter(deep, side)) & (deep > 6 * unit))
@@ -162,9 +162,15 @@ def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
 
 def scores(found: Detections, data: Batch, count: int) -> np.ndarray:
     """AP50 and AP of each seed and class, [2, S, K], of detections [S, n, K]."""
-    truth = jax.tree.map(jnp.asarray, data.y)
-    each = jax.vmap(lambda own: average_precision(own, truth, count, jnp.array(COCO)))(found)
+    each = precisions(found, Boxes(*map(jnp.asarray, data.y)), count).mean(-1)
     return np.stack([each[:, 0], each.mean(1)])
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def precisions(found: Detections, truth: Boxes, count: int) -> jax.Array:
+    """`precision_at_recall` of each seed, [S, T, K, 101], at the overlaps of COCO."""
+    least = jnp.array(COCO)
+    return jax.vmap(lambda own: precision_at_recall(own, truth, count, least))(found)
 
 
 def named(names: list[str], values: np.ndarray) -> dict[str, np.ndarray]:
@@ -182,30 +188,22 @@ def sizes(truth: Boxes, label: int) -> np.ndarray:
     return own[:, 2:] - own[:, :2]
 
 
+@jax.jit
+def hits(found: Detections, truth: Boxes) -> jax.Array:
+    """Which detections of n images are right at an IoU of .5, [n, K]."""
+    return jax.vmap(matched, (0, 0, None))(found, truth, jnp.array([0.5]))[:, 0]
+
+
 def operating_points(found: Detections, truth: Boxes, classes: int) -> list[float]:
     """Each class's least score that counts where a figure needs one: that of the greatest F1."""
-    points = []
+    right, points = np.asarray(hits(found, truth)), []
     for label in range(classes):
-        own = np.asarray(found.label) == label
-        pairs = zip(rows(found), rows(truth), strict=True)
-        right = np.concatenate([hits(each, true) for each, true in pairs])
-        score, right = np.asarray(found.score)[own], right.reshape(own.shape)[own]
-        order = np.argsort(-score, kind="stable")
-        true = np.cumsum(right[order])
+        own = found.label == label
+        order = np.argsort(-found.score[own], kind="stable")
+        true = np.cumsum(right[own][order])
         f1 = 2 * true / (np.arange(1, len(order) + 1) + (truth.label == label).sum())
-        points.append(float(score[order[f1.argmax()]]) if len(order) else 1.0)
+        points.append(float(found.score[own][order[f1.argmax()]]) if len(order) else 1.0)
     return points
-
-
-def rows(each: Any) -> list[Any]:
-    """A tuple of stacks as a list of tuples."""
-    return [type(each)(*leaves) for leaves in zip(*each, strict=True)]
-
-
-def hits(found: Detections, truth: Boxes) -> np.ndarray:
-    """Which detections of one image are right at an IoU of .5, [K]."""
-    both = (type(each)(*map(jnp.asarray, each)) for each in (found, truth))
-    return np.asarray(matched(*both, jnp.array([0.5]))[0])
 
 
 def draw_boxes(
@@ -216,35 +214,30 @@ def draw_boxes(
     A colour a class; the least scores drawn are those of the greatest F1 on validation. Detections
     [S, n, K] of validation and test.
     """
-    first = [Detections(*(leaf[0] for leaf in each)) for each in (chosen_on, found)]
-    points = operating_points(first[0], data.validation.y, len(classes))
-    x, (boxes, labels) = data.test
-    columns = 3
-    figure, axes = figures.panels(columns, 2, size=(4.2, 3.4))
-    chosen = np.linspace(0, len(x) - 1, len(axes)).astype(int)
-    for ax, i in zip(axes, chosen, strict=True):
-        truth, one = Boxes(boxes[i], labels[i]), Detections(*(leaf[i] for leaf in first[1]))
-        least = np.append(points, np.inf)[one.label]
-        one = one._replace(label=np.where(one.score >= least, one.label, -1))
+    known, one = (Detections(*(leaf[0] for leaf in each)) for each in (chosen_on, found))
+    points = operating_points(known, data.validation.y, len(classes))
+    one = one._replace(label=np.where(one.score >= np.append(points, 2)[one.label], one.label, -1))
+    x, truth = data.test
+    right = np.asarray(hits(one, truth))
+    rest = Boxes(one.box, np.where(right, one.label, -1))
+    caught = np.asarray(hits(Detections(*truth, np.ones(truth.label.shape)), rest))
+    figure, axes = figures.panels(3, 2, size=(4.2, 3.4))
+    for ax, i in zip(axes, np.linspace(0, len(x) - 1, len(axes)).astype(int), strict=True):
         ax.axis("off")
         figures.picture(ax, x[i])
-        right = hits(one, truth)
-        back = Detections(truth.box, truth.label, np.ones(len(truth.label)))
-        caught = hits(back, Boxes(one.box, np.where(right, one.label, -1)))
-        for box, label, good in zip(one.box, one.label, right, strict=True):
+        missed, wrong = (truth.label[i] >= 0) & ~caught[i], (one.label[i] >= 0) & ~right[i]
+        for box, label, good in zip(one.box[i], one.label[i], right[i], strict=True):
             if label >= 0:
                 outline(ax, box, figures.COLORS[label % 6], "-", crossed=not good)
-        for box, label, good in zip(truth.box, truth.label, caught, strict=True):
-            if label >= 0 and not good:
-                outline(ax, box, figures.COLORS[label % 6], ":")
-        misses = int((truth.label >= 0).sum() - caught.sum())
-        alarms = int((one.label >= 0).sum() - right.sum())
-        ax.set_title(f"{right.sum()} found, {misses} missed, {alarms} false", fontsize=8)
-    handles = [Rectangle((0, 0), 1, 1, fill=False, ec=c) for c in figures.COLORS]
-    figure.legend(handles[: len(classes)], classes[:6], loc="outside lower center", ncols=6,
-                  frameon=False, fontsize=8)  # fmt: skip
-    title = "first seed on the test: missed dotted, false alarms crossed"
-    figure.suptitle(title, fontsize=10)
+        for box, label in zip(truth.box[i][missed], truth.label[i][missed], strict=True):
+            outline(ax, box, figures.COLORS[label % 6], ":")
+        said = f"{right[i].sum()} found, {missed.sum()} missed, {wrong.sum()} false alarms"
+        ax.set_title(said, fontsize=8)
+    if len(classes) <= 6:
+        handles = [Rectangle((0, 0), 1, 1, fill=False, ec=color) for color in figures.COLORS]
+        place = {"loc": "outside lower center", "ncols": 6, "frameon": False, "fontsize": 8}
+        figure.legend(handles[: len(classes)], classes, **place)
+    figure.suptitle("first seed on the test: missed dotted, false alarms crossed", fontsize=10)
     return figures.save(figure, path)
 
 
@@ -261,12 +254,10 @@ def draw_curves(
     path: Path, data: ObjectData, found: dict[str, Detections], classes: Sequence[str]
 ) -> Path:
     """Precision at each recall of methods' detections [S, n, K], a panel a class, at most eight."""
-    truth, least = Boxes(*map(jnp.asarray, data.test.y)), jnp.array([0.5])
-    shown = range(min(len(classes), 8))
+    truth, shown = Boxes(*map(jnp.asarray, data.test.y)), range(min(len(classes), 8))
     figure, axes = figures.panels(min(4, len(shown)), -(-len(shown) // 4), size=(2.8, 2.6))
-    for (name, several), color in zip(found.items(), figures.COLORS, strict=False):
-        each = [Detections(*map(jnp.asarray, one)) for one in rows(several)]
-        curve = np.stack([precision_at_recall(one, truth, len(classes), least)[0] for one in each])
+    for (name, own), color in zip(found.items(), figures.COLORS, strict=False):
+        curve = np.asarray(precisions(own, truth, len(classes))[:, 0])
         for ax, label in zip(axes, shown, strict=False):
             figures.spread(ax, np.linspace(0, 1, 101).tolist(), curve[:, label].T, name, color)
             ax.set(title=classes[label], xlabel="recall", ylabel="precision", ylim=(0, 1.02))

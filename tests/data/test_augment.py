@@ -112,18 +112,20 @@ def test_rescaled_boxes_stay_on_what_they_show():
 
 def test_a_scale_of_one_changes_nothing_and_lines_are_interpolated():
     data = painted()
-    x, (box, _) = augment.rescale(jax.random.key(0), data, 1.0)
+    rescale = jax.jit(augment.rescale, static_argnums=2)
+    x, (box, _) = rescale(jax.random.key(0), data, 1.0)
     np.testing.assert_allclose(x, data.x, atol=1e-6)
     np.testing.assert_allclose(box, data.y.box)
     ramp = jnp.broadcast_to(jnp.arange(20.0)[None, :, None], (1, 20, 3))
-    seen = augment.stretched(ramp, jnp.array([2.0]), jnp.array([-8.0]))
+    seen = jax.jit(augment.stretched)(ramp, jnp.array([2.0]), jnp.array([-8.0]))
     np.testing.assert_allclose(seen[0, :, 0], (np.arange(20) + 0.5 + 8) / 2 - 0.5, rtol=1e-6)
 
 
 def test_what_is_mostly_cut_off_is_no_object():
     """The share of the area that is left decides."""
     data = painted(200)
-    _, (box, label) = augment.rescale(jax.random.key(1), data, 4.0, least=0.5)
+    rescale = jax.jit(augment.rescale, static_argnums=(2, 3))
+    _, (box, label) = rescale(jax.random.key(1), data, 4.0, 0.5)
     lost = np.asarray(label[:, 0] == -1)
     assert 5 < lost.sum() < 195
     sides = np.asarray(box[:, 0, 2:] - box[:, 0, :2])

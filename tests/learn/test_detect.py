@@ -23,21 +23,23 @@ TRUTH = Boxes(
 )
 
 
+draw = jax.jit(lambda truth: detect.heat_targets(truth, GRID, CELL, CLASSES))
+
+
 def told(truth):
     """What a detector that knows `truth` would say."""
-    at, offset, size = detect.places(truth, GRID, CELL)
-    heat = detect.heat_targets(truth, GRID, CELL, CLASSES)
-    maps = jnp.zeros((2, *GRID, 4))
-    for image in range(2):
-        for m in np.flatnonzero(np.asarray(truth.label[image]) >= 0):
-            value = jnp.concatenate([size[image, m], offset[image, m]])
-            maps = maps.at[image, at[image, m, 0], at[image, m, 1]].set(value)
-    logits = jnp.log(jnp.clip(heat, 1e-6, 1 - 1e-6)) - jnp.log1p(-jnp.clip(heat, 1e-6, 1 - 1e-6))
-    return Found(logits, maps[..., :2], maps[..., 2:])
+    at, offset, size = map(
+        np.asarray, jax.jit(detect.places, static_argnums=(1, 2))(truth, GRID, CELL)
+    )
+    maps = np.zeros((2, *GRID, 4), np.float32)
+    for image, m in np.argwhere(np.asarray(truth.label) >= 0):
+        maps[image, *at[image, m]] = [*size[image, m], *offset[image, m]]
+    p = np.clip(np.asarray(draw(truth)), 1e-6, 1 - 1e-6)
+    return Found(*map(jnp.asarray, (np.log(p / (1 - p)), maps[..., :2], maps[..., 2:])))
 
 
 def test_what_is_drawn_is_read_back():
-    found = detect.decode(told(TRUTH), cell=CELL, most=5)
+    found = jax.jit(functools.partial(detect.decode, cell=CELL, most=5))(told(TRUTH))
     for image in range(2):
         real = np.asarray(TRUTH.label[image]) >= 0
         sure = np.asarray(found.score[image]) > 0.9
@@ -45,21 +47,20 @@ def test_what_is_drawn_is_read_back():
         wanted = np.argsort(np.asarray(TRUTH.label[image])[real])
         boxes = np.asarray(found.box[image])[sure][order]
         np.testing.assert_allclose(boxes, TRUTH.box[image][real][wanted], atol=1e-4)
-    scores = detect.scores(found, TRUTH, CLASSES)
+    scores = jax.jit(detect.scores, static_argnums=2)(found, TRUTH, CLASSES)
     np.testing.assert_allclose([scores["AP50"], scores["AP"]], 1, atol=1e-6)
 
 
 def test_heat_is_one_at_centres_alone_and_the_loss_least_there():
-    heat = np.asarray(detect.heat_targets(TRUTH, GRID, CELL, CLASSES))
+    heat = np.asarray(draw(TRUTH))
     assert (heat == 1).sum() == 3
     assert heat[0, 1, 1, 1] == heat[0, 4, 5, 0] == heat[1, 1, 2, 1] == 1
     assert (heat[1, ..., 0] == 0).all()
     right = told(TRUTH)
-    worse = right._replace(heat=right.heat.at[0, 5, 0, 0].add(9.0))
-    missed = right._replace(heat=right.heat.at[0, 1, 1, 1].add(-9.0))
-    least = detect.focal(right.heat, jnp.asarray(heat)).sum()
-    for other in (worse, missed):
-        assert detect.focal(other.heat, jnp.asarray(heat)).sum() > least + 0.1
+    cost = jax.jit(lambda logits: detect.focal(logits, jnp.asarray(heat)).sum())
+    least = cost(right.heat)
+    for place, logit in (((0, 5, 0, 0), 3.0), ((0, 1, 1, 1), -3.0)):
+        assert cost(right.heat.at[place].set(logit)) > least + 1
 
 
 def test_near_a_centre_an_error_costs_less():
@@ -87,7 +88,7 @@ def test_mirrored_pictures_give_mirrored_boxes():
     found, mirrored = look(params, x), look(params, x[:, :, ::-1])
     for one, other in zip(found[:2], mirrored[:2], strict=True):
         np.testing.assert_allclose(one, other[:, :, ::-1], atol=1e-5)
-    across = mirrored.offset[:, :, ::-1] * jnp.array([1, -1]) + jnp.array([0, 1])
+    across = np.asarray(mirrored.offset)[:, :, ::-1] * [1, -1] + [0, 1]
     np.testing.assert_allclose(found.offset, across, atol=1e-5)
 
 
