@@ -1,4 +1,4 @@
-"""The U-Net's step beside torch, and one slice of 512 x 512 pixels outlined.
+"""The U-Net's and the detector's steps beside torch, and a slice of 512 x 512 pixels outlined.
 
 Every side trains the same network on the same number of random squares of images in its device's
 memory, by Adam in float32: blocks of two 3x3 convolutions with group norms, halved by strides and
@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks import _detector
 from benchmarks.measure import interleaved, per, row
 from dljax import Batch, Learner, advance, start
 from dljax.learn import segment
@@ -144,7 +145,7 @@ TORCH: dict[str, Callable[..., Torch]] = {
 
 
 def main(peak: float) -> list[dict[str, Any]]:
-    rows = []
+    rows, known = [], importlib.util.find_spec("torch") is not None
     for name, (channels, patch) in NETS.items():
         ours = learner(channels, patch)
         run = start(ours, jax.random.key(0))
@@ -152,7 +153,7 @@ def main(peak: float) -> list[dict[str, Any]]:
         net, image = network(channels, patch), jax.numpy.asarray(slices().x[:1])
         predict = jax.jit(functools.partial(segment.predict, net))
         slice_of = {"dljax": functools.partial(predict, run.state.fit.params, image)}
-        if importlib.util.find_spec("torch"):
+        if known:
             peers = {peer: make(channels, patch) for peer, make in TORCH.items()}
             steps |= {peer: functools.partial(each.train, CHUNK) for peer, each in peers.items()}
             slice_of |= {peer: each.predict for peer, each in peers.items()}
@@ -162,4 +163,4 @@ def main(peak: float) -> list[dict[str, Any]]:
         rows.append(of(f"U-Net step, {name}", times, gflop=3 * gflop * BATCH * SIDE**2))
         times = interleaved(slice_of, REPEATS)
         rows.append(of(f"one slice of 512 x 512, {name}", times, gflop=gflop * FULL**2))
-    return rows
+    return rows + _detector.step(peak, known)

@@ -79,7 +79,7 @@ class Config(Common):
 PRESETS = {
     "quick": Config(seeds=2),
     "standard": Config(
-        channels=(32, 64, 128), patch=2, side=128, steps=2000, angle=15.0, bend=4.0,
+        channels=(32, 64, 128), patch=2, side=128, steps=1200, angle=15.0, bend=4.0,
         light=0.15, pixels=200_000, trees=100,
     ),
 }  # fmt: skip
