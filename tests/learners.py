@@ -9,6 +9,7 @@ import optax
 
 from dljax import Batch, Learner, sweep
 from dljax.data import shift
+from dljax.data.augment import flip
 from dljax.data.stream import epochs
 from dljax.envs import tabular
 from dljax.envs.environment import Box, Environment, Step
@@ -18,6 +19,7 @@ from dljax.learn import (
     classify,
     debias,
     descent,
+    detect,
     dqn,
     gan,
     landscape,
@@ -39,8 +41,10 @@ from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.q_network import QNetwork
 from dljax.nets.translator import RecurrentTranslator
+from dljax.nets.trunk import Detect, Trunk, Vision
 from dljax.ops.backprop import ACTIVATIONS
 from dljax.ops.policies import categorical
+from dljax.typing import Boxes
 
 
 def images() -> Batch:
@@ -211,6 +215,15 @@ def captioned() -> Learner:
     return translate.make(Captioner(7, 4, (2,)), optimizer("adam", 1e-2), [data], tokens=24)
 
 
+def detected() -> Learner:
+    x, rng = images().x, np.random.default_rng(0)
+    corner = rng.integers(0, 3, (37, 2, 2))
+    box = np.concatenate([corner, corner + 3], -1).astype(np.float32)
+    data = Batch(x, Boxes(box, rng.integers(-1, 2, (37, 2)).astype(np.int32)))
+    net = Vision(Trunk((4, 8), patch=2), Detect(2, 0))
+    return detect.make(net, optimizer("adam", 1e-2), data, batch=8, cell=2, augment=flip)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -235,4 +248,5 @@ LEARNERS = {
     "language_attending": language_attending,
     "translated": translated,
     "captioned": captioned,
+    "detected": detected,
 }

@@ -196,7 +196,7 @@ def annotation(content: bytes, file: str, sides: tuple[int, int]) -> list[Mark]:
             wanted = "no numbers xmin, ymin, xmax and ymax in a bndbox"
             raise InputError(f"{file}: object {number}, {name!r}, has {wanted}") from error
         said = f"{file}: box {left:g}, {top:g}, {right:g}, {bottom:g} of object {number}, {name!r},"
-        if not (min(top, left) >= 0 and bottom <= sides[0] and right <= sides[1]):
+        if not (top >= 0 and left >= 0 and bottom <= sides[0] and right <= sides[1]):
             raise InputError(f"{said} lies outside the picture of {sides[1]} x {sides[0]} pixels")
         box = (max(top - 1, 0.0), max(left - 1, 0.0), bottom, right)
         found.append(Mark(name, box, not (top < bottom and left < right), said))

@@ -143,7 +143,7 @@ def check_boxes(truth: Boxes, n: int, classes: int) -> None:
         )
 
 
-def decode(found: Found, *, cell: int, most: int = 100, overlap: float = 0.5) -> Detections:
+def decode(found: Found, *, cell: int, most: int = 100, overlap: float | Array = 0.5) -> Detections:
     """The `most` strongest peaks of the heat as boxes, [B, most], weaker rivals suppressed.
 
     A peak is no weaker than the 8 cells around it, for its class; see `ops.boxes.suppress` for
@@ -188,18 +188,12 @@ def found_by(net: nn.Module, params: PyTree, x: Array, *, flips: bool = False) -
 
 
 def predict(
-    net: nn.Module,
-    params: PyTree,
-    x: Array,
-    decode: Decode,
-    *,
-    flips: bool = False,
-    chunk: int = 8,
-) -> Detections:
-    """What is found in images x [n, h, w, c], [n, K], at most `chunk` in memory at a time."""
+    net: nn.Module, params: PyTree, x: Array, *, flips: bool = False, chunk: int = 8
+) -> Found:
+    """`found_by` of images x [n, h, w, c], at most `chunk` in memory at a time."""
 
-    def one(x: Array) -> Detections:
-        found = decode(found_by(net, params, unit_scale(x)[None], flips=flips))
+    def one(x: Array) -> Found:
+        found = found_by(net, params, unit_scale(x)[None], flips=flips)
         return jax.tree.map(lambda leaf: leaf[0], found)
 
     return jax.lax.map(one, jnp.asarray(x), batch_size=chunk)
@@ -213,13 +207,9 @@ def scores(found: Detections, truth: Boxes, classes: int) -> Metrics:
 
 
 def evaluate(
-    net: nn.Module,
-    params: PyTree,
-    data: Batch,
-    decode: Decode,
-    classes: int,
-    split: str = "validation",
+    net: nn.Module, params: PyTree, data: Batch, decode: Decode, split: str = "validation"
 ) -> Metrics:
     """The scores over all of `data`, named `split/...`."""
-    found = scores(predict(net, params, data.x, decode), data.y, classes)
+    told = predict(net, params, data.x)
+    found = scores(decode(told), data.y, told.heat.shape[-1])
     return {f"{split}/{name}": value for name, value in found.items()}

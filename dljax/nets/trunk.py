@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from dljax.nets.coders import ConvTranspose
 from dljax.nets.mlp import MLP
-from dljax.ops.conv import conv
+from dljax.ops.conv import conv_same
 from dljax.typing import Array
 
 
@@ -49,7 +49,7 @@ class Block(nn.Module):
             use_bias=bias,
             dtype=self.dtype,
             kernel_init=nn.initializers.he_normal(),
-            conv_general_dilated=conv,
+            conv_general_dilated=conv_same,
         )
 
     def norm(self, x: Array) -> Array:

@@ -54,7 +54,7 @@ def suppress(
     box: Real[AnyArray, "K 4"],
     score: Float[AnyArray, "K"],
     label: Int[AnyArray, "K"],
-    overlap: float,
+    overlap: float | Float[Array, ""],
 ) -> Bool[Array, "K"]:
     """Which of K boxes non-maximum suppression keeps: greedily the best of those of one label.
 

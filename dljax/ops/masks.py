@@ -66,9 +66,7 @@ def rand_score(truth: ArrayLike, guess: ArrayLike) -> float:
     if not inside.any():
         raise InputError("a Rand score needs a region in the truth")
 
-    def squares(*labels: np.ndarray) -> float:
-        _, counts = np.unique(np.stack(labels), axis=1, return_counts=True)
-        return float((counts / inside.sum()) ** 2 @ np.ones(len(counts)))
-
-    pair = guess[inside], truth[inside]
-    return 2 * squares(*pair) / (squares(pair[0]) + squares(pair[1]))
+    names = [np.unique(each[inside], return_inverse=True)[1] for each in (guess, truth)]
+    pairs = names[0] * (names[1].max() + 1) + names[1]
+    both, *own = (np.square(np.bincount(each) / len(each)).sum() for each in (pairs, *names))
+    return float(2 * both / sum(own))

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.data import shift
+from dljax.data import augment, shift
 from dljax.errors import InputError
+from dljax.typing import Batch, Boxes
 
 KEY = jax.random.key(0)
 
@@ -69,3 +70,84 @@ def test_vmap_over_seeds_equals_a_loop():
 def test_tables_and_impossible_shifts_are_refused(shape, by):
     with pytest.raises(InputError, match="shift needs images"):
         shift(KEY, jnp.zeros(shape), by)
+
+
+def painted(n=6, h=20, w=28):
+    """Pictures with one bright box each, and the box."""
+    rng = np.random.default_rng(0)
+    x, box = np.zeros((n, h, w, 1), np.float32), np.zeros((n, 2, 4), np.float32)
+    for image, (own, _) in zip(x, box, strict=True):
+        top, left = rng.integers(0, h - 10), rng.integers(0, w - 12)
+        own[:] = top, left, top + 8, left + 10
+        image[top : top + 8, left : left + 10] = 1
+    return Batch(jnp.asarray(x), Boxes(jnp.asarray(box), jnp.array([[2, -1]] * n)))
+
+
+def bounds(image):
+    rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+    return rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+
+
+def test_flipped_boxes_stay_on_what_they_show():
+    data = painted(32)
+    x, (box, label) = jax.jit(augment.flip)(jax.random.key(0), data)
+    for image, own in zip(np.asarray(x[..., 0]), np.asarray(box[:, 0]), strict=True):
+        np.testing.assert_allclose(bounds(image > 0.5), own)
+    same = (np.asarray(box[:, 0]) == np.asarray(data.y.box[:, 0])).all(1)
+    assert 1 <= same.sum() <= 20 and (label == data.y.label).all()
+
+
+def test_rescaled_boxes_stay_on_what_they_show():
+    data = painted(32)
+    x, (box, label) = jax.jit(augment.rescale, static_argnums=2)(jax.random.key(0), data, 1.5)
+    assert x.shape == data.x.shape and (np.asarray(label[:, 1]) == -1).all()
+    kept = np.flatnonzero(label[:, 0] == 2)
+    assert len(kept) > 20
+    for i in kept:
+        near = np.asarray(x[i, ..., 0]) > 0.5
+        np.testing.assert_allclose(bounds(near), box[i, 0], atol=0.75)
+    sizes = np.asarray((box[..., 2:] - box[..., :2])[:, 0].max(-1))
+    assert sizes.min() < 9 and sizes.max() > 12
+
+
+def test_a_scale_of_one_changes_nothing_and_lines_are_interpolated():
+    data = painted()
+    rescale = jax.jit(augment.rescale, static_argnums=2)
+    x, (box, _) = rescale(jax.random.key(0), data, 1.0)
+    np.testing.assert_allclose(x, data.x, atol=1e-6)
+    np.testing.assert_allclose(box, data.y.box)
+    ramp = jnp.broadcast_to(jnp.arange(20.0)[None, :, None], (1, 20, 3))
+    seen = jax.jit(augment.stretched)(ramp, jnp.array([2.0]), jnp.array([-8.0]))
+    np.testing.assert_allclose(seen[0, :, 0], (np.arange(20) + 0.5 + 8) / 2 - 0.5, rtol=1e-6)
+
+
+def test_what_is_mostly_cut_off_is_no_object():
+    """The share of the area that is left decides."""
+    data = painted(200)
+    rescale = jax.jit(augment.rescale, static_argnums=(2, 3))
+    _, (box, label) = rescale(jax.random.key(1), data, 4.0, 0.5)
+    lost = np.asarray(label[:, 0] == -1)
+    assert 5 < lost.sum() < 195
+    sides = np.asarray(box[:, 0, 2:] - box[:, 0, :2])
+    assert (sides[~lost] > 0).all()
+
+
+def test_colours_change_within_their_range():
+    x = jax.random.uniform(jax.random.key(0), (64, 5, 5, 3))
+    y = augment.recolour(jax.random.key(1), x, 0.2)
+    assert y.min() >= 0 and y.max() <= 1 and not np.allclose(x, y)
+    np.testing.assert_allclose(augment.recolour(jax.random.key(1), x, 0.0), x, atol=1e-6)
+    gains = np.asarray(y.mean((1, 2)) / x.mean((1, 2)))
+    assert 0.75 < gains.min() < 0.9 and 1.1 < gains.max() < 1.25
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda: augment.rescale(jax.random.key(0), painted(), 0.5), "at least 1; got 0.5"),
+        (lambda: augment.recolour(jax.random.key(0), painted().x, 1.0), "below 1; got 1.0"),
+    ],
+)
+def test_an_augmentation_that_cannot_be_is_refused(change, said):
+    with pytest.raises(InputError, match=said):
+        change()

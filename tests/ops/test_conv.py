@@ -8,7 +8,7 @@ import pytest
 from jax import lax
 
 from dljax import InputError
-from dljax.ops.conv import _plan, avg_pool, conv, conv_pool, max_pool
+from dljax.ops.conv import _plan, avg_pool, conv, conv_pool, conv_same, max_pool
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 
@@ -61,6 +61,51 @@ def test_conv_and_its_gradients_equal_the_library(image, window, strides, paddin
         )
 
     assert_same(by(conv), by(lax.conv_general_dilated), x, kernel)
+
+
+@pytest.mark.parametrize(
+    ("window", "channels", "stride"),
+    [((3, 3), 8, 1), ((5, 1), 9, 1), ((3, 3), 8, 2), ((3, 3), 3, 1)],
+)
+def test_a_same_convolution_and_its_gradients_equal_the_library(window, channels, stride):
+    """Of first and second order; where it is not odd and of stride 1, by `conv`."""
+    x, kernel = normal(0, 2, 6, 5, channels), normal(1, *window, channels, 4)
+
+    def by(convolution):
+        def f(x, kernel):
+            options = {"dimension_numbers": NUMBERS}
+            return convolution(x, kernel, (stride, stride), "SAME", **options)
+
+        return f
+
+    def steep(convolution):
+        def slopes(x, kernel):
+            grads = jax.grad(lambda *given: jnp.sin(by(convolution)(*given)).sum(), (0, 1))
+            return jnp.concatenate([each.reshape(-1) for each in grads(x, kernel)])
+
+        return slopes
+
+    assert_same(by(conv_same), by(lax.conv_general_dilated), x, kernel)
+    assert_same(steep(conv_same), steep(lax.conv_general_dilated), x, kernel)
+
+
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
+@pytest.mark.parametrize("size", [1, 3])
+def test_many_same_convolutions_equal_a_loop(axes, size):
+    x, kernel = normal(0, size, 2, 6, 5, 8), normal(1, size, 3, 3, 8, 4)
+    given = [each if axis == 0 else each[0] for each, axis in zip((x, kernel), axes, strict=True)]
+
+    def f(x, kernel):
+        return jnp.sin(conv_same(x, kernel, (1, 1), "SAME", dimension_numbers=NUMBERS)).sum()
+
+    both = jax.value_and_grad(f, (0, 1))
+    together = jax.jit(jax.vmap(both, axes))(*given)
+    one = jax.jit(both)
+    for i in range(size):
+        alone = one(
+            *(each if axis is None else each[i] for each, axis in zip(given, axes, strict=True))
+        )
+        assert_close(jax.tree.map(lambda leaf, i=i: leaf[i], together), alone)
 
 
 @pytest.mark.parametrize(
