@@ -141,7 +141,8 @@ def drawn(seeds: Sequence[int], n: int, by: Strength) -> Set:
     """n letters for each seed, every other one an X and the rest equally often all others."""
     place = np.arange(n)
     letter = np.where(place % 2 == 0, 0, 1 + place // 2 % (len(letters.LETTERS) - 1))
-    glyphs = (letters.sample(jax.random.key(seed), jnp.asarray(letter), by) for seed in seeds)
+    keys = map(jax.random.key, seeds)
+    glyphs = (letters.sample(key, jnp.asarray(letter), by) for key in keys)
     return Set(np.stack([np.asarray(_render(each)) for each in glyphs]), letter)
 
 

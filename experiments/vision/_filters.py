@@ -88,7 +88,9 @@ def layers(net: CNN, weights: Weights, x: Array) -> list[Array]:
     params, extra = weights
     variables = {"params": params, **extra}
     _, seen = net.apply(
-        variables, x, capture_intermediates=lambda module, _: module.name.startswith("Conv_")
+        variables,
+        x,
+        capture_intermediates=lambda module, _: (module.name or "").startswith("Conv_"),
     )
     maps = seen["intermediates"]
     return [maps[f"Conv_{i}"]["__call__"][0] for i in range(len(net.channels))]
