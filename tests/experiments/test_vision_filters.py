@@ -115,8 +115,8 @@ def done(tmp_path_factory):
 def test_what_is_measured_and_drawn(done):
     result, out = done
     assert result.metrics["arrays as the notes'"]["values"] == [1, 1, 1]
-    assert len(result.metrics["edge: difference from scipy"]["values"]) == 6
-    assert all(result.targets[f"{name}: difference from scipy"]["met"] for name in FILTERS)
+    assert len(result.metrics["edge: off scipy's"]["values"]) == 6
+    assert all(result.targets[f"{name}: off scipy's"]["met"] for name in FILTERS)
     assert result.targets["edge of constant images"]["met"]
     for measure in ("class purity", "linear readout", "orientation tuning"):
         assert 0 <= result.metrics[f"{measure}, layer 3"]["mean"] <= 1
