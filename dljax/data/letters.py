@@ -80,7 +80,8 @@ def paths() -> np.ndarray:
         if strokes is None:
             lines = [np.stack([np.cos(around), np.sin(around)], 1)]
         else:
-            lines = [np.linspace(*ends, PIECES // len(strokes) + 1) for ends in strokes]
+            count = PIECES // len(strokes) + 1
+            lines = [np.linspace(start, end, count) for start, end in strokes]
         found.append(np.concatenate([np.stack([line[:-1], line[1:]], 1) for line in lines]))
     return np.array(found, np.float32)
 

@@ -111,15 +111,15 @@ def in_place(x: Array, reach: int = 3, cap: float = 1.0) -> Array:
 
 def template(x: Array) -> Array:
     """How well the whole X at rest matches where it does best: [B, h, w, 1] -> [B]."""
-    return matches(signed(x), signed(at_rest())[None, ..., 0]).max((1, 2, 3))
+    return matches(signed(x), at_rest()).max((1, 2, 3))
 
 
 @functools.cache
 def at_rest() -> np.ndarray:
-    """The X as drawn, [9, 9, 1]."""
+    """The X as drawn as a feature, [1, 9, 9] in -1..1."""
     with jax.ensure_compile_time_eval():
         one = letters.sample(jax.random.key(0), jnp.zeros(1, int), Strength())
-        return np.asarray(letters.render(one, 2 * letters.HALF + 1))[0]
+        return 2 * np.asarray(letters.render(one, 2 * letters.HALF + 1))[..., 0] - 1
 
 
 Detector = Callable[[np.ndarray], np.ndarray]
