@@ -72,7 +72,7 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(),
-    "standard": Config(data="cifar10", epochs=12, hidden=128, batch=128, dropout=0.5),
+    "standard": Config(data="cifar10", epochs=8, hidden=128, batch=128, dropout=0.5),
 }
 
 
