@@ -80,7 +80,8 @@ def paths() -> np.ndarray:
         if strokes is None:
             lines = [np.stack([np.cos(around), np.sin(around)], 1)]
         else:
-            lines = [np.linspace(*ends, PIECES // len(strokes) + 1) for ends in strokes]
+            count = PIECES // len(strokes) + 1
+            lines = [np.linspace(start, end, count) for start, end in strokes]
         found.append(np.concatenate([np.stack([line[:-1], line[1:]], 1) for line in lines]))
     return np.array(found, np.float32)
 
@@ -102,7 +103,7 @@ def draw(letter: Letter, side: int = SIDE) -> Array:
     )
     cos, sin = jnp.cos(letter.turn), jnp.sin(letter.turn)
     turned = jnp.stack([jnp.stack([cos, sin]), jnp.stack([-sin, cos])])
-    points = letter.scale * points @ turned + letter.shift
+    points = letter.scale * points @ turned + letter.shift[None, None]
     centres = jnp.arange(side) - (side - 1) / 2
     pixels = jnp.stack(jnp.meshgrid(centres, centres), -1)  # x, y
     nearest = jax.vmap(lambda piece: distance(pixels, *piece))(points).min(0)
@@ -116,7 +117,7 @@ def parabola(u: Array) -> Array:
 
 def distance(p: Array, a: Array, b: Array) -> Array:
     """From points p [..., 2] to the line from a to b, both [2]."""
-    along = b - a
+    along, beyond = b - a, p - a[(None,) * (p.ndim - 1)]
     # no letter's piece is a point, unless bending has made it one
-    share = jnp.clip((p - a) @ along / jnp.maximum(along @ along, 1e-9), 0, 1)
-    return jnp.linalg.norm(p - a - share[..., None] * along, axis=-1)
+    share = jnp.clip(beyond @ along / jnp.maximum(along @ along, 1e-9), 0, 1)
+    return jnp.linalg.norm(beyond - share[..., None] * along[(None,) * share.ndim], axis=-1)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.host.experiment import Study
 from dljax.ops.conv import conv
 from dljax.ops.pool import avg_pool, max_pool
 from dljax.typing import Array
@@ -65,6 +66,12 @@ def pools() -> list[Worked]:
 def agree(arrays: list[Worked]) -> list[float]:
     """1 for each array that is the notes' to the last bit, else 0."""
     return [float(np.array_equal(notes, ours)) for _, notes, ours in arrays]
+
+
+def record(run: Study, name: str, arrays: list[Worked], source: str) -> None:
+    right = agree(arrays)
+    run.metric(name, right)
+    run.target(name, 1.0, f"{source}, exactly", all(right))
 
 
 def beside(arrays: list[Worked]) -> str:

@@ -111,15 +111,15 @@ def in_place(x: Array, reach: int = 3, cap: float = 1.0) -> Array:
 
 def template(x: Array) -> Array:
     """How well the whole X at rest matches where it does best: [B, h, w, 1] -> [B]."""
-    return matches(signed(x), signed(at_rest())[None, ..., 0]).max((1, 2, 3))
+    return matches(signed(x), at_rest()).max((1, 2, 3))
 
 
 @functools.cache
 def at_rest() -> np.ndarray:
-    """The X as drawn, [9, 9, 1]."""
+    """The X as drawn as a feature, [1, 9, 9] in -1..1."""
     with jax.ensure_compile_time_eval():
         one = letters.sample(jax.random.key(0), jnp.zeros(1, int), Strength())
-        return np.asarray(letters.render(one, 2 * letters.HALF + 1))[0]
+        return 2 * np.asarray(letters.render(one, 2 * letters.HALF + 1))[..., 0] - 1
 
 
 Detector = Callable[[np.ndarray], np.ndarray]
@@ -141,7 +141,8 @@ def drawn(seeds: Sequence[int], n: int, by: Strength) -> Set:
     """n letters for each seed, every other one an X and the rest equally often all others."""
     place = np.arange(n)
     letter = np.where(place % 2 == 0, 0, 1 + place // 2 % (len(letters.LETTERS) - 1))
-    glyphs = (letters.sample(jax.random.key(seed), jnp.asarray(letter), by) for seed in seeds)
+    keys = map(jax.random.key, seeds)
+    glyphs = (letters.sample(key, jnp.asarray(letter), by) for key in keys)
     return Set(np.stack([np.asarray(_render(each)) for each in glyphs]), letter)
 
 

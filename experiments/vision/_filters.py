@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -42,7 +43,8 @@ def photographs(path: Path | None) -> dict[str, np.ndarray]:
     """scikit-learn's two, and the user's where there is one, [h, w, c] in [0, 1]."""
     from sklearn.datasets import load_sample_images
 
-    found = dict(zip(("china", "flower"), load_sample_images().images, strict=True))
+    found: dict[str, np.ndarray] = {}
+    found |= zip(("china", "flower"), load_sample_images().images, strict=True)
     if path is not None:
         found[path.name] = pictures.read(path)
     return {name: np.asarray(unit_scale(jnp.asarray(image))) for name, image in found.items()}
@@ -87,10 +89,11 @@ def layers(net: CNN, weights: Weights, x: Array) -> list[Array]:
     """The maps of every convolution after its pooling, of x [B, h, w, c]: [B, h, w, features]."""
     params, extra = weights
     variables = {"params": params, **extra}
-    _, seen = net.apply(
-        variables, x, capture_intermediates=lambda module, _: module.name.startswith("Conv_")
-    )
-    maps = seen["intermediates"]
+
+    def wanted(module: nn.Module, _: str) -> bool:
+        return (module.name or "").startswith("Conv_")
+
+    maps: Any = net.apply(variables, x, capture_intermediates=wanted)[1]["intermediates"]
     return [maps[f"Conv_{i}"]["__call__"][0] for i in range(len(net.channels))]
 
 

@@ -131,7 +131,9 @@ def draw_strengths(path: Path, found: Mapping[str, Mapping[tuple[str, float], np
             ax.plot(strengths, shares[:, 1:].mean(1), ":", color=color, lw=1.4)
         ax.set(xlabel=f"{kind} by at most, {unit}", ylim=(-0.02, 1.02))
     axes[0].set_ylabel("X found; dotted: others taken for X")
-    axes[-1].legend(frameon=False, fontsize=6, loc="center left")
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8
+    )
     return save(figure, path)
 
 

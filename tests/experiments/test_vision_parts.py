@@ -72,7 +72,7 @@ def test_an_x_scores_most_wherever_it_is():
         scores = np.asarray(jax.jit(score)(shown.x[0]))
         assert scores[shown.is_x].min() > scores[~shown.is_x].max()
         moved = np.asarray(jax.jit(score)(np.roll(shown.x[0], (2, -3), (1, 2))))
-        np.testing.assert_allclose(moved, scores, atol=1e-5)
+        np.testing.assert_allclose(moved[shown.is_x], scores[shown.is_x], atol=1e-5)
 
 
 def test_the_threshold_keeps_false_alarms_below_its_bound_and_finds_all_it_can():
@@ -83,8 +83,10 @@ def test_the_threshold_keeps_false_alarms_below_its_bound_and_finds_all_it_can()
     by_hand = [c for c in scores if (scores[~is_x] >= c).mean() <= 0.05]
     assert (scores[~is_x] >= cut).mean() <= 0.05
     assert (scores[is_x] >= cut).mean() == max((scores[is_x] >= c).mean() for c in by_hand)
-    rates = _detectors.rates(scores[None], np.array([cut]), np.where(is_x, 0, 1))
-    assert rates[0, 1] == (scores[~is_x] >= cut).mean()
+    letter = np.where(is_x, 0, 1 + np.arange(400) // 2 % 4)
+    rates = _detectors.rates(scores[None], np.array([cut]), letter)
+    assert rates[0, 0] == (scores[is_x] >= cut).mean()
+    assert rates[0, 1:].mean() == pytest.approx((scores[~is_x] >= cut).mean())
     apart = _detectors.threshold(np.array([0.0, 0.2, 0.8, 1.0]), np.array([0, 0, 1, 1]))
     assert apart == 0.5  # in the middle of the gap
 
@@ -124,7 +126,7 @@ def done(tmp_path_factory):
 def test_what_is_found_and_what_is_drawn(done):
     result, out = done
     metrics = result.metrics
-    assert metrics["pooled arrays as the notes'"]["values"] == [1, 1]
+    assert result.targets["pooled arrays as the notes'"]["met"]
     assert metrics["X found, at rest, three features"]["mean"] == 1
     assert metrics["X found, shifted and deformed, three features"]["mean"] > 0.9
     assert metrics["false alarms, shifted and deformed, three features"]["mean"] < 0.1
