@@ -7,14 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dljax.data.stream import unit_scale
 from dljax.errors import InputError
 from dljax.learn import risk, shapes
 from dljax.learner import Learner, Objective
-from dljax.typing import Array, Batch, Key, Metrics, PyTree
+from dljax.typing import Array, Batch, Key, Metrics
 
-Weights = tuple[PyTree, PyTree]
-"""Parameters, and what was learnt without a gradient: what a trained network needs."""
+Weights, predict = risk.Weights, risk.predict
 
 
 def objective(net: nn.Module, *, smoothing: float = 0.0) -> Objective:
@@ -54,16 +52,6 @@ def make(
     learner = risk.descend(net, goal, tx, data, batch=batch, augment=changed)
     shapes.check_labels(shapes.given(net, lambda: risk.first(data.x, augment)), data.y)
     return learner
-
-
-def predict(net: nn.Module, weights: Weights, x: Array, chunk: int = 500) -> Array:
-    """Logits [n, K] of x [n, ...], at most `chunk` examples in memory at a time."""
-    params, extra = weights
-
-    def one(x: Array) -> Array:
-        return net.apply({"params": params, **extra}, unit_scale(x)[None])[0]  # pyright: ignore
-
-    return jax.lax.map(one, jnp.asarray(x), batch_size=chunk)
 
 
 def scores(logits: Array, labels: Array) -> Metrics:

@@ -1,4 +1,4 @@
-"""Empirical risk: any network under any loss of its outputs (S4, S5, S6, S7)."""
+"""Empirical risk: any network under any loss of its outputs (S4, S5, S6, S7, S24)."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,6 +18,10 @@ Loss = Callable[[Array, Array], Array]
 """`(outputs [B, ...], targets [B, ...]) -> losses`, not reduced: optax's losses are such."""
 Augment = Callable[[Key, Batch], Batch]
 """`(key, batch) -> batch`: inputs and targets changed together."""
+
+
+Weights = tuple[PyTree, PyTree]
+"""Parameters, and what was learnt without a gradient: what a trained network needs."""
 
 
 class State(NamedTuple):
@@ -107,6 +111,29 @@ def make(
     learner = descend(net, goal, tx, data, batch=batch, augment=of_inputs(augment))
     shapes.check_targets(shapes.given(net, lambda: first(data.x, augment)), data.y, loss)
     return learner
+
+
+def predict(net: nn.Module, weights: Weights, x: Array, chunk: int = 500) -> Array:
+    """Outputs [n, K] of x [n, ...], at most `chunk` examples in memory at a time."""
+    params, extra = weights
+
+    def one(x: Array) -> Array:
+        return net.apply({"params": params, **extra}, unit_scale(x)[None])[0]  # pyright: ignore
+
+    return jax.lax.map(one, jnp.asarray(x), batch_size=chunk)
+
+
+def evaluate(net: nn.Module, weights: Weights, data: Batch, split: str = "validation") -> Metrics:
+    """How well numbers y [n] or [n, K] are told: `split/RMSE`, and `split/explained`, at most 1.
+
+    `explained = 1 - sum (y - f)^2 / sum (y - mean y)^2`: what the mean would leave, and f does not.
+    """
+    y = jnp.asarray(data.y)
+    outputs = predict(net, weights, data.x)
+    rest = jnp.square((outputs if outputs.ndim == y.ndim else squeezed(outputs)) - y)
+    plain = jnp.square(y - y.mean(0, keepdims=True))
+    found = {"RMSE": jnp.sqrt(rest.mean()), "explained": 1 - rest.sum() / plain.sum()}
+    return {f"{split}/{name}": value for name, value in found.items()}
 
 
 def apply(net: nn.Module, params: PyTree, x: Array, **options) -> Array:

@@ -79,3 +79,21 @@ def test_what_is_drawn_for_inputs_and_for_dropout_is_drawn_apart():
 def test_a_batch_beyond_the_data_is_refused():
     with pytest.raises(InputError, match="batch must be from 1 to the 12"):
         risk.make(NET, optimizer("adam", 0.1), Batch(X, X), optax.squared_error, batch=13)
+
+
+def test_what_is_explained_is_what_scikit_learn_says(params):
+    from sklearn.metrics import r2_score, root_mean_squared_error
+
+    net, rng = MLP((4, 2)), np.random.default_rng(0)
+    weights = net.init(KEY, X)["params"], {}
+    y = rng.normal(size=(12, 2)) * [1, 3]
+    outputs = risk.predict(net, weights, X)
+    found = risk.evaluate(net, weights, Batch(X, y), "test")
+    wanted = r2_score(y, outputs, multioutput="variance_weighted")
+    assert float(found["test/explained"]) == pytest.approx(wanted, rel=1e-4)
+    assert float(found["test/RMSE"]) == pytest.approx(
+        np.sqrt(((y - outputs) ** 2).mean()), rel=1e-4
+    )
+    one = risk.evaluate(NET, (params, {}), Batch(X, X[:, 0]), "test")  # one output faces y [n]
+    rest = root_mean_squared_error(X[:, 0], risk.apply(NET, params, X))
+    assert float(one["test/RMSE"]) == pytest.approx(rest, rel=1e-4)
