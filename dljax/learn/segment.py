@@ -75,18 +75,19 @@ def predict(
     """
 
     def seen(x: Array) -> Array:
-        logits: Any = net.apply({"params": params}, x[None])
-        return jax.nn.softmax(logits[0])
+        logits: Any = net.apply({"params": params}, x)
+        return jax.nn.softmax(logits)
+
+    def mirrored(image: Array) -> Array:
+        ways = [(), (0,), (1,), (0, 1)]
+        found = seen(jnp.stack([jnp.flip(image, way) for way in ways]))
+        return sum(jnp.flip(each, way) for each, way in zip(found, ways, strict=True)) / 4
 
     def one(image: Array) -> Array:
         image = unit_scale(image)
         if not views:
-            return seen(image)
-        ways = [(), (0,), (1,), (0, 1)]
-        mirrored = [jnp.flip(seen(jnp.flip(image, way)), way) for way in ways]
-        over = image.swapaxes(0, 1)
-        turned = [jnp.flip(seen(jnp.flip(over, way)), way).swapaxes(0, 1) for way in ways]
-        return sum(mirrored + turned) / 8
+            return seen(image[None])[0]
+        return (mirrored(image) + mirrored(image.swapaxes(0, 1)).swapaxes(0, 1)) / 2
 
     return jax.lax.map(one, jnp.asarray(x), batch_size=chunk)
 
