@@ -11,6 +11,7 @@ import optax
 
 from dljax.data.augment_masks import crop
 from dljax.data.stream import unit_scale
+from dljax.errors import InputError
 from dljax.learn import risk, shapes
 from dljax.learn.risk import Augment
 from dljax.learner import Learner, Objective
@@ -60,8 +61,10 @@ def make(
     jax.eval_shape(lambda: risk.first(data, seen))
     outputs = shapes.given(net, lambda: risk.first(data.x))
     shapes.check_labels(outputs, data.y)
-    if weights is not None:
-        shapes.check(jnp.zeros((1, *np.shape(weights))), outputs.shape[-1:], "the classes are")
+    if weights is not None and np.shape(weights) != outputs.shape[-1:]:
+        raise InputError(
+            f"weights must be one for each of {outputs.shape[-1]} classes; got {[*np.shape(weights)]}"
+        )
     return risk.descend(net, objective(net, weights), tx, data, batch=batch, augment=seen)
 
 
