@@ -62,9 +62,8 @@ def make(
     outputs = shapes.given(net, lambda: risk.first(data.x))
     shapes.check_labels(outputs, data.y)
     if weights is not None and np.shape(weights) != outputs.shape[-1:]:
-        raise InputError(
-            f"weights must be one for each of {outputs.shape[-1]} classes; got {[*np.shape(weights)]}"
-        )
+        classes, given = outputs.shape[-1], [*np.shape(weights)]
+        raise InputError(f"weights must be one for each of {classes} classes; got {given}")
     return risk.descend(net, objective(net, weights), tx, data, batch=batch, augment=seen)
 
 
