@@ -18,9 +18,13 @@ import numpy as np
 from benchmarks import _detector
 from benchmarks.measure import interleaved, per, row
 from dljax import Batch, Learner, advance, start
+from dljax.data.augment_masks import crop
+from dljax.data.stream import epochs
+from dljax.host.mesh import line, shard_map_step
 from dljax.learn import segment
 from dljax.learn.optimizers import optimizer
 from dljax.nets.trunk import Segment, Trunk, Vision
+from dljax.typing import Key, PyTree
 
 BATCH, SIDE, SLICES, FULL, CHUNK, REPEATS = 8, 128, 20, 512, 2, 7
 NETS = {"32-64-128 on patches of 2": ((32, 64, 128), 2), "16-32-64": ((16, 32, 64), 1)}
@@ -40,6 +44,28 @@ def network(channels: Sequence[int], patch: int) -> Vision:
 def learner(channels: Sequence[int], patch: int) -> Learner:
     net, tx = network(channels, patch), optimizer("adam", 1e-3)
     return segment.make(net, tx, slices(), batch=BATCH, side=SIDE)
+
+
+def spread(channels: Sequence[int], patch: int) -> Callable[[], Any]:
+    """The learner's step, its batch cut over all devices: a convolution takes one core of each."""
+    data, net, tx = slices(), network(channels, patch), optimizer("adam", 1e-3)
+    step = shard_map_step(segment.objective(net), tx, line())
+    fit = start(learner(channels, patch), jax.random.key(0)).state.fit
+    stream = epochs(data, BATCH)
+
+    @jax.jit
+    def draw(key: Key, position: PyTree) -> tuple[PyTree, Batch]:
+        position, drawn = stream.next(position)
+        return position, crop(key, drawn, SIDE)
+
+    def train() -> Any:
+        after, position, metrics = fit, stream.init(jax.random.key(1)), {}
+        for key in jax.random.split(jax.random.key(2), CHUNK):
+            position, drawn = draw(key, position)
+            after, metrics = step(key, after, drawn)
+        return metrics
+
+    return train
 
 
 def gflop_per_pixel(channels: Sequence[int], patch: int) -> float:
@@ -149,7 +175,8 @@ def main(peak: float) -> list[dict[str, Any]]:
     for name, (channels, patch) in NETS.items():
         ours = learner(channels, patch)
         run = start(ours, jax.random.key(0))
-        steps = {"dljax": functools.partial(advance, ours, run, CHUNK)}
+        steps = {"dljax": spread(channels, patch)}
+        alone = {"one device": functools.partial(advance, ours, run, CHUNK)}
         net, image = network(channels, patch), jax.numpy.asarray(slices().x[:1])
         predict = jax.jit(functools.partial(segment.predict, net))
         slice_of = {"dljax": functools.partial(predict, run.state.fit.params, image)}
@@ -159,8 +186,9 @@ def main(peak: float) -> list[dict[str, Any]]:
             slice_of |= {peer: each.predict for peer, each in peers.items()}
         gflop = gflop_per_pixel(channels, patch)
         of = functools.partial(row, ours="dljax", peak=peak)
-        times = per(interleaved(steps, REPEATS), CHUNK)
-        rows.append(of(f"U-Net step, {name}", times, gflop=3 * gflop * BATCH * SIDE**2))
+        times = per(interleaved(steps | alone, REPEATS), CHUNK)
+        more = {"one_device": times.pop("one device"), "devices": jax.device_count()}
+        rows.append(of(f"U-Net step, {name}", times, gflop=3 * gflop * BATCH * SIDE**2, **more))
         times = interleaved(slice_of, REPEATS)
         rows.append(of(f"one slice of 512 x 512, {name}", times, gflop=gflop * FULL**2))
     return rows + _detector.step(peak, known)

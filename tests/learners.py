@@ -10,6 +10,7 @@ import optax
 from dljax import Batch, Learner, sweep
 from dljax.data import shift
 from dljax.data.augment import flip
+from dljax.data.augment_masks import bend
 from dljax.data.stream import epochs
 from dljax.envs import tabular
 from dljax.envs.environment import Box, Environment, Step
@@ -29,6 +30,7 @@ from dljax.learn import (
     ppo,
     q_learning,
     risk,
+    segment,
     translate,
     vae,
 )
@@ -41,7 +43,7 @@ from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.q_network import QNetwork
 from dljax.nets.translator import RecurrentTranslator
-from dljax.nets.trunk import Detect, Trunk, Vision
+from dljax.nets.trunk import Detect, Segment, Trunk, Vision
 from dljax.ops.backprop import ACTIVATIONS
 from dljax.ops.policies import categorical
 from dljax.typing import Boxes
@@ -224,6 +226,14 @@ def detected() -> Learner:
     return detect.make(net, optimizer("adam", 1e-2), data, batch=8, cell=2, augment=flip)
 
 
+def segmented() -> Learner:
+    x = np.random.default_rng(1).integers(0, 256, (9, 12, 10, 1), dtype=np.uint8)
+    net, tx = Vision(Trunk((8, 8), patch=2), Segment(2, patch=2)), optimizer("adam", 1e-2)
+    data = Batch(x, (x[..., 0] > 99).astype(np.int8))
+    augment = functools.partial(bend, angle=9.0, sd=1.0)
+    return segment.make(net, tx, data, batch=4, side=8, weights=(1.0, 2.0), augment=augment)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -248,5 +258,6 @@ LEARNERS = {
     "language_attending": language_attending,
     "translated": translated,
     "captioned": captioned,
+    "segmented": segmented,
     "detected": detected,
 }

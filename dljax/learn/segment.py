@@ -11,6 +11,7 @@ import optax
 
 from dljax.data.augment_masks import crop
 from dljax.data.stream import unit_scale
+from dljax.errors import InputError
 from dljax.learn import risk, shapes
 from dljax.learn.risk import Augment
 from dljax.learner import Learner, Objective
@@ -60,8 +61,9 @@ def make(
     jax.eval_shape(lambda: risk.first(data, seen))
     outputs = shapes.given(net, lambda: risk.first(data.x))
     shapes.check_labels(outputs, data.y)
-    if weights is not None:
-        shapes.check(jnp.zeros((1, *np.shape(weights))), outputs.shape[-1:], "the classes are")
+    if weights is not None and np.shape(weights) != outputs.shape[-1:]:
+        classes, given = outputs.shape[-1], [*np.shape(weights)]
+        raise InputError(f"weights must be one for each of {classes} classes; got {given}")
     return risk.descend(net, objective(net, weights), tx, data, batch=batch, augment=seen)
 
 
@@ -75,18 +77,19 @@ def predict(
     """
 
     def seen(x: Array) -> Array:
-        logits: Any = net.apply({"params": params}, x[None])
-        return jax.nn.softmax(logits[0])
+        logits: Any = net.apply({"params": params}, x)
+        return jax.nn.softmax(logits)
+
+    def mirrored(image: Array) -> Array:
+        ways = [(), (0,), (1,), (0, 1)]
+        found = seen(jnp.stack([jnp.flip(image, way) for way in ways]))
+        return sum(jnp.flip(each, way) for each, way in zip(found, ways, strict=True)) / 4
 
     def one(image: Array) -> Array:
         image = unit_scale(image)
         if not views:
-            return seen(image)
-        ways = [(), (0,), (1,), (0, 1)]
-        mirrored = [jnp.flip(seen(jnp.flip(image, way)), way) for way in ways]
-        over = image.swapaxes(0, 1)
-        turned = [jnp.flip(seen(jnp.flip(over, way)), way).swapaxes(0, 1) for way in ways]
-        return sum(mirrored + turned) / 8
+            return seen(image[None])[0]
+        return (mirrored(image) + mirrored(image.swapaxes(0, 1)).swapaxes(0, 1)) / 2
 
     return jax.lax.map(one, jnp.asarray(x), batch_size=chunk)
 

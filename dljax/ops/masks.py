@@ -50,8 +50,9 @@ def regions(boundary: ArrayLike, *, fill: bool = False) -> np.ndarray:
     found, count = scipy.ndimage.label(~boundary)
     if not fill or count == 0:
         return found
-    nearest = scipy.ndimage.distance_transform_edt(boundary, False, True)
-    return found[tuple(nearest)]
+    options = {"return_distances": False, "return_indices": True}
+    nearest = scipy.ndimage.distance_transform_edt(boundary, **options)
+    return found[tuple(np.asarray(nearest))]
 
 
 def rand_score(truth: ArrayLike, guess: ArrayLike) -> float:

@@ -59,10 +59,10 @@ def test_the_rand_score_is_that_of_pairs_and_scikit_images(seed):
     truth, guess = regions(edge), regions(leaky)
     found = rand_score(truth, guess)
     # theirs are pairs of different pixels
-    assert found == pytest.approx(1 - skimage.adapted_rand_error(truth, guess)[0], abs=0.003)
+    assert found == pytest.approx(1 - skimage.adapted_rand_error(truth, guess)[0], abs=0.005)
     if seed == 0:
         assert found == pytest.approx(slow_rand(truth, guess))
-    assert 0 < found < rand_score(truth, truth) == 1
+    assert 0 < found < rand_score(truth, truth) == pytest.approx(1)
 
 
 def test_a_rand_score_does_not_hear_of_numbers_or_of_the_truths_boundary():
