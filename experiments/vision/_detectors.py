@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from sklearn.metrics import roc_curve
 
 from dljax.data import letters
@@ -122,7 +123,7 @@ def at_rest() -> np.ndarray:
         return 2 * np.asarray(letters.render(one, 2 * letters.HALF + 1))[..., 0] - 1
 
 
-Detector = Callable[[np.ndarray], np.ndarray]
+Detector = Callable[[np.ndarray], ArrayLike]
 """`x [S, n, h, w, 1] -> scores [S, n]`, the higher the more an X, each seed by its own."""
 
 
@@ -172,7 +173,7 @@ Scores = Mapping[str, Mapping[Any, np.ndarray]]
 
 def score_all(detectors: Mapping[str, Detector], sets: Mapping[Any, Set]) -> Scores:
     return {
-        name: {kind: score(shown.x) for kind, shown in sets.items()}
+        name: {kind: np.asarray(score(shown.x)) for kind, shown in sets.items()}
         for name, score in detectors.items()
     }
 

@@ -9,6 +9,7 @@ on clean test images and on such with outliers.
     python -m experiments.vision.parts
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -109,7 +110,7 @@ def find(run: Study, config: Config) -> None:
         **learnt(run, config, by),
     }
     cuts = {
-        name: np.array([threshold(own, held.is_x) for own in score(held.x)])
+        name: np.array([threshold(own, held.is_x) for own in np.asarray(score(held.x))])
         for name, score in detectors.items()
     }
     scores = _detectors.score_all(detectors, tests)
@@ -118,8 +119,10 @@ def find(run: Study, config: Config) -> None:
     run.figure("letters.png", _parts.draw_letters, tests, scores["three features"], cuts)
     run.figure("roc.png", _parts.draw_roc, scores, held.is_x, cuts, GOAL)
     run.figure("rates.png", _parts.draw_rates, found)
-    steps = {k: drawn(run.seeds, config.letters, s) for k, s in _detectors.steps(most).items()}
-    farther = _detectors.rate_all(_detectors.score_all(detectors, steps), cuts, held.letter)
+    few = config.letters // 4
+    steps = {k: drawn(run.seeds, few, s) for k, s in _detectors.steps(most).items()}
+    scored = _detectors.score_all(detectors, steps)
+    farther = _detectors.rate_all(scored, cuts, held.letter[:few])
     run.figure("strengths.png", _parts.draw_strengths, farther)
 
 
@@ -140,11 +143,7 @@ def learnt(run: Study, config: Config, by: dict[str, Strength]) -> dict[str, Det
             for first, n in ((LEARNT, config.examples), (LEARNT + 1, config.letters))
         )
         kept = train(run, config, net, known, held, f"network, {name}")
-
-        def score(x: np.ndarray, kept: classify.Weights = kept) -> np.ndarray:
-            return np.asarray(log_odds(kept, x))
-
-        found[f"network, {name}"] = score
+        found[f"network, {name}"] = functools.partial(log_odds, kept)
     return found | {"logistic regression": _detectors.linear(known, held)}
 
 
