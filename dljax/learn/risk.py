@@ -47,7 +47,9 @@ def descend(
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        extra = dict(net.init(k_net, first(data.x, augment)))
+        # zeros: a real example would be a constant, and XLA would augment it while compiling
+        example = jax.eval_shape(lambda: first(data.x, augment))
+        extra = dict(net.init(k_net, jnp.zeros(example.shape, example.dtype)))
         params = extra.pop("params")
         return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
 
