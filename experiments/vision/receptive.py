@@ -36,7 +36,7 @@ from experiments.vision import _receptive
 from experiments.vision._receptive import Deep
 
 NAME = "vision.receptive"
-KINDS = ("linear", "ReLU")  # slopes of 1 and 0 below zero
+KINDS, WHEN = ("linear", "ReLU"), ("before", "after")  # slopes of 1 and 0 below zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ def listen(run: Study, config: Config, data: ImageData, depth: int) -> dict[str,
 
     first = weights(start(learner, jax.random.key(0)).state)
     found: dict[str, np.ndarray] = {}
-    for when, params in (("before", first), ("after", fitted.kept)):
+    for when, params in zip(WHEN, (first, fitted.kept), strict=True):
         mass, right = run.each(measure, axes["slope"], params, at_once=4)
         halves = zip(KINDS, np.split(mass, 2), np.split(right, 2), strict=True)
         for kind, own, accuracy in halves:
