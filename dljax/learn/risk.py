@@ -49,7 +49,9 @@ def descend(
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        extra = dict(net.init(k_net, first(data, augment).x))
+        # zeros: a real example would be a constant, and XLA would augment it while compiling
+        example = jax.eval_shape(lambda: first(data, augment).x)
+        extra = dict(net.init(k_net, jnp.zeros(example.shape, example.dtype)))
         params = extra.pop("params")
         return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
 

@@ -192,17 +192,16 @@ def draw_maps(path: Path, masses: dict[str, list[np.ndarray]], widths: dict[str,
             ax.set_xticks([])
             ax.set_yticks([])
             ax.set_title(f"{name}\n{r} x {r}: {side:.1f} hold 95 %", fontsize=8)
-    figure.suptitle(
-        "what a position listens to of what it sees: root of squared slopes", fontsize=10
-    )
+    figure.suptitle("what a position listens to: root of its squared slopes", fontsize=10)
     return figures.save(figure, path)
 
 
 def draw_widths(path: Path, depths: Sequence[int], shares: dict[str, np.ndarray], told: np.ndarray):
     """The share of the field's side that holds 95 %, [D, N], against depth."""
     figure, (ax,) = figures.panels(1, size=(5.2, 3.6))
-    for (name, values), color in zip(shares.items(), figures.COLORS, strict=False):
-        figures.spread(ax, depths, values, name, color)
+    for i, (name, values) in enumerate(shares.items()):
+        figures.spread(ax, depths, values, name, figures.COLORS[i // 2])
+        ax.lines[-1].set_linestyle("-" if i % 2 else "--")  # dashed: before training
     ax.plot(depths, told, color=figures.INK, ls=":", lw=1.4, label="random walk")
     ax.set(xlabel="3x3 convolutions", ylabel="side with 95 % / side of the field", ylim=(0, 1))
     ax.set_xticks(list(depths))
