@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from dljax.nets.coders import ConvTranspose
 from dljax.nets.mlp import MLP
-from dljax.ops.conv import conv_same
+from dljax.ops.direct import conv_same
 from dljax.typing import Array
 
 

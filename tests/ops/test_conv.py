@@ -8,7 +8,8 @@ import pytest
 from jax import lax
 
 from dljax import InputError
-from dljax.ops.conv import _plan, avg_pool, conv, conv_pool, conv_same, max_pool
+from dljax.ops.conv import _plan, avg_pool, conv, conv_pool, max_pool
+from dljax.ops.direct import conv_same
 
 NUMBERS = ("NHWC", "HWIO", "NHWC")
 
