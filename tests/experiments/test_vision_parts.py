@@ -118,7 +118,7 @@ def test_salt_sets_its_share_of_pixels():
 def done(tmp_path_factory):
     out = tmp_path_factory.mktemp("parts") / "run"
     config = Config(
-        seeds=1, steps=60, letters=200, examples=200, channels=(4,), hidden=8, out=out, quiet=True
+        seeds=1, steps=60, letters=200, examples=200, channels=(4, 8), hidden=8, out=out, quiet=True
     )
     return main(config), out
 
