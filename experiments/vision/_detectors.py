@@ -15,7 +15,6 @@ from dljax.data import letters
 from dljax.data.letters import Strength
 from dljax.host.baselines import chosen, flat, linear_classifier
 from dljax.ops.conv import conv
-from dljax.ops.pool import max_pool
 from dljax.typing import Array, Batch
 
 FEATURES = np.array(  # the lecture's, +1 ink and -1 paper: one diagonal, the crossing, the other
@@ -96,7 +95,7 @@ def in_place(x: Array, reach: int = 3, cap: float = 1.0) -> Array:
     found = jnp.clip(matches(signed(x)), 0, cap)
     h, w = found.shape[1:3]
     best = jnp.pad(found, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
-    best = max_pool(best, (reach, reach), (1, 1))
+    best = sliding_max(sliding_max(best, reach, 1), reach, 2)
     # the window that ends right before row i begins at i, the one that begins after it at i + later
     later = reach + 1
     up, down, left, right = slice(h), slice(later, None), slice(w), slice(later, None)
@@ -108,6 +107,14 @@ def in_place(x: Array, reach: int = 3, cap: float = 1.0) -> Array:
         + best[:, down, left, 2]
     )
     return total.max((1, 2)) / 5
+
+
+def sliding_max(x: Array, count: int, axis: int) -> Array:
+    """The greatest of every `count` neighbours along an axis, n -> n - count + 1."""
+    # windows that overlap are slow by `reduce_window` on a CPU
+    size = x.shape[axis] - count + 1
+    shifted = (jax.lax.slice_in_dim(x, i, i + size, axis=axis) for i in range(count))
+    return functools.reduce(jnp.maximum, shifted)
 
 
 def template(x: Array) -> Array:

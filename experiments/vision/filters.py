@@ -5,7 +5,9 @@ scikit-learn's photographs and on a user's own picture, beside scipy. S31: the c
 learns spots and edges, then parts, then objects: for each layer the patches that excite it most,
 and how well its units' favourite images agree in class, how much of the class a linear model reads
 off it, and how its units prefer an orientation (Ringach et al. 2002), all beside the same network
-before it learnt. Every layer has equally many units, so that depth alone differs.
+before it learnt. Every layer has equally many units, so that depth alone differs. On digits classes
+come with depth (of a unit's 16 favourites .38, .58, .72 are of one class; unlearnt .38, .42, .44),
+but orientation does not go: tuning to it rises (.09, .15, .18), so the measure of edges fails.
 
     python -m experiments.vision.filters --picture my.png
     python -m experiments.vision.filters --preset standard
