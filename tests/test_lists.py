@@ -22,7 +22,7 @@ def test_every_experiment_is_listed_with_a_line(python):
     assert done.stdout.count("\n") == len(found)
     done = python("-m", "experiments", "vision.clasify")
     assert done.returncode == 2
-    assert "did you mean vision.classify?" in done.stderr
+    assert "did you mean vision.classify" in done.stderr
 
 
 def test_the_readme_shows_the_committed_results():

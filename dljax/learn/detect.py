@@ -24,7 +24,6 @@ from dljax.ops.boxes import COCO, average_precision, suppress
 from dljax.ops.pool import max_pool
 from dljax.typing import Array, Batch, Boxes, Detections, Key, Metrics, PyTree
 
-Augment = Callable[[Key, Batch], Batch]
 Decode = Callable[[Found], Detections]
 
 
@@ -69,7 +68,7 @@ def focal(logits: Array, heat: Array) -> Array:
     return jnp.where(heat == 1, there, elsewhere)
 
 
-def objective(net: nn.Module, cell: int, augment: Augment | None = None) -> Objective:
+def objective(net: nn.Module, cell: int) -> Objective:
     """`1/N sum focal + 1/N sum_i |log s_i - log s'_i|_1 + 1/N sum_i |o_i - o'_i|_1`.
 
     N objects of the batch, s their sizes in cells and o their centres' offsets, both as told at the
@@ -77,10 +76,8 @@ def objective(net: nn.Module, cell: int, augment: Augment | None = None) -> Obje
     """
 
     def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
-        k_augment, k_drop = jax.random.split(key)
-        x, truth = batch if augment is None else augment(k_augment, batch)
-        options = {"train": True, "rngs": {"dropout": k_drop}}
-        found: Any = net.apply({"params": params}, x, **options)
+        truth, options = batch.y, {"train": True, "rngs": {"dropout": key}}
+        found: Any = net.apply({"params": params}, batch.x, **options)
         grid, classes = found.heat.shape[1:3], found.heat.shape[-1]
         at, offset, size = places(truth, grid, cell)
         real = truth.label >= 0
@@ -105,7 +102,7 @@ def make(
     *,
     batch: int,
     cell: int,
-    augment: Augment | None = None,
+    augment: risk.Augment | None = None,
 ) -> Learner:
     """A detector of the `Boxes` y [n, M] in images x [n, h, w, c], in epochs of batches.
 
@@ -122,7 +119,7 @@ def make(
             "is needed"
         )
     check_boxes(data.y, len(data.x), found.heat.shape[-1])
-    return risk.descend(net, objective(net, cell, augment), tx, data, batch=batch)
+    return risk.descend(net, objective(net, cell), tx, data, batch=batch, augment=augment)
 
 
 def check_boxes(truth: Boxes, n: int, classes: int) -> None:

@@ -107,6 +107,8 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S32"], config) as run:
         data = load_objects(config.data, config.shrink)
         count, names = len(data.classes), [said(each) for each in data.classes]
+        if data.dropped and not config.quiet:
+            print(f"{data.dropped} boxes of no area are left out")
         require("--level", config.level, below=len(config.channels))
         cell = config.patch << config.level  # pixels of a side
         h, w = (-(-side // cell) for side in data.train.x.shape[1:3])
@@ -138,8 +140,7 @@ def main(config: Config) -> Result:
         )
 
         def look(x: np.ndarray, flips: bool) -> Found:
-            each = functools.partial(detect.predict, net, x=x, flips=flips)
-            return run.each(lambda own: each(own), fitted.kept)
+            return run.each(lambda own: detect.predict(net, own, x, flips=flips), fitted.kept)
 
         told = {flips: look(data.validation.x, flips) for flips in sorted({False, config.flip})}
         boxes = jax.jit(jax.vmap(lambda told, overlap: decode(told, overlap=overlap), (0, None)))
@@ -158,9 +159,8 @@ def main(config: Config) -> Result:
         seen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], seen)
         for metric, each in named(names, scores(seen, data.test, count)).items():
             run.baseline(f"{plain}, {metric}", f"test {metric}", each[0], chosen=settings)
-        run.figure(
-            "curves.png", figures.learning_curves, fitted.records, ("loss", "AP50"), data.name
-        )
+        shown = fitted.records, ("loss", "AP50"), data.name
+        run.figure("curves.png", figures.learning_curves, *shown)
         known, found = jax.device_get((boxes(told[flips], overlap), found))
         run.figure("boxes.png", _detect.draw_boxes, data, known, found, names)
         methods = {"network": found, "plain": seen}

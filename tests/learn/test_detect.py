@@ -110,7 +110,7 @@ def squares(n=64):
 
 def test_it_learns_to_find_squares():
     data = squares()
-    net = Vision(Trunk((16, 24), patch=4), Detect(2, 0))
+    net = Vision(Trunk((16,), patch=4), Detect(2, 0))
     learner = detect.make(net, optimizer("adam", 1e-2), data, batch=16, cell=4)
     run, metrics = advance(learner, start(learner, jax.random.key(0)), 120)
     assert metrics["loss"][-1] < metrics["loss"][0] / 4
