@@ -84,7 +84,8 @@ def read_folder(path: Path, shrink: int = 1) -> ObjectData:
     missing, a fixed permutation of all that is annotated, cut into 80, 10 and 10 %. An annotation
     without an object is right. Raises InputError that names the file for pictures of two sizes, or
     such as `pictures.decode` refuses; for a missing, damaged or hostile annotation; for a box
-    outside its picture or of zero area; and for a class that no picture to learn from shows.
+    outside its picture or of zero area; for a class that no picture to learn from shows; and where
+    no picture of a split shows anything.
     """
     folders = ("Annotations", "JPEGImages", "ImageSets/Main")
     names = {
@@ -133,12 +134,14 @@ def voc(
     if empty and not drop:
         raise InputError(f"{empty[0].said} has no area; mend it or take it out")
     marks = [[mark for mark in each if not mark.empty] for each in marks]
+    ends = np.cumsum([len(each) for each in listed.values()]).tolist()
+    for task, start, end in zip(PARTS.values(), [0, *ends], ends, strict=False):
+        if not any(marks[start:end]):
+            raise InputError(f"no picture to {task} on shows an object")
     if classes is None:
-        shown = {mark.name for each in marks[: len(listed["train"])] for mark in each}
-        classes = tuple(sorted(shown))
+        classes = tuple(sorted({mark.name for each in marks[: ends[0]] for mark in each}))
     truth = padded(marks, classes, shrink)
-    ends = np.cumsum([len(stems) for stems in listed.values()])[:-1]
-    parts = zip(*(np.split(leaf, ends) for leaf in (np.stack(found), *truth)), strict=True)
+    parts = zip(*(np.split(leaf, ends[:-1]) for leaf in (np.stack(found), *truth)), strict=True)
     train, validation, test = (Batch(x, Boxes(box, label)) for x, box, label in parts)
     return ObjectData(name, train, validation, test, classes, len(empty))
 

@@ -1,5 +1,6 @@
 """How masks are judged, what stands beside the network, and what a person looks at."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,9 +31,10 @@ SHARED: dict[str, Callable] = {"IoU": iou, "Dice": dice}
 
 
 def rand(truth: np.ndarray, guess: np.ndarray) -> float:
-    """The mean over images of the Rand score of the regions that class 1 parts."""
-    pairs = zip(truth, guess, strict=True)
-    return float(np.mean([rand_score(regions(t), regions(g, fill=True)) for t, g in pairs]))
+    """The mean over images of the Rand score of the regions that class 1 parts, if there are."""
+    pairs = [(t, g) for t, g in zip(truth, guess, strict=True) if not t.all()]
+    found = [rand_score(regions(t), regions(g, fill=True)) for t, g in pairs]
+    return float(np.mean(found)) if found else math.nan
 
 
 def judge(
@@ -56,7 +58,8 @@ def judge(
         return overlap(y, guess, names) | {"Rand": rand(y, guess)}
 
     tried = [at(known, chosen_on, threshold) for threshold in THRESHOLDS]
-    best = {n: float(THRESHOLDS[np.argmax([each[n] for each in tried])]) for n in tried[0]}
+    told = {n: np.nan_to_num([each[n] for each in tried], nan=-1) for n in tried[0]}
+    best = {name: float(THRESHOLDS[values.argmax()]) for name, values in told.items()}
     found = {name: at(asked, truth, threshold)[name] for name, threshold in best.items()}
     return found, best, (asked[..., 1] > best["pixel accuracy"]).astype(int)
 

@@ -107,6 +107,8 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S32"], config) as run:
         data = load_objects(config.data, config.shrink)
         count, names = len(data.classes), [said(each) for each in data.classes]
+        if data.dropped and not config.quiet:
+            print(f"{data.dropped} boxes of no area are left out")
         require("--level", config.level, below=len(config.channels))
         cell = config.patch << config.level  # pixels of a side
         h, w = (-(-side // cell) for side in data.train.x.shape[1:3])

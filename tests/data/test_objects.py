@@ -38,11 +38,11 @@ def png(h=6, w=8, bright=(), mode="RGB"):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Twelve pictures, each with a bright cell, but the last two, which show nothing."""
+    """Twelve pictures, each with a bright cell, but two, which show nothing."""
     for name in ("Annotations", "JPEGImages"):
         (tmp_path / name).mkdir()
     for i in range(12):
-        marks = [CELL] if i < 10 else []
+        marks = [] if i in (10, 0) else [CELL]
         (tmp_path / f"JPEGImages/p{i:02}.png").write_bytes(png(bright=[b for _, b in marks]))
         (tmp_path / f"Annotations/p{i:02}.xml").write_text(note(*marks))
     return tmp_path
@@ -70,7 +70,7 @@ def test_a_folder_is_read_and_its_boxes_cover_what_they_mark(folder):
 
 
 def test_splits_by_lists_and_pictures_shrunk(folder):
-    write_lists(folder, train=["p03", "p11"], val=["p01"], test=["p10", "p00"])
+    write_lists(folder, train=["p03", "p00"], val=["p01"], test=["p10", "p02"])
     data = load_objects(folder, shrink=2)
     assert data.train.x.shape == (2, 3, 4, 3) and len(data.test.x) == 2
     np.testing.assert_allclose(data.train.y.box[0, 0], [1, 0.5, 3, 2.5])
@@ -104,12 +104,14 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "x">]><annotation>&b;</annotation>'
         ("JPEGImages/p01.png", png(mode="RGBA"), "JPEGImages/p01.png: RGBA"),
         ("JPEGImages/p01.png", png(w=9), "p01.png is not of 8 x 6 pixels in colour"),
         ("JPEGImages/p01.png", png(mode="L"), "p01.png is not of 8 x 6 pixels in colour"),
-        ("ImageSets/Main/val.txt", "", "no picture to choose on"),
+        ("ImageSets/Main/val.txt", "", "no picture to choose on; 10 pictures"),
+        ("ImageSets/Main/val.txt", "p10", "no picture to choose on shows an object"),
+        ("ImageSets/Main/train.txt", "p00 p10", "no picture to learn on shows an object"),
         ("ImageSets/Main/test.txt", "../p01", "is missing"),
     ],
 )
 def test_what_cannot_be_is_one_line_that_names_the_file(folder, file, content, said):
-    write_lists(folder, train=["p00", "p01"], val=["p02"], test=["p03"])
+    write_lists(folder, train=["p04", "p01"], val=["p02"], test=["p03"])
     path = folder / file
     path.unlink() if content is None else path.write_bytes(
         content if isinstance(content, bytes) else content.encode()
@@ -120,7 +122,7 @@ def test_what_cannot_be_is_one_line_that_names_the_file(folder, file, content, s
 
 
 def test_a_class_that_is_not_learnt_is_named(folder):
-    write_lists(folder, train=["p00"], val=["p01"], test=["p02"])
+    write_lists(folder, train=["p03"], val=["p01"], test=["p02"])
     (folder / "Annotations/p02.xml").write_text(note(("cel", CELL[1])))
     with pytest.raises(InputError, match=r"p02.xml.*unknown class 'cel'; did you mean cell\?"):
         load_objects(folder)
@@ -129,8 +131,8 @@ def test_a_class_that_is_not_learnt_is_named(folder):
 def test_sets_that_cannot_be_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="unknown set of marked pictures 'bcd'; did you mean bccd"):
         load_objects("bcd")
-    with pytest.raises(InputError, match=r"p00.png: 8 x 6 pixels cannot be shrunk by 4"):
-        write_lists(folder, train=["p00"], val=["p01"], test=["p02"])
+    with pytest.raises(InputError, match=r"p03.png: 8 x 6 pixels cannot be shrunk by 4"):
+        write_lists(folder, train=["p03"], val=["p01"], test=["p02"])
         load_objects(folder, shrink=4)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no picture to learn on; 10 pictures"):

@@ -81,7 +81,9 @@ def test_filled_regions_are_as_after_thinning_the_boundary():
     edge, _ = walls(64, 12)
     thick = morphology.dilation(edge, np.ones((3, 3)))
     truth = regions(edge)
-    filled, thinned = regions(thick, fill=True), regions(morphology.thin(thick))
+    # with a frame, since lines that end at the border would become shorter and leak
+    lines = morphology.thin(np.pad(thick, 1, constant_values=True))[1:-1, 1:-1]
+    filled, thinned = regions(thick, fill=True), regions(lines)
     assert filled.min() == 1
     assert filled.max() == regions(thick).max()
     assert rand_score(truth, filled) == pytest.approx(rand_score(truth, thinned), abs=0.03)
