@@ -70,7 +70,7 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(steps=300, augmented=3, hearts=2000),
-    "standard": Config(steps=800, channels=(8, 16), augmented=3),
+    "standard": Config(steps=600, batch=32, channels=(8, 16), augmented=3),
 }
 
 
