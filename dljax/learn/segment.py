@@ -25,14 +25,12 @@ def objective(net: nn.Module, weights: Sequence[float] | Array | None = None) ->
     weights [K], by default ones. The metric `accuracy` is that of the batch's pixels.
     """
 
-    scale = None if weights is None else jnp.asarray(weights)
-
     def loss(logits: Array, y: Array) -> Array:
         # the derivative of a choice by labels would be a scatter, one pixel after another
         true = jax.nn.one_hot(y, logits.shape[-1])
-        return optax.softmax_cross_entropy(
-            logits, true if scale is None else true * scale[None, None, None]
-        )
+        if weights is not None:
+            true = true * jnp.asarray(weights)[None, None, None]
+        return optax.softmax_cross_entropy(logits, true)
 
     def metrics(logits: Array, y: Array) -> Metrics:
         return {"accuracy": jnp.mean(logits.argmax(-1) == y)}
