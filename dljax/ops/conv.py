@@ -114,18 +114,12 @@ def conv_same(
     There the library's convolution is as fast as a product, its gradient by the kernel is not. It
     has reverse derivatives of any order, but no forward ones.
     """
-    odd = all(n % 2 for n in rhs.shape[:-2])
-    few = rhs.shape[-2] < 8  # for which patches are small
-    if (
-        len(rhs.shape) != 4
-        or not odd
-        or few
-        or tuple(window_strides) != (1, 1)
-        or padding != "SAME"
-    ):
-        return conv(lhs, rhs, window_strides, padding, **options)
-
-    return _direct(lhs, rhs)
+    *window, channels, _ = rhs.shape
+    plain = tuple(window_strides) == (1, 1) and padding == "SAME"
+    # of few channels patches are small
+    if plain and channels >= 8 and len(window) == 2 and all(n % 2 for n in window):
+        return _direct(lhs, rhs)
+    return conv(lhs, rhs, window_strides, padding, **options)
 
 
 @jax.custom_vjp
