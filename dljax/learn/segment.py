@@ -20,14 +20,17 @@ from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 
 def objective(net: nn.Module, weights: Sequence[float] | Array | None = None) -> Objective:
-    """`J = 1/P sum_p w_{y_p} (-log softmax(z_p)_{y_p})` over all pixels p of a batch.
+    """`J = 1/P sum_p w_{y_p} (-log softmax(z_p)_{y_p})` over all P pixels of a batch.
 
     weights [K], by default ones. The metric `accuracy` is that of the batch's pixels.
     """
 
     def loss(logits: Array, y: Array) -> Array:
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, y.astype(jnp.int32))
-        return losses if weights is None else jnp.asarray(weights)[y.astype(jnp.int32)] * losses
+        # the derivative of a choice by labels would be a scatter, one pixel after another
+        true = jax.nn.one_hot(y, logits.shape[-1])
+        if weights is not None:
+            true = true * jnp.asarray(weights)[None, None, None]
+        return optax.softmax_cross_entropy(logits, true)
 
     def metrics(logits: Array, y: Array) -> Metrics:
         return {"accuracy": jnp.mean(logits.argmax(-1) == y)}

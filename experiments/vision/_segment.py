@@ -148,7 +148,7 @@ def draw(
 
 def marked(truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
     """A guess in grey, [h, w, 3], with what was missed, cried without cause, or confused."""
-    grey = 1 - 0.6 * np.minimum(guess, 1)
+    grey = 1 - 0.6 * guess / max(1, guess.max())
     picture = np.repeat(grey[..., None], 3, -1)
     colors = [tuple(int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)) for c in figures.COLORS]
     picture[(truth > 0) & (guess == 0)] = colors[0]
