@@ -126,7 +126,7 @@ class Torch:
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         self.x = torch.tensor(data.x).permute(0, 3, 1, 2).to(self.device)
         self.y = torch.tensor(data.y).to(self.device)
-        net = net.to(memory_format=self.format)
+        net = net.to(memory_format=self.format)  # pyright: ignore[reportCallIssue]
         self.tx = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
         self.net = torch.compile(net) if compile else net
 

@@ -86,7 +86,8 @@ def predict(
     def mirrored(image: Array) -> Array:
         ways = [(), (0,), (1,), (0, 1)]
         found = seen(jnp.stack([jnp.flip(image, way) for way in ways]))
-        return sum(jnp.flip(each, way) for each, way in zip(found, ways, strict=True)) / 4
+        back = [jnp.flip(each, way) for each, way in zip(found, ways, strict=True)]
+        return jnp.stack(back).mean(0)
 
     def one(image: Array) -> Array:
         image = unit_scale(image)

@@ -47,7 +47,7 @@ def regions(boundary: ArrayLike, *, fill: bool = False) -> np.ndarray:
     nearest to it, so that its width does not matter: what the ISBI challenge thins it for.
     """
     boundary = np.asarray(boundary, bool)
-    found, count = scipy.ndimage.label(~boundary)
+    found, count = scipy.ndimage.label(~boundary)  # pyright: ignore[reportGeneralTypeIssues]
     if not fill or count == 0:
         return found
     options = {"return_distances": False, "return_indices": True}

@@ -5,7 +5,7 @@ and one along its columns.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +89,7 @@ def support(windows: Sequence[Window], n: int) -> Bool[np.ndarray, "positions {n
     that this is a part of `fields(windows)[-1]`. Raises InputError as `lengths` and `fields` do.
     """
     fields(windows)
-    seen: np.ndarray = np.eye(n, dtype=bool)
+    seen: Any = np.eye(n, dtype=bool)
     for window, positions in zip(windows, lengths(windows, n)[1:], strict=True):
         blank = [np.zeros((pad, n), bool) for pad in window[3:]]
         rows = np.concatenate([blank[0], seen, blank[1]])

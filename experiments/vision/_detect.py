@@ -65,7 +65,7 @@ def all_of(plain: Plain, x: np.ndarray) -> Detections:
 
 def regions(mask: np.ndarray) -> list[tuple[int, tuple[slice, slice]]]:
     """The area and the place of each connected component."""
-    named, count = ndimage.label(mask)
+    named, count = ndimage.label(mask)  # pyright: ignore[reportGeneralTypeIssues]
     areas = np.bincount(named.ravel(), minlength=count + 1)[1:]
     return list(zip(areas.tolist(), ndimage.find_objects(named), strict=True))
 
@@ -234,7 +234,7 @@ def draw_boxes(
     x, truth = data.test
     right = np.asarray(hits(one, truth))
     rest = Boxes(one.box, np.where(right, one.label, -1))
-    caught = np.asarray(hits(Detections(*truth, np.ones(truth.label.shape)), rest))
+    caught = np.asarray(hits(Detections(truth.box, truth.label, np.ones(truth.label.shape)), rest))
     figure, axes = figures.panels(3, 2, size=(4.2, 3.4))
     for ax, i in zip(axes, np.linspace(0, len(x) - 1, len(axes)).astype(int), strict=True):
         ax.axis("off")

@@ -19,11 +19,11 @@ class Layer(NamedTuple):
     """A convolution to so many channels, or a pool of as many as come in."""
 
     name: str
-    windows: tuple[Window, Window]  # along rows and columns
+    windows: tuple[Window, ...]  # along rows and columns
     channels: int | None = None
 
 
-def drawn(rng: np.random.Generator, layers: int = 5) -> tuple[tuple[int, int], list[Layer]]:
+def drawn(rng: np.random.Generator, layers: int = 5) -> tuple[tuple[int, ...], list[Layer]]:
     """An image's sides, and layers over it: as many, up to the given number, as fit.
 
     Sizes, strides, dilations and paddings are drawn for rows and columns apart.
@@ -50,7 +50,7 @@ def axes(layers: Sequence[Layer]) -> tuple[list[Window], list[Window]]:
     return [each.windows[0] for each in layers], [each.windows[1] for each in layers]
 
 
-def gradient(sides: tuple[int, int], layers: Sequence[Layer], key: Array) -> Array:
+def gradient(sides: tuple[int, ...], layers: Sequence[Layer], key: Array) -> Array:
     """The slopes [h', w', h, w] of a stack's outputs by its inputs, all weights positive.
 
     So nothing cancels: a slope is zero only where no path leads. Pools are of means; a maximum
@@ -73,7 +73,7 @@ def gradient(sides: tuple[int, int], layers: Sequence[Layer], key: Array) -> Arr
     return jax.jit(jax.jacrev(outputs))(jnp.ones(sides))
 
 
-def agree(sides: tuple[int, int], layers: Sequence[Layer], key: Array) -> bool:
+def agree(sides: tuple[int, ...], layers: Sequence[Layer], key: Array) -> bool:
     """Whether the gradient is non-zero exactly where the formula says."""
     rows, columns = (support(along, n) for along, n in zip(axes(layers), sides, strict=True))
     wanted = rows[:, None, :, None] & columns[None, :, None, :]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -94,7 +95,8 @@ def features(image: np.ndarray) -> np.ndarray:
 
             def by(rows: int, columns: int, grey=grey, s=s) -> np.ndarray:
                 scale = s ** (rows + columns)
-                return scale * scipy.ndimage.gaussian_filter(grey, s, (rows, columns))
+                found: Any = scipy.ndimage.gaussian_filter
+                return scale * found(grey, s, (rows, columns))
 
             mean, half = (by(2, 0) + by(0, 2)) / 2, (by(2, 0) - by(0, 2)) / 2
             apart = np.hypot(half, by(1, 1))
@@ -117,10 +119,9 @@ def forest(data: MaskData, pixels: int, trees: int) -> tuple[np.ndarray, np.ndar
 
     def chances(part: Batch) -> np.ndarray:
         found = np.zeros((*part.y.shape, len(data.classes)), np.float32)
-        for image, out in zip(part.x, found, strict=True):
-            out[..., model.classes_] = model.predict_proba(features(image)).reshape(
-                *out.shape[:2], -1
-            )
+        for i, image in enumerate(part.x):
+            told = np.asarray(model.predict_proba(features(image)))
+            found[i][..., model.classes_] = told.reshape(*found.shape[1:3], -1)
         return found
 
     return chances(data.validation), chances(data.test)

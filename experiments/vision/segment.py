@@ -14,7 +14,7 @@ images are digits in noise, which need no download.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -167,7 +167,7 @@ def judged(run: Study, net: Vision, data: MaskData, kept: PyTree) -> np.ndarray:
     ]
     for name in found[0][0]:
         goal = GOALS.get(name) if data.name == "isbi" else None
-        more = {"thresholds": [each[1][name] for each in found]} if found[0][1] else {}
+        more: Any = {"thresholds": [each[1][name] for each in found]} if found[0][1] else {}
         run.metric(
             f"test {name}", [each[0][name] for each in found], goal=goal, **more, views=views
         )
