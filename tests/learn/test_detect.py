@@ -112,7 +112,7 @@ def test_it_learns_to_find_squares():
     data = squares()
     net = Vision(Trunk((16,), patch=4), Detect(2, 0))
     learner = detect.make(net, optimizer("adam", 1e-2), data, batch=16, cell=4)
-    run, metrics = advance(learner, start(learner, jax.random.key(0)), 120)
+    run, metrics = advance(learner, start(learner, jax.random.key(0)), 400)
     assert metrics["loss"][-1] < metrics["loss"][0] / 4
     decode = functools.partial(detect.decode, cell=4, most=10)
     found = jax.jit(lambda p: detect.evaluate(net, p, data, decode))(run.state.fit.params)
