@@ -151,9 +151,10 @@ def main(config: Config) -> Result:
         flips, overlap = max(itertools.product(told, config.overlaps), key=value)
         found = boxes(look(data.test.x, flips), overlap)
         for metric, each in named(names, scores(found, data.test, count)).items():
-            goal = (GOALS[metric], "our goal") if metric in GOALS else None
             chosen = {"overlap": overlap, "flips": flips}
-            run.metric(f"test {metric}", each, goal=goal, chosen=chosen)
+            mean = run.metric(f"test {metric}", each, chosen=chosen)["mean"]
+            if goal := GOALS.get(metric):  # of one seed and of three, as the issue asks
+                run.target(f"test {metric}", goal, f"our goal; {config.seeds} seeds", mean >= goal)
         plain, settings, seen = _detect.baseline(data)
         seen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], seen)
         for metric, each in named(names, scores(seen, data.test, count)).items():
