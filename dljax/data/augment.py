@@ -66,10 +66,7 @@ def rescale(key: Key, data: Batch, by: float, least: float = 0.3) -> Batch:
 
     mean = x.mean((1, 2), keepdims=True)
     y = x - mean
-    for axis in (
-        0,
-        1,
-    ):  # lines of pixels at a time: a gather of pixels would take ten times as long
+    for axis in (0, 1):  # lines at a time: a gather of pixels would take ten times as long
         y = jnp.swapaxes(stretched(y, scale[:, 0], corner[:, axis]), 1, 2)
     moved = box * scale[..., None] + jnp.tile(corner, 2)[:, None]
     seen = jnp.clip(moved, 0, jnp.tile(sides, 2)[:, None])

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from dljax.errors import InputError
+from dljax.ops.boxes import iou
 from dljax.typing import Array, Batch, Key
 
 INK = 0.3  # of a pixel that belongs to a digit
@@ -67,7 +68,7 @@ def placed(squares: Array, wanted: Array, overlap: float) -> tuple[Array, Array]
 
     def put(taken: Array, each: tuple[Array, Array, Array]) -> tuple[Array, tuple[Array, Array]]:
         places, asked, i = each
-        shared = iou(places[:, None], taken[None]).max(1)
+        shared = iou(places, taken).max(1)
         best = shared.argmin()
         there = asked & (shared[best] <= overlap)
         return taken.at[i].set(places[best] * there), (places[best, :2], there)
@@ -75,16 +76,6 @@ def placed(squares: Array, wanted: Array, overlap: float) -> tuple[Array, Array]
     most = len(squares)
     none = jnp.zeros((most, 4))
     return jax.lax.scan(put, none, (squares, wanted, jnp.arange(most)))[1]
-
-
-def iou(a: Array, b: Array) -> Array:
-    """Intersection over union of boxes [..., 4]; of an empty one 0."""
-    shared = jnp.maximum(
-        jnp.minimum(a[..., 2:], b[..., 2:]) - jnp.maximum(a[..., :2], b[..., :2]), 0
-    )
-    areas = [jnp.prod(box[..., 2:] - box[..., :2], -1) for box in (a, b)]
-    both = jnp.prod(shared, -1)
-    return both / (areas[0] + areas[1] - both)
 
 
 def drawn(pixels: Array, corner: Array, size: Array, side: int) -> Array:

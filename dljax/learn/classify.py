@@ -25,10 +25,7 @@ def objective(net: nn.Module, *, smoothing: float = 0.0) -> Objective:
         labels = optax.smooth_labels(jax.nn.one_hot(y, logits.shape[-1]), smoothing)
         return optax.softmax_cross_entropy(logits, labels)
 
-    def metrics(logits: Array, y: Array) -> Metrics:
-        return {"accuracy": jnp.mean(logits.argmax(-1) == y)}
-
-    return risk.objective(net, loss, metrics)
+    return risk.objective(net, loss, risk.accuracy)
 
 
 def make(

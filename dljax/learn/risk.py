@@ -96,6 +96,11 @@ def objective(
     return mean
 
 
+def accuracy(logits: Array, labels: Array) -> Metrics:
+    """The share of labels [B, ...] that are their logits' greatest, [B, ..., K]."""
+    return {"accuracy": jnp.mean(logits.argmax(-1) == labels)}
+
+
 def make(
     net: nn.Module,
     tx: optax.GradientTransformation,

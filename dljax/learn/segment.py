@@ -32,10 +32,7 @@ def objective(net: nn.Module, weights: Sequence[float] | Array | None = None) ->
             true = true * jnp.asarray(weights)[None, None, None]
         return optax.softmax_cross_entropy(logits, true)
 
-    def metrics(logits: Array, y: Array) -> Metrics:
-        return {"accuracy": jnp.mean(logits.argmax(-1) == y)}
-
-    return risk.objective(net, loss, metrics)
+    return risk.objective(net, loss, risk.accuracy)
 
 
 def make(
