@@ -23,6 +23,7 @@ from dljax import (
 )
 from dljax.host.fit import advance_spread
 from dljax.learner import norm
+from dljax.nets import MLP
 
 
 def line(rate):
@@ -90,6 +91,16 @@ def test_advance_compiles_once_for_each_length():
     for _ in range(3):
         run, _ = advance(learner, run, 5)
     assert advance.of(learner)._cache_size() == 1
+
+
+def test_start_is_the_same_within_a_larger_program_which_is_optimised_more():
+    net, x = MLP((50, 10)), jnp.ones((1, 70))
+    learner = Learner(lambda key: net.init(key, x), lambda key, state: (state, {}))
+    known = start(learner, key := jax.random.key(4))
+    found = jax.jit(lambda key: start(learner, key))(key)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(known), strict=True):
+        assert jnp.array_equal(one, other)
+    assert set(learner.programs) == {(start, False), (start, jax.default_backend() == "cpu")}
 
 
 @pytest.mark.parametrize("drive", [lambda *how: advance(*how), advance_spread])
