@@ -11,6 +11,7 @@ import pytest
 
 # the shapes of annotations are checked in every call
 jaxtyping.install_import_hook("dljax.ops", "beartyped.check")
+from dljax import learner  # noqa: E402
 from dljax.host import experiment  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -24,7 +25,9 @@ AS_FOR_USERS = ("test_contract", "test_learner", "test_fit", "test_mesh", "test_
 @pytest.fixture(scope="module", autouse=True)
 def effort(request):
     """Compile as for users where bits are compared or episodes followed; elsewhere in less time."""
-    jax.config.update("jax_disable_most_optimizations", request.path.stem not in AS_FOR_USERS)
+    users = request.path.stem in AS_FOR_USERS
+    jax.config.update("jax_disable_most_optimizations", not users)
+    learner.LESS["xla_backend_optimization_level"] = int(users)
 
 
 @pytest.fixture

@@ -272,9 +272,11 @@ def begin(run: Run, watch: Watch) -> Progress:
     if select is None or evaluate is None:
         return Progress(run, None)
     worst = jnp.inf if select.lowest else -jnp.inf
-    shape = jax.eval_shape(evaluate, run.state)[select.metric].shape
+    value = jax.eval_shape(evaluate, run.state)[select.metric]
+    # of the very type that `choose` gives, lest that be compiled twice
+    first, steps = jnp.full(value.shape, worst, value.dtype), jnp.zeros(value.shape, jnp.int32)
     kept = jax.tree.map(jnp.copy, select.keep(run.state))  # the run's own buffers are donated
-    return Progress(run, Best(jnp.full(shape, worst), jnp.zeros(shape, jnp.int32), kept))
+    return Progress(run, Best(first, steps, kept))
 
 
 def layout_of(run: Run, count: int | None = None) -> tuple[Layout | None, int]:

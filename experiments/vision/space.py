@@ -69,8 +69,8 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(steps=300, augmented=3, hearts=2000),
-    "standard": Config(steps=600, batch=32, channels=(8, 16), augmented=3),
+    "quick": Config(steps=400, augmented=3, hearts=2000),
+    "standard": Config(steps=800, batch=32, channels=(8, 16), augmented=3),
 }
 
 
@@ -84,7 +84,7 @@ def main(config: Config) -> Result:
             run.metric(f"weights, {name}", [count])
         known = {name: permuted(run, config, data, name, net) for name, (net, _) in nets.items()}
         variations(run, config, data, nets, known)
-        _hearts.tell(run, config.hearts, config.steps, config.rate)
+        _hearts.tell(run, config.hearts, config.steps)
     return run.result
 
 

@@ -61,6 +61,19 @@ def test_the_highest_or_the_lowest_is_best_and_its_checkpoint_stays(tmp_path, me
     assert steps(tmp_path / "checkpoints") == [7, 10, 11, 12]
 
 
+def test_an_evaluation_is_compiled_once():
+    alone, evaluate = counter()
+    traced = []
+
+    def counted(member):
+        traced.append(member)
+        return evaluate(member.run.state)
+
+    select = Selection("score", lambda member: member.run.state)
+    fit(sweep(lambda _: alone, None, range(2)), KEY, 3, Watch(counted, 1, select))
+    assert len(traced) == 2  # for its shapes, and for its program
+
+
 def test_the_last_evaluation_of_the_patience_may_still_improve(tmp_path):
     """And a run that it ends is saved where it ended, under its last score."""
     scores = jnp.array([0, 3, 0, 1, 4, 0, 1, 2, 9, 9])  # at the steps 0 to 9
