@@ -29,7 +29,7 @@ ANGLE, PLACE = "angle error, degrees", "position error, pixels"
 def hearts(key: Key, n: int) -> Batch:
     """n hearts turned and placed at random, uint8 [n, SIDE, SIDE, 1], and (cos, sin, x, y) [n, 4].
 
-    The angle is any, and (x, y) from -1 to 1 where the centre is `AWAY` from the image's, or nearer.
+    The angle is any; (x, y) is from -1 to 1 where the centre is up to `AWAY` from the image's.
     """
     # the scale, the angle, and (x, y) from -1 to 1
     low, high = np.array([[0.45, 0, -1, -1], [0.55, 2 * math.pi, 1, 1]], np.float32)

@@ -40,7 +40,7 @@ def test_of_a_constant_image_edges_are_0_and_sharpening_leaves_all():
 
 def test_a_units_patch_is_where_its_gradient_is():
     x, net = jax.random.uniform(jax.random.key(0), (1, 32, 40, 1)), CNN((3, 3, 3), (2,))
-    params = net.init(jax.random.key(1), x)["params"]
+    params = jax.jit(net.init)(jax.random.key(1), x)["params"]
     places = (4, 5), (2, 3), (1, 1)
     for layer, (row, column) in enumerate(places, 1):
 
@@ -54,7 +54,7 @@ def test_a_units_patch_is_where_its_gradient_is():
             return x[0, row, column, 0]
 
         kernels = [jnp.abs(params[f"Conv_{i}"]["kernel"]) for i in range(3)]
-        support = np.argwhere(np.asarray(jax.grad(unit, 1)(kernels, x))[0, ..., 0])
+        support = np.argwhere(np.asarray(jax.jit(jax.grad(unit, 1))(kernels, x))[0, ..., 0])
         sees = _filters.field(layer)
         ends = np.array([[at * sees.stride + sees.start for at in (row, column)]] * 2)
         ends[1] += sees.size - 1
@@ -69,10 +69,12 @@ def test_a_units_patch_is_where_its_gradient_is():
 def test_responses_are_the_greatest_of_each_map_and_where():
     x = jax.random.uniform(jax.random.key(0), (3, 16, 16, 1))
     net = CNN((4, 5, 6), (2,))
-    params = net.init(jax.random.key(1), x)["params"]
-    maps = _filters.layers(net, (params, {}), x)
+    params = jax.jit(net.init)(jax.random.key(1), x)["params"]
+    maps, responses = jax.jit(
+        lambda params: [f(net, (params, {}), x) for f in (_filters.layers, _filters.responses)]
+    )(params)
     assert [each.shape for each in maps] == [(3, 8, 8, 4), (3, 4, 4, 5), (3, 2, 2, 6)]
-    for response, each in zip(_filters.responses(net, (params, {}), x), maps, strict=True):
+    for response, each in zip(responses, maps, strict=True):
         flat = np.asarray(each).reshape(3, -1, each.shape[-1])
         np.testing.assert_allclose(response.value, flat.max(1), rtol=1e-5, atol=1e-6)
         picked = np.take_along_axis(flat, np.asarray(response.place)[:, None], 1)[:, 0]

@@ -36,7 +36,7 @@ def test_the_table_is_of_the_networks_that_it_names():
 def test_the_trunk_itself_sees_what_the_formula_says():
     """Its weights made positive, and without normalisation, through which all see all."""
     net, x = Trunk((2, 3), groups=None), jnp.ones((16, 16))
-    params = jax.tree.map(jnp.abs, net.init(jax.random.key(0), x[None, ..., None]))
+    params = jax.tree.map(jnp.abs, jax.jit(net.init)(jax.random.key(0), x[None, ..., None]))
     f = lambda x: net.apply(params, x[None, ..., None])[-1].sum((0, 3))  # noqa: E731
     windows = [_receptive.square(16, 3, stride)[0] for stride in (1, 1, 2)]
     seen = support([*windows, _receptive.square(8, 3)[0]], 16)
@@ -47,10 +47,11 @@ def test_the_trunk_itself_sees_what_the_formula_says():
 def test_a_slope_of_one_is_linear_and_squares_are_a_random_walk_on_average():
     net, key = Deep(2, 6, 3, 1.0), jax.random.key(0)
     x = jax.random.normal(key, (2, 5, 5, 1))
-    many = jax.vmap(lambda key: net.init(key, x)["params"])(jax.random.split(key, 300))
+    start = jax.jit(jax.vmap(lambda key: net.init(key, x)["params"]))
+    many, apply = start(jax.random.split(key, 300)), jax.jit(net.apply)
     one = jax.tree.map(lambda leaf: leaf[0], many)
-    a, b = net.apply({"params": one}, x)
-    both = net.apply({"params": one}, x.sum(0, keepdims=True))[0]
+    a, b = apply({"params": one}, x)
+    both = apply({"params": one}, x.sum(0, keepdims=True))[0]
     np.testing.assert_allclose(both, a + b, atol=1e-5)
     mass = jax.jit(jax.vmap(lambda own: _receptive.squares(net, own, x[:1])))(many).mean(0)
     walk = _receptive.walk(2)
