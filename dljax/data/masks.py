@@ -15,6 +15,7 @@ from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 from dljax.typing import Batch
 
+MOST = 128  # classes, of an int8
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -44,12 +45,15 @@ def load(name_or_path: str | os.PathLike[str], values: Sequence[int] = (0, 255))
     """
     name = os.fspath(name_or_path)
     if name in NAMED:
+        if tuple(values) != (0, 255):
+            raise InputError(f"{name} has classes of its own; got {[*values]}")
         return NAMED[name]()
     path = Path(name).expanduser()
     if not (is_path(name) or path.is_dir()):
         raise unknown("data set", name, [*NAMED, "path/to/folder", "path/to/file.npz"])
-    if len({*values}) != len(values) or len(values) < 2 or not all(0 <= v < 256 for v in values):
-        raise InputError(f"the classes' values must be two or more of 0..255; got {[*values]}")
+    some = 2 <= len({*values}) == len(values) <= MOST
+    if not (some and all(0 <= v < 256 for v in values)):
+        raise InputError(f"the classes' values must be 2 to {MOST} of 0..255; got {[*values]}")
     x, y = read_folder(path, values) if path.is_dir() else read_npz(path, values)
     return divided(path.stem, x, y, tuple(map(str, values)))
 
@@ -112,7 +116,13 @@ def read_folder(path: Path, values: Sequence[int]) -> Batch:
 
     def files(folder: str) -> dict[str, Path]:
         each = (path / folder).iterdir() if (path / folder).is_dir() else ()
-        return {file.stem: file for file in each if file.suffix.lower() in SUFFIXES}
+        found: dict[str, Path] = {}
+        for file in sorted(each):
+            if file.suffix.lower() in SUFFIXES:
+                if twin := found.get(file.stem):
+                    raise InputError(f"{file}: beside {twin}, of the same name")
+                found[file.stem] = file
+        return found
 
     shown, masks = files("images"), files("masks")
     if not shown:
@@ -123,7 +133,11 @@ def read_folder(path: Path, values: Sequence[int]) -> Batch:
     order = sorted(shown, key=numbered)
 
     def read(files: dict[str, Path]) -> dict[str, np.ndarray]:
-        return {str(files[stem]): pictures.read(files[stem]) for stem in order}
+        found: dict[str, np.ndarray] = {}
+        for stem in order:
+            picture = found[str(files[stem])] = pictures.read(files[stem])
+            images.check_size(path, len(order) * picture.size)
+        return found
 
     return paired(read(shown), read(masks), values)
 

@@ -2,6 +2,7 @@
 
 import os
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +161,9 @@ def splits(names: Collection[str], read: Callable[[str], bytes]) -> dict[str, li
         tenth = len(notes) // 10
         held = {"val": mixed[:tenth], "test": mixed[tenth : 2 * tenth]}
         found = {"train": mixed[2 * tenth :], **held}
+    twice = Counter(stem for stems in found.values() for stem in stems).most_common(1)
+    if twice and twice[0][1] > 1:
+        raise InputError(f"picture {twice[0][0]} is listed twice in {', '.join(lists.values())}")
     for part, stems in found.items():
         if not stems:
             wanted = "10 pictures JPEGImages/NAME.jpg with Annotations/NAME.xml are the least"

@@ -4,7 +4,7 @@ import io
 import tarfile
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +36,13 @@ def decode(content: bytes, name: object) -> np.ndarray:
         with warnings.catch_warnings():  # Pillow's of large images: the bound here is lower
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
-                if why := refusal(image.mode, image.size):
+                if why := refusal(image.mode, image.size, image.info):
                     raise InputError(why)
+                if image.format == "PNG":
+                    if (bits := content[24]) != 8 and image.mode != "1":  # of a channel: IHDR's
+                        raise InputError(f"{bits} bits")
+                    with Image.open(io.BytesIO(content), formats=("PNG",)) as checked:
+                        checked.verify()  # its sums, which loading does not look at
                 pixels = np.array(image.convert("L") if image.mode == "1" else image)
     except Exception as error:  # a hostile file raises nearly anything: SyntaxError, zlib.error
         why = " ".join(str(error).split()) or type(error).__name__
@@ -47,15 +52,15 @@ def decode(content: bytes, name: object) -> np.ndarray:
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def refusal(mode: str, size: tuple[int, int]) -> str | None:
-    """Why a picture of Pillow's `mode` and of this width and height is not taken, if it is not."""
+def refusal(mode: str, size: tuple[int, int], info: Collection[str | tuple]) -> str | None:
+    """Why a picture of Pillow's `mode`, width and height and `info` is not taken, if it is not."""
     width, height = size
     if width * height > LARGEST:
         return f"{width} x {height} pixels, more than {LARGEST:,}"
     if min(size) < 2:
         return f"{width} x {height} pixels, and a side of one shows nothing"
     if mode in ("1", "L", "RGB"):
-        return None
+        return "a colour that is transparent" if "transparency" in info else None
     return {
         "RGBA": "RGBA, with transparency",
         "LA": "grey with transparency",

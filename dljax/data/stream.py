@@ -75,7 +75,8 @@ def epochs(data: PyTree, batch: int) -> Stream:
     """Batches of `batch` examples, each example at most once an epoch, in a new order every epoch.
 
     data: a pytree of arrays with one leading axis n; `n mod batch` examples, others each epoch,
-    are left out so that shapes stay fixed. uint8 arrays are images, drawn as float32 in [0, 1].
+    are left out so that shapes stay fixed. uint8 arrays are images, drawn as float32 in [0, 1], but
+    for a Batch's y, which stays as it is.
     Raises InputError if `batch` is not in 1..n, or if the arrays differ in n.
     """
     n = length(data)
@@ -95,8 +96,8 @@ def epochs(data: PyTree, batch: int) -> Stream:
         rows = jax.lax.optimization_barrier(
             permute(jax.random.fold_in(position.key, epoch), wanted, n)
         )
-        taken = jax.tree.map(lambda leaf: unit_scale(take_rows(leaf, rows)), data)
-        return Position(position.key, position.drawn + 1), taken
+        taken = jax.tree.map(lambda leaf: take_rows(leaf, rows), data)
+        return Position(position.key, position.drawn + 1), as_seen(taken)
 
     return Stream(init, draw)
 
@@ -115,6 +116,12 @@ def take_rows(x: Array, rows: Array) -> Array:
     # 128 of MNIST's; within a compiled loop the reshape itself costs nothing
     flat = x.reshape(len(x), math.prod(x.shape[1:]))
     return flat.at[rows].get(mode="promise_in_bounds").reshape(*rows.shape, *x.shape[1:])
+
+
+def as_seen(data: PyTree) -> PyTree:
+    """Data as networks see them: images `unit_scale`d; a Batch's y may be labels, and is not."""
+    scaled = jax.tree.map(unit_scale, data)
+    return scaled._replace(y=data.y) if isinstance(data, Batch) else scaled
 
 
 def unit_scale(x: Array) -> Array:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dljax.data.stream import epochs, unit_scale
+from dljax.data.stream import as_seen, epochs, unit_scale
 from dljax.learn import shapes
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
@@ -73,7 +73,7 @@ def of_inputs(augment: Callable[[Key, Array], Array] | None) -> Augment | None:
 
 def first(data: Any, augment: Callable[[Key, Any], Any] | None = None) -> Any:
     """The first example of inputs, or of a batch, as a network sees it, [1, ...]: for its shape."""
-    one = jax.tree.map(lambda leaf: unit_scale(jnp.asarray(leaf[:1])), data)
+    one = as_seen(jax.tree.map(lambda leaf: jnp.asarray(leaf[:1]), data))
     return one if augment is None else augment(jax.random.key(0), one)
 
 

@@ -20,7 +20,9 @@ def conv_same(
     There the library's convolution is as fast as a product, its gradient by the kernel is not. It
     has reverse derivatives of any order, but no forward ones.
     """
+    rest = [value for name, value in options.items() if name != "dimension_numbers"]
     plain = rhs.ndim == 4 and tuple(window_strides) == (1, 1) and padding == "SAME"
+    plain = plain and all(value in (None, 1, (1, 1)) for value in rest)
     # of few channels patches are small
     if plain and all(n % 2 for n in rhs.shape[:2]) and rhs.shape[2] >= 8:
         return _direct(lhs, rhs)

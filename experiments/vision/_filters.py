@@ -17,6 +17,7 @@ from dljax.host.figures import COLORS, panels, save
 from dljax.learn.classify import Weights
 from dljax.nets import CNN
 from dljax.ops.conv import conv
+from dljax.ops.receptive import Field, Window, fields
 from dljax.typing import Array, Batch
 
 FILTERS = {
@@ -64,25 +65,17 @@ def differences(images: Sequence[np.ndarray], kernel: np.ndarray) -> list[float]
     return found
 
 
-class Field(NamedTuple):
-    """What a pooled unit of one layer sees: `size` pixels from `start + stride * place` on."""
-
-    size: int
-    stride: int
-    start: int
-
-    def crop(self, image: np.ndarray, row: int, column: int) -> np.ndarray:
-        """The patch of an image [h, w, c] under the unit at a place, zeros outside."""
-        room = self.size
-        padded = np.pad(image, ((room, room), (room, room), (0, 0)))
-        top, left = (room + self.start + self.stride * at for at in (row, column))
-        return padded[top : top + room, left : left + room]
-
-
 def field(layer: int) -> Field:
-    """Of layer 1, 2, ... of `CNN`, 3x3 convolutions each followed by 2x2 pooling."""
-    stride = 2**layer
-    return Field(3 * stride - 2, stride, 1 - stride)
+    """What a unit sees of layer 1, 2, ... of `CNN`: 3x3 convolutions, each with 2x2 pooling."""
+    return fields([Window(3, low=1, high=1), Window(2, 2)] * layer)[-1]
+
+
+def crop(sees: Field, image: np.ndarray, row: int, column: int) -> np.ndarray:
+    """The patch of an image [h, w, c] under the unit at a place, zeros outside."""
+    room = sees.size
+    padded = np.pad(image, ((room, room), (room, room), (0, 0)))
+    top, left = (room + sees.start + sees.jump * at for at in (row, column))
+    return padded[top : top + room, left : left + room]
 
 
 def layers(net: CNN, weights: Weights, x: Array) -> list[Array]:
@@ -201,7 +194,7 @@ def draw_patches(
         sheet = np.ones((len(best) * side, count * side, x.shape[-1]))
         for row, unit in enumerate(best):
             for column, image in enumerate(np.asarray(top(jnp.asarray(value), count))[:, unit]):
-                patch = sees.crop(x[image], *divmod(int(place[image, unit]), width))
+                patch = crop(sees, x[image], *divmod(int(place[image, unit]), width))
                 patch = 1 - patch if x.shape[-1] == 1 else patch
                 sheet[row * side :, column * side :][: sees.size, : sees.size] = patch
         ax.imshow(sheet.squeeze(), cmap="gray", vmin=0, vmax=1)

@@ -146,7 +146,7 @@ def main(config: Config) -> Result:
 
         def value(way: tuple[bool, float]) -> float:
             own = boxes(told[way[0]], way[1])
-            return float(scores(own, data.validation, count)[0].mean())
+            return float(jnp.nanmean(scores(own, data.validation, count)[0]))
 
         flips, overlap = max(itertools.product(told, config.overlaps), key=value)
         found = boxes(look(data.test.x, flips), overlap)

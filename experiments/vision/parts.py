@@ -4,7 +4,8 @@ S27: the lecture's three 3x3 features, matched, pooled and added up, find an X t
 shrunk, rotated and deformed, and cry X at O, +, K and Y: both rates, at a threshold chosen on
 validation, beside the whole X as a template, logistic regression, and a small network that learnt
 from letters at rest or varied. Of X shifted and deformed the features find .98, and take .04 of the
-others for X (.16 at rest); the network of varied letters .998 and .005: it wins. S30: max, mean or
+others for X (.16 at rest); the network of varied letters .998 and .005: it wins (seeds learn from
+the same letters, and are tested on others). S30: max, mean or
 no pooling, on clean digits and with outliers: of which neither pooling spares a network any.
 
     python -m experiments.vision.parts

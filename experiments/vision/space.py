@@ -55,7 +55,7 @@ class Config(Common):
     batch: Count = 64
     """Examples in a step."""
     rate: Positive = 2e-3
-    """The learning rate of Adam, which falls as a cosine."""
+    """The learning rate of Adam, which falls as a cosine; the hearts have one of their own."""
     augmented: Count = 5
     """Seeds, the first of all, that learn under augmentation too."""
     most: Share = 0.5

@@ -83,6 +83,9 @@ def test_pictures_without_fellows_and_empty_folders(tmp_path):
     (folder(tmp_path) / "masks" / "slice3.png").unlink()
     with pytest.raises(InputError, match=r"images/slice3\.png: without its fellow"):
         masks.load(tmp_path)
+    (tmp_path / "images" / "slice3.jpg").touch()
+    with pytest.raises(InputError, match=r"images/slice3\.png: beside .*slice3\.jpg, of the same"):
+        masks.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +107,10 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, arrays, said):
     assert "mine" in str(found.value)
 
 
-@pytest.mark.parametrize("values", [(0,), (0, 0), (0, 256)])
+@pytest.mark.parametrize("values", [(0,), (0, 0), (0, 256), tuple(range(129))])
 def test_classes_must_be_declared_apart(tmp_path, values):
     np.savez(tmp_path / "mine.npz", x=X, y=Y)
-    with pytest.raises(InputError, match="the classes' values must be two or more"):
+    with pytest.raises(InputError, match="the classes' values must be 2 to 128 of"):
         masks.load(tmp_path / "mine.npz", values)
 
 
@@ -116,6 +119,8 @@ def test_unknown_names_are_refused():
         masks.load("isbl")
     with pytest.raises(InputError, match="no such file or folder"):
         masks.load("none/mine.npz")
+    with pytest.raises(InputError, match=r"scenes has classes of its own; got \[0, 1, 2\]"):
+        masks.load("scenes", (0, 1, 2))
 
 
 def test_scenes_are_of_digits_never_seen_elsewhere():

@@ -108,6 +108,8 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "x">]><annotation>&b;</annotation>'
         ("ImageSets/Main/val.txt", "p10", "no picture to choose on shows an object"),
         ("ImageSets/Main/train.txt", "p00 p10", "no picture to learn on shows an object"),
         ("ImageSets/Main/test.txt", "../p01", "is missing"),
+        ("ImageSets/Main/test.txt", "p03 p04", "picture p04 is listed twice in ImageSets"),
+        ("ImageSets/Main/train.txt", "p04 p01 p04", "picture p04 is listed twice"),
     ],
 )
 def test_what_cannot_be_is_one_line_that_names_the_file(folder, file, content, said):

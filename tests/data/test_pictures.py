@@ -35,6 +35,13 @@ def test_black_and_white_is_grey_of_0_and_255():
     np.testing.assert_array_equal(pictures.decode(png(pixels), "it")[..., 0], 255 * pixels)
 
 
+def chunks(header, rows):
+    """A PNG file of a header and of rows that may not be what it says."""
+    parts = (b"IHDR" + header, b"IDAT" + zlib.compress(rows), b"IEND")
+    framed = (struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
 def refused(content, name="mine.png"):
     with pytest.raises(InputError, match=rf"^{name}: .* is accepted$") as found:
         pictures.decode(content, name)
@@ -65,6 +72,32 @@ def test_a_palette_and_another_format_are_refused():
     assert "cannot identify image file;" in refused(file.getvalue())
 
 
+@pytest.mark.parametrize(("depth", "kind", "said"), [(16, 2, "16 bits"), (2, 0, "2 bits")])
+def test_other_numbers_of_bits_are_refused(depth, kind, said):
+    rows = bytes(2 * (1 + 2 * {2: 3, 0: 1}[kind] * max(1, depth // 8)))
+    assert said in refused(chunks(struct.pack(">II5B", 2, 2, depth, kind, 0, 0, 0), rows))
+
+
+def test_a_transparent_colour_is_refused():
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, "PNG", transparency=(0, 0, 0))
+    assert "transparent" in refused(file.getvalue())
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing():
+    pixels = RNG.integers(0, 256, (6, 6), dtype=np.uint8)
+    content, taken = bytearray(png(pixels)), 0
+    for at in range(len(content)):
+        content[at] ^= 1 << at % 8
+        try:
+            np.testing.assert_array_equal(pictures.decode(content, "it")[..., 0], pixels)
+            taken += 1
+        except InputError:
+            pass
+        content[at] ^= 1 << at % 8
+    assert taken < 20  # in what follows the pixels
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_a_damaged_file_is_refused(kind):
     file = io.BytesIO()
@@ -78,9 +111,7 @@ def test_a_damaged_file_is_refused(kind):
 
 def test_a_huge_picture_is_refused_by_its_header():
     header = struct.pack(">II5B", 20_000, 20_000, 8, 2, 0, 0, 0)
-    parts = (b"IHDR" + header, b"IDAT" + zlib.compress(b""), b"IEND")
-    framed = (struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts)
-    assert "pixels" in refused(b"\x89PNG\r\n\x1a\n" + b"".join(framed))
+    assert "pixels" in refused(chunks(header, b""))
 
 
 def test_no_such_picture(tmp_path):

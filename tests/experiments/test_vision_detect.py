@@ -34,6 +34,21 @@ def test_plain_image_processing_finds_clean_cells():
     assert (_detect.scores(found, data.test, 3)[0] > 0.8).all()
 
 
+def test_things_of_one_kind_need_no_classifier():
+    def bright(part):
+        own = part.y.label == 0
+        x = np.zeros((*part.x.shape[:3], 1), np.uint8)
+        for image, boxes, kept in zip(x, part.y.box.astype(int), own, strict=True):
+            for top, left, bottom, right in boxes[kept]:
+                image[top:bottom, left:right] = 200
+        return Batch(x, Boxes(part.y.box, np.where(own, 0, -1)))
+
+    data = ObjectData("mine", *(bright(cells(n, seed=n)) for n in (4, 3, 2)), classes=("cell",))
+    _, _, found = _detect.baseline(data)
+    found = Detections(*(leaf[None] for leaf in found))
+    assert (_detect.scores(found, data.test, 1)[0] > 0.9).all()
+
+
 def test_a_tiny_run_is_whole(tmp_path, monkeypatch):
     small = objects.digits(sizes=(40, 10, 10))
     monkeypatch.setattr(detect, "load_objects", lambda *_: small)

@@ -56,11 +56,11 @@ def test_a_units_patch_is_where_its_gradient_is():
         kernels = [jnp.abs(params[f"Conv_{i}"]["kernel"]) for i in range(3)]
         support = np.argwhere(np.asarray(jax.jit(jax.grad(unit, 1))(kernels, x))[0, ..., 0])
         sees = _filters.field(layer)
-        ends = np.array([[at * sees.stride + sees.start for at in (row, column)]] * 2)
+        ends = np.array([[at * sees.jump + sees.start for at in (row, column)]] * 2)
         ends[1] += sees.size - 1
         inside = np.clip(ends, 0, np.array([31, 39]))
         np.testing.assert_array_equal([support.min(0), support.max(0)], inside)
-        patch = sees.crop(np.asarray(x[0]), row, column)
+        patch = _filters.crop(sees, np.asarray(x[0]), row, column)
         assert patch.shape == (sees.size, sees.size, 1)
         lit = patch[inside[0, 0] - ends[0, 0] :, inside[0, 1] - ends[0, 1] :]
         assert lit[0, 0, 0] == x[0, inside[0, 0], inside[0, 1], 0]

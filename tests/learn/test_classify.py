@@ -119,10 +119,21 @@ def test_an_epoch_draws_each_example_once_in_another_order_each_time():
     assert list(first) != list(second)
 
 
-def test_bytes_come_out_between_0_and_1():
-    stream = epochs(Batch(np.array([[0], [255]], np.uint8), np.arange(2)), 2)
+def test_bytes_come_out_between_0_and_1_but_labels_as_they_are():
+    stream = epochs(Batch(np.array([[0], [255]], np.uint8), np.array([3, 2], np.uint8)), 2)
     _, batch = stream.next(stream.init(jax.random.key(0)))
     assert sorted(batch.x.reshape(-1).tolist()) == [0, 1]
+    assert sorted(batch.y.tolist()) == [2, 3]
+
+
+def test_labels_of_any_integers_give_one_loss(blobs):
+    losses = []
+    for kind in (np.uint8, np.int64):
+        data = blobs._replace(y=blobs.y.astype(kind))
+        learner = classify.make(MLP((3,)), optimizer("adam", 0.1), data, batch=8)
+        _, metrics = advance(learner, start(learner, jax.random.key(0)), 2)
+        losses.append(metrics["loss"])
+    np.testing.assert_array_equal(*losses)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,21 @@
-"""The detector's grid: cells of the width that is said, at any size, and no more than they see."""
+"""The trunk and its heads: cells of the width that is said, at any size, each image by itself."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.nets.trunk import Detect, Trunk, Vision, depth_to_space, space_to_depth
+from dljax.nets.trunk import (
+    Classify,
+    Climb,
+    Detect,
+    Regress,
+    Segment,
+    Trunk,
+    Vision,
+    depth_to_space,
+    space_to_depth,
+)
 
 
 def test_squares_of_pixels_become_channels_and_come_back():
@@ -26,3 +36,44 @@ def test_a_cell_is_as_wide_as_patch_and_level_say(patch, level, sides):
     grid = tuple(-(-side // (patch << level)) for side in sides)
     assert found.heat.shape == (1, *grid, 3)
     assert found.size.shape == found.offset.shape == (1, *grid, 2)
+
+
+HEADS = {
+    "classify": lambda residual: Classify((5,)),
+    "regress": lambda residual: Regress((5,)),
+    "segment": lambda residual: Segment(3, residual),
+    "detect": lambda residual: Detect(3, 1, residual),
+}
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("head", HEADS)
+def test_what_is_said_of_an_image_of_any_size_is_its_own_and_hears_of_every_pixel(head, residual):
+    net = Vision(Trunk((8, 16, 16), residual), HEADS[head](residual))
+    x = jax.random.uniform(jax.random.key(0), (2, 9, 13, 1))
+    params = jax.jit(net.init)(jax.random.key(1), x)
+
+    @jax.jit
+    def both(x):
+        def total(one):
+            return sum((leaf**2).sum() for leaf in jax.tree.leaves(net.apply(params, one)))
+
+        return net.apply(params, x), net.apply(params, x[:1]), jax.grad(total)(x[:1])
+
+    together, alone, slopes = both(x)
+    for many, one in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(many[0], one[0], rtol=1e-4, atol=1e-5)
+    assert (slopes != 0).all()
+
+
+def test_a_finer_map_reaches_the_head_beside_the_coarser():
+    """The way up joins both: with either blank, what is said is other."""
+    climb, key = Climb(), jax.random.key(0)
+    maps = [jax.random.normal(key, (1, 8, 6, 8)), jax.random.normal(key, (1, 4, 3, 16))]
+    params = jax.jit(climb.init)(key, maps)
+    say = jax.jit(lambda *maps: climb.apply(params, maps))
+    whole = say(*maps)
+    assert whole.shape == (1, 8, 6, 8)
+    for blank in range(2):
+        other = say(*(0 * each if i == blank else each for i, each in enumerate(maps)))
+        assert not np.allclose(whole, other, atol=1e-3)

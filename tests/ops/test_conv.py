@@ -90,6 +90,16 @@ def test_a_same_convolution_and_its_gradients_equal_the_library(window, channels
     assert_same(steep(conv_same), steep(lax.conv_general_dilated), x, kernel)
 
 
+def test_a_dilated_same_convolution_is_dilated():
+    x, kernel = normal(0, 2, 6, 5, 8), normal(1, 3, 3, 8, 4)
+    options = {"dimension_numbers": NUMBERS, "rhs_dilation": (2, 2)}
+    found, wanted = (
+        convolution(x, kernel, (1, 1), "SAME", **options)
+        for convolution in (conv_same, lax.conv_general_dilated)
+    )
+    assert_close(found, wanted)
+
+
 @pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)])
 @pytest.mark.parametrize("size", [1, 3])
 def test_many_same_convolutions_equal_a_loop(axes, size):
