@@ -53,6 +53,10 @@ class Study:
         self.lock: int | None = None  # the descriptor of the folder's, once it is ours
         self.seeds = config.each_seed
         found = result.environment() | {"devices": len(devices.local(config.devices))}
+        # of all sittings: what was trained by one commit and measured by another is of neither
+        commits = dict.fromkeys([*self.record.get("commits", []), found["commit"]])
+        self.record["commits"] = [*commits]
+        found["commit"] = ", ".join(str(each) for each in commits if each) or None
         shown = dataclasses.asdict(config) | settings
         self.result = Result(name, systems, shown, self.seeds, environment=found)
         self.fits: dict[str, Fitted] = {}

@@ -17,7 +17,8 @@ LOCK = "run.lock"  # locked by the process that the folder belongs to, whose num
 
 
 def check_folder(name: str, config: Common) -> tuple[Path, dict[str, Any]]:
-    """The run's folder, and what is to be on record there: the experiment and its configuration.
+    """The run's folder, and what is to be on record there: the experiment and its configuration,
+    and of a run that is there the commits that have made it.
 
     Raises InputError if the folder holds another experiment, a run that was not asked to be
     resumed, or one with another configuration, whose fields it names.
@@ -29,7 +30,8 @@ def check_folder(name: str, config: Common) -> tuple[Path, dict[str, Any]]:
         out = (config.out or Path("runs") / name.replace(".", "/") / now).expanduser()
         path = out / RECORD
         if path.exists():
-            compare(out, read_record(path, record), record, config.resume)
+            compare(out, there := read_record(path, record), record, config.resume)
+            record["commits"] = there.get("commits", ["unknown"])
         elif config.resume:
             raise InputError(f"--resume: {out} holds no run")
         elif out.exists() and (not out.is_dir() or any(map(foreign, out.iterdir()))):
@@ -52,10 +54,11 @@ def read_record(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
     except ValueError:
         found = None
-    if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+    parts = found if isinstance(found, dict) else {}
+    if not isinstance(parts.get("config"), dict) or not isinstance(parts.get("commits", []), list):
         said = json.dumps(asked)
         raise InputError(f"{path} is damaged; a run of this command has {said} there")
-    return found
+    return parts
 
 
 def take_folder(out: Path, record: dict[str, Any], config: Common) -> tuple[Path, int]:
@@ -68,10 +71,9 @@ def take_folder(out: Path, record: dict[str, Any], config: Common) -> tuple[Path
             out = own_folder(out)
         lock = take_lock(out)
         try:
-            if not config.resume:
-                if (out / RECORD).exists():
-                    raise InputError(f"{out} holds a run already; choose another --out")
-                write_whole(out / RECORD, json.dumps(record, indent=1) + "\n")
+            if not config.resume and (out / RECORD).exists():
+                raise InputError(f"{out} holds a run already; choose another --out")
+            write_whole(out / RECORD, json.dumps(record, indent=1) + "\n")
         except BaseException:
             os.close(lock)
             raise

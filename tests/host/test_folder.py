@@ -70,6 +70,27 @@ def test_what_is_free_may_differ_in_a_resumed_run(tmp_path):
         Study("x", [], Asked(out=tmp_path, resume=True, prompt="b", rate=2.0))
 
 
+def test_a_run_of_several_commits_says_so(tmp_path):
+    with Study("x", [], Common(out=tmp_path)) as run:
+        assert run.out
+    now, path = run.result.environment["commit"], tmp_path / "run.json"
+    record = json.loads(path.read_text())
+    for before, said in ((record["commits"], now), (["1234567"], f"1234567, {now}"),
+                         (None, f"unknown, {now}")):  # fmt: skip
+        kept = (
+            record | {"commits": before}
+            if before
+            else {"config": record["config"], "experiment": "x"}
+        )
+        path.write_text(json.dumps(kept))
+        with Study("x", [], Common(out=tmp_path, resume=True)) as run:
+            assert run.out and run.result.environment["commit"] == said
+    assert json.loads(path.read_text())["commits"] == ["unknown", now]
+    path.write_text(json.dumps(record | {"commits": 3}))
+    with pytest.raises(InputError, match="is damaged"):
+        Study("x", [], Common(out=tmp_path, resume=True))
+
+
 def test_a_resumed_run_is_alone_too(tmp_path):
     with Study("x", [], Common(out=tmp_path)) as run:
         assert run.out
