@@ -90,7 +90,7 @@ def test_a_flipped_bit_is_refused_or_changes_nothing():
     for at in range(len(content)):
         content[at] ^= 1 << at % 8
         try:
-            np.testing.assert_array_equal(pictures.decode(content, "it")[..., 0], pixels)
+            np.testing.assert_array_equal(pictures.decode(bytes(content), "it")[..., 0], pixels)
             taken += 1
         except InputError:
             pass
