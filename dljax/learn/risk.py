@@ -11,7 +11,7 @@ import optax
 
 from dljax.data.stream import as_seen, epochs, unit_scale
 from dljax.learn import shapes
-from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.learner import Fit, Learner, Member, Objective, gradient_step
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 Loss = Callable[[Array, Array], Array]
@@ -22,6 +22,15 @@ Augment = Callable[[Key, Batch], Batch]
 
 Weights = tuple[PyTree, PyTree]
 """Parameters, and what was learnt without a gradient: what a trained network needs."""
+
+
+def params_of(member: Member) -> PyTree:
+    """The parameters of a learner that descends, a member of a sweep."""
+    return member.run.state.fit.params
+
+
+def weights_of(member: Member) -> Weights:
+    return member.run.state.fit.params, member.run.state.fit.extra
 
 
 class State(NamedTuple):

@@ -30,6 +30,7 @@ from dljax.host.fit import Fitted, Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import weights_of
 from dljax.nets import MLP
 from dljax.typing import Array, Metrics
 from experiments.foundations import _curves as curves
@@ -134,11 +135,11 @@ def train(run: Study, config: Config, net: MLP, data: ImageData, drawn: Batch) -
         return classify.make(masked, tx, hparams["data"], batch=config.batch)
 
     def evaluate(member: Member) -> Metrics:
-        own = classify.evaluate(net, weights(member), member.hparams["data"], "own")
-        return classify.evaluate(net, weights(member), data.validation) | own
+        own = classify.evaluate(net, weights_of(member), member.hparams["data"], "own")
+        return classify.evaluate(net, weights_of(member), data.validation) | own
 
     def keep(member: Member) -> tuple[classify.Weights, Array]:
-        return weights(member), member.run.step
+        return weights_of(member), member.run.step
 
     steps = config.steps
     every = max(1, steps // EVALUATIONS)
@@ -158,10 +159,6 @@ def train(run: Study, config: Config, net: MLP, data: ImageData, drawn: Batch) -
     )
 
 
-def weights(member: Member) -> classify.Weights:
-    return member.run.state.fit.params, member.run.state.fit.extra
-
-
 def compare(
     run: Study, config: Config, net: MLP, data: ImageData, fitted: Fitted
 ) -> dict[str, np.ndarray]:
@@ -175,7 +172,7 @@ def compare(
         return test | classify.evaluate(net, weights, data.validation)
 
     early_weights, early_steps = fitted.kept
-    ends = weights(fitted.run.state), early_weights
+    ends = weights_of(fitted.run.state), early_weights
     scores = [jax.device_get(run.each(score, end)) for end in ends]
     shape = (1 + len(config.dropout), 1 + len(config.weight_decay), config.seeds)
     numbers = np.arange(np.prod(shape)).reshape(shape)

@@ -30,9 +30,9 @@ from dljax.host.fit import Fitted, Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import autoencode
 from dljax.learn.optimizers import optimizer
-from dljax.learn.risk import Loss
+from dljax.learn.risk import Loss, params_of
 from dljax.nets.coders import Autoencoder, convolutional, dense
-from dljax.typing import Array, Key, Metrics, PyTree
+from dljax.typing import Array, Key, Metrics
 from experiments.generative import _codes
 from experiments.generative._codes import Narrow, scaled
 from experiments.generative._images import pictures
@@ -94,7 +94,7 @@ def main(config: Config) -> Result:
         fits = {name: train(run, name, kind, data) for name, kind in made.items()}
         kept = {name: fitted.kept for name, fitted in fits.items()}
         # where descent ends: the least validation loss may come before it has converged
-        kept["linear"] = jax.vmap(weights)(fits["linear"].run.state)
+        kept["linear"] = jax.vmap(params_of)(fits["linear"].run.state)
         test = scaled(data.test.x)
         passed = {name: _codes.passed(run, made[name], kept[name], test) for name in made}
         angles = _codes.angles(kept["linear"], data.train.x[: config.examples], config.latents)
@@ -161,10 +161,6 @@ def kinds(config: Config, data: ImageData) -> dict[str, Kind]:
     }
 
 
-def weights(member: Member) -> PyTree:
-    return member.run.state.fit.params
-
-
 def train(run: Study, name: str, kind: Kind, data: ImageData) -> Fitted:
     """Every seed of every choice in one program; validation says which step is kept."""
     axes = grid(choice=jnp.array(kind.choices), seed=jnp.array(run.seeds))
@@ -172,13 +168,13 @@ def train(run: Study, name: str, kind: Kind, data: ImageData) -> Fitted:
 
     def evaluate(member: Member) -> Metrics:
         net = kind.net(member.hparams)
-        return autoencode.evaluate(net, weights(member), validation, kind.loss)
+        return autoencode.evaluate(net, params_of(member), validation, kind.loss)
 
     every = max(1, kind.steps // 20)
     return run.fit(
         sweep(kind.make, *axes.values()),
         kind.steps,
-        Watch(evaluate, every, Selection("validation/loss", weights, lowest=True)),
+        Watch(evaluate, every, Selection("validation/loss", params_of, lowest=True)),
         part=name,
         names=run.named(f"code {choice}" for choice in kind.choices),
         shown=("train/loss", "validation/loss"),

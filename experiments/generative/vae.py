@@ -30,8 +30,9 @@ from dljax.host.fit import Fitted, Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import vae
 from dljax.learn.optimizers import Schedule, optimizer
+from dljax.learn.risk import params_of
 from dljax.nets.coders import Variational, convolutional, dense
-from dljax.typing import Array, Metrics, PyTree
+from dljax.typing import Array, Metrics
 from experiments.generative import _density, _latents
 from experiments.generative._images import pictures
 
@@ -126,10 +127,6 @@ def pixels(config: Config, number: int, x: np.ndarray) -> Array:
     return vae.binarise(jax.random.key(number), levels)
 
 
-def weights(member: Member) -> PyTree:
-    return member.run.state.fit.params
-
-
 def train(run: Study, config: Config, net: Variational, data: ImageData) -> Fitted:
     """Every seed with the rate, then every seed without."""
     drawn = config.pixels == "stochastic"
@@ -152,7 +149,7 @@ def train(run: Study, config: Config, net: Variational, data: ImageData) -> Fitt
         )
 
     def evaluate(member: Member) -> Metrics:
-        params, key = weights(member), jax.random.key(2)
+        params, key = params_of(member), jax.random.key(2)
         found = vae.evaluate(net, params, vae.BERNOULLI, key, validation)
         objective = found["validation/distortion"] + member.hparams * found["validation/rate"]
         return found | {"validation/objective": objective}
@@ -165,7 +162,7 @@ def train(run: Study, config: Config, net: Variational, data: ImageData) -> Fitt
         Watch(
             evaluate,
             min(steps, max(per_epoch, steps // 20)),
-            Selection("validation/objective", weights, lowest=True),
+            Selection("validation/objective", params_of, lowest=True),
         ),
         names=run.named(KINDS),
         shown=("train/loss", "validation/negative_elbo"),

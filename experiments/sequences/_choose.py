@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dljax import Learner, Member, grid, start, sweep
+from dljax import Learner, grid, start, sweep
 from dljax.host.experiment import Study
 from dljax.host.figures import curve
 from dljax.host.fit import Selection, Watch
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import params_of
 from dljax.typing import Array, PyTree
 
 
@@ -44,9 +45,9 @@ def choose(
         learner,
         steps,
         Watch(
-            lambda member: {"validation/loss": loss(weights(member))},
+            lambda member: {"validation/loss": loss(params_of(member))},
             max(1, steps // 10),
-            Selection("validation/loss", weights, lowest=True),
+            Selection("validation/loss", params_of, lowest=True),
         ),
         part=part.replace(",", "").replace(" ", "-"),
         names=run.named(f"rate {rate:g}" for rate in rates),
@@ -61,7 +62,7 @@ def choose(
     def of_best(tree: PyTree) -> PyTree:
         return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:])[best], tree)
 
-    first = weights(start(learner, jax.random.key(0)).state)
+    first = params_of(start(learner, jax.random.key(0)).state)
     norms = of_best(curve(fitted.records, "train/grad_norm")[1].T).max(-1)
     return Chosen(float(rates[best]), of_best(first), of_best(fitted.kept), norms)
 
@@ -80,7 +81,3 @@ def by_adam(
         return make(optax.chain(optax.clip_by_global_norm(1.0), rule))
 
     return choose(run, part, learner, loss, config.rates, config.steps).weights
-
-
-def weights(member: Member) -> PyTree:
-    return member.run.state.fit.params

@@ -14,6 +14,7 @@ from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Selection, Watch
 from dljax.learn import language
 from dljax.learn.optimizers import Schedule, optimizer
+from dljax.learn.risk import params_of
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.typing import Array, Metrics, PyTree
 
@@ -105,21 +106,17 @@ def train(
 
     def validate(member: Member) -> Metrics:
         loss = language.score(
-            net, weights(member), *validation, length=config.length, tracks=tracks
+            net, params_of(member), *validation, length=config.length, tracks=tracks
         )
         return {"validation/loss": loss}
 
     return run.fit(
         sweep(lambda _: learner, None, run.seeds),
         steps,
-        Watch(validate, per_epoch, Selection("validation/loss", weights, lowest=True)),
+        Watch(validate, per_epoch, Selection("validation/loss", params_of, lowest=True)),
         shown=("train/loss", "validation/loss"),
         chunk=50,
     )
-
-
-def weights(member: Member) -> PyTree:
-    return member.run.state.fit.params
 
 
 def score(

@@ -19,7 +19,7 @@ from typing import ClassVar
 import jax
 import numpy as np
 
-from dljax import Member, sweep
+from dljax import sweep
 from dljax.data.sentences import Labelled, Sentences, load_sentences
 from dljax.data.text import Vocabulary, padded, words
 from dljax.errors import InputError
@@ -30,6 +30,7 @@ from dljax.host.fit import Fitted, Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import weights_of
 from dljax.nets.recurrent import CellName
 from dljax.nets.sentence import SentenceClassifier
 from dljax.typing import Batch
@@ -155,9 +156,9 @@ def fit(
         sweep(lambda _: learner, None, run.seeds),
         steps,
         Watch(
-            lambda member: classify.evaluate(net, weights(member), validation),
+            lambda member: classify.evaluate(net, weights_of(member), validation),
             max(1, per_epoch // 2),
-            Selection("validation/loss", weights, lowest=True),
+            Selection("validation/loss", weights_of, lowest=True),
         ),
         shown=("train/loss", "validation/accuracy"),
     )
@@ -178,10 +179,6 @@ def report(
     for name, accuracy in plain.items():
         run.baseline(name, METRIC, accuracy)
     run.metric("lead over the best bag of words", found - max(plain.values()))
-
-
-def weights(member: Member) -> classify.Weights:
-    return member.run.state.fit.params, member.run.state.fit.extra
 
 
 def numbered(vocabulary: Vocabulary, data: Labelled, mix: bool = False) -> Batch:

@@ -30,6 +30,7 @@ from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn import forecast, risk
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import params_of
 from dljax.nets.forecaster import Walker
 from dljax.ops.paths import constant_velocity, distances
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
@@ -162,11 +163,9 @@ def fit(
 
     learner = sweep(make, members["noise"], members["seed"])
     names = [f"noise {noise:g}, seed {seed}" for noise in noises for seed in seeds]
-    return weights(run.fit(learner, steps, part=part, names=names, shown=("train/loss",)).run.state)
-
-
-def weights(member: Any) -> PyTree:
-    return member.run.state.fit.params
+    return params_of(
+        run.fit(learner, steps, part=part, names=names, shown=("train/loss",)).run.state
+    )
 
 
 if __name__ == "__main__":

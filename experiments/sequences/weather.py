@@ -36,6 +36,7 @@ from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import forecast, risk
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import params_of
 from dljax.nets.forecaster import Forecaster
 from dljax.typing import Array, Batch, Metrics, PyTree
 from experiments.sequences import _ahead
@@ -147,13 +148,13 @@ def tell(
     per_epoch = max(1, len(train.y) // config.batch)
 
     def validate(member: Member) -> Metrics:
-        each = losses(config)(predict(net, weights(member), validation.x), validation.y)
+        each = losses(config)(predict(net, params_of(member), validation.x), validation.y)
         return {"validation/loss": each.mean()}
 
     found = run.fit(
         sweep(lambda _: learner(config, net, train), None, run.seeds),
         config.steps or config.epochs * per_epoch,
-        Watch(validate, per_epoch, Selection("validation/loss", weights, lowest=True)),
+        Watch(validate, per_epoch, Selection("validation/loss", params_of, lowest=True)),
         part=f"{horizon}",
         shown=("train/loss", "validation/loss"),
     )
@@ -169,7 +170,7 @@ def tell(
             part=f"{horizon}-anew",
             shown=("train/loss",),
         )
-        kept = weights(found.run.state)
+        kept = params_of(found.run.state)
     rows = task.rows(tested, total)
     outputs = np.asarray(run.each(lambda params: predict(net, params, task.x[rows]), kept))
     told = task.linear[rows] + (outputs[..., 0] if config.gaussian else outputs)
@@ -186,10 +187,6 @@ def learner(config: Config, net: Forecaster, data: Batch) -> Learner:
 
 def losses(config: Config) -> risk.Loss:
     return forecast.gaussian_nll if config.gaussian else optax.squared_error
-
-
-def weights(member: Any) -> PyTree:
-    return member.run.state.fit.params
 
 
 def predict(net: Any, params: PyTree, x: np.ndarray) -> Array:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dljax import Member, sweep
+from dljax import sweep
 from dljax.data.sprites import SHAPES, Sprite, draw
 from dljax.data.variations import clutter
 from dljax.host import figures
@@ -17,8 +17,9 @@ from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
 from dljax.learn import risk
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import params_of
 from dljax.nets.trunk import Regress, Trunk, Vision
-from dljax.typing import Array, Batch, Key, PyTree
+from dljax.typing import Array, Batch, Key
 
 HEART = SHAPES.index("heart")  # the one that no turn but the whole brings back
 SIDE = 24
@@ -116,18 +117,15 @@ def tell(run: Study, n: int, steps: int) -> None:
         strength = jax.random.uniform(k_strength, (len(x),), minval=-0.5, maxval=0.5)
         return clutter(k_clutter, x, jnp.maximum(strength, 0))
 
-    def weights(member: Member) -> PyTree:
-        return member.run.state.fit.params
-
     tx = optimizer("adam", 5e-3, steps=steps, schedule="cosine")
     learner = risk.make(net, tx, train, optax.squared_error, batch=32, augment=cluttered)
     fitted = run.fit(
         sweep(lambda _: learner, None, run.seeds),
         steps,
         Watch(
-            lambda member: risk.evaluate(net, (weights(member), {}), held),
+            lambda member: risk.evaluate(net, (params_of(member), {}), held),
             steps // 5 or 1,
-            Selection("validation/RMSE", weights, lowest=True),
+            Selection("validation/RMSE", params_of, lowest=True),
         ),
         part="hearts",
         shown=("train/loss", "validation/explained"),

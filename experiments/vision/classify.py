@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax import Member, sweep
+from dljax import sweep
 from dljax.data import ImageData, load, shift
 from dljax.data.variations import vary
 from dljax.errors import InputError
@@ -36,6 +36,7 @@ from dljax.host.fit import Fitted, Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import Optimizer, Schedule, optimizer
+from dljax.learn.risk import weights_of
 from dljax.nets import CNN, MLP
 from dljax.typing import Array, Key
 
@@ -147,9 +148,9 @@ def main(config: Config) -> Result:
             sweep(lambda _: learner, None, run.seeds),
             steps,
             Watch(
-                lambda member: classify.evaluate(net, weights(member), data.validation),
+                lambda member: classify.evaluate(net, weights_of(member), data.validation),
                 per_epoch,
-                Selection("validation/accuracy", weights, patience=config.patience),
+                Selection("validation/accuracy", weights_of, patience=config.patience),
             ),
             shown=("train/loss", "validation/accuracy"),
             chunk=50,
@@ -173,10 +174,6 @@ def target(config: Config, data: str) -> tuple[float, str] | None:
             return published - 0.005, f"within .5 points of {published}, UvA's JAX tutorial 3"
         return None
     return TARGETS.get(data)
-
-
-def weights(member: Member) -> classify.Weights:
-    return member.run.state.fit.params, member.run.state.fit.extra
 
 
 def draw(run: Study, data: ImageData, fitted: Fitted, logits: np.ndarray) -> None:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from annotated_types import Ge, Le, MinLen
 
-from dljax import Batch, Member, sweep
+from dljax import Batch, sweep
 from dljax.data.augment import flip, recolour, rescale
 from dljax.data.objects import load_objects
 from dljax.host import experiment, figures
@@ -39,8 +39,9 @@ from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import detect
 from dljax.learn.optimizers import Optimizer, optimizer
+from dljax.learn.risk import params_of
 from dljax.nets.trunk import Detect, Found, Trunk, Vision
-from dljax.typing import Key, PyTree
+from dljax.typing import Key
 from experiments.vision import _detect
 from experiments.vision._detect import named, scores
 
@@ -130,9 +131,9 @@ def main(config: Config) -> Result:
             sweep(lambda _: learner, None, run.seeds),
             steps,
             Watch(
-                lambda own: detect.evaluate(net, weights(own), data.validation, decode),
+                lambda own: detect.evaluate(net, params_of(own), data.validation, decode),
                 max(1, -(-steps // 10)),
-                Selection("validation/AP50", weights),
+                Selection("validation/AP50", params_of),
             ),
             shown=("train/loss", "validation/AP50"),
             chunk=20,
@@ -176,10 +177,6 @@ def changed(key: Key, batch: Batch, config: Config) -> Batch:
     if config.zoom > 1:
         batch = rescale(k_zoom, batch, config.zoom)
     return batch._replace(x=recolour(k_colour, batch.x, config.colour))
-
-
-def weights(member: Member) -> PyTree:
-    return member.run.state.fit.params
 
 
 def said(name: str) -> str:

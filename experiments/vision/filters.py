@@ -33,11 +33,11 @@ from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import weights_of
 from dljax.nets import CNN
 from dljax.typing import Array, Batch
 from experiments.vision import _arrays, _filters
 from experiments.vision._filters import FILTERS
-from experiments.vision.classify import weights
 
 NAME = "vision.filters"
 DEPTH = 3  # convolutions: for edges, parts and objects
@@ -119,9 +119,9 @@ def hierarchy(run: Study, config: Config, data: ImageData) -> None:
         seeds,
         steps,
         Watch(
-            lambda member: classify.evaluate(net, weights(member), data.validation),
+            lambda member: classify.evaluate(net, weights_of(member), data.validation),
             per_epoch,
-            Selection("validation/accuracy", weights),
+            Selection("validation/accuracy", weights_of),
         ),
         shown=("train/loss", "validation/accuracy"),
         chunk=50,
@@ -129,7 +129,8 @@ def hierarchy(run: Study, config: Config, data: ImageData) -> None:
     run.baseline("logistic regression", **logistic_regression(data))
     scores = run.each(lambda own: classify.evaluate(net, own, data.test, "test"), fitted.kept)
     run.metric("test accuracy", scores["test/accuracy"])
-    states = {"trained": fitted.kept, "untrained": weights(start(seeds, jax.random.key(0)).state)}
+    begun = weights_of(start(seeds, jax.random.key(0)).state)
+    states = {"trained": fitted.kept, "untrained": begun}
     found = {which: measured(run, config, net, data, own) for which, own in states.items()}
     compare(run, found)
     by_measure = {m: {which: own[m] for which, own in found.items()} for m in MEASURES}

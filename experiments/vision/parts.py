@@ -4,9 +4,9 @@ S27: the lecture's three 3x3 features, matched, pooled and added up, find an X t
 shrunk, rotated and deformed, and cry X at O, +, K and Y: both rates, at a threshold chosen on
 validation, beside the whole X as a template, logistic regression, and a small network that learnt
 from letters at rest or varied. Of X shifted and deformed the features find .98, and take .04 of the
-others for X (.16 at rest); the network of varied letters .998 and .005: it wins (seeds learn from
-the same letters, and are tested on others). S30: max, mean or
-no pooling, on clean digits and with outliers: of which neither pooling spares a network any.
+others for X (.16 at rest); the network of varied letters .998 and .005: it wins (its seeds learn
+from the same letters). S30: max, mean or no pooling, on clean digits and with outliers: of which
+neither pooling spares a network any.
 
     python -m experiments.vision.parts
 """
@@ -33,12 +33,12 @@ from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import weights_of
 from dljax.nets import CNN
 from dljax.typing import Array, Batch, Key
 from experiments.vision import _arrays, _detectors, _parts
 from experiments.vision._detectors import GOAL, Detector, drawn, labelled, threshold
 from experiments.vision._pooling import POOLS, Pooled, salt
-from experiments.vision.classify import weights
 
 NAME = "vision.parts"
 HELD, LEARNT = 10**6, 2 * 10**6  # added to a seed: letters to choose on, and to learn from
@@ -78,10 +78,8 @@ class Config(Common):
     """Shares of the test's pixels that are set to the greatest value."""
 
 
-PRESETS = {
-    "quick": Config(seeds=10),
-    "standard": Config(seeds=10, data="mnist", steps=3000, letters=4000),
-}
+STANDARD = Config(seeds=10, data="mnist", steps=3000, letters=4000)
+PRESETS = {"quick": Config(seeds=10), "standard": STANDARD}
 
 
 def main(config: Config) -> Result:
@@ -159,9 +157,9 @@ def train(
         sweep(lambda _: learner, None, run.seeds),
         config.steps,
         Watch(
-            lambda member: classify.evaluate(net, weights(member), held),
+            lambda member: classify.evaluate(net, weights_of(member), held),
             max(1, config.steps // 10),
-            Selection("validation/loss", weights, lowest=True),
+            Selection("validation/loss", weights_of, lowest=True),
         ),
         part=part.replace(",", "").replace(" ", "-"),
         shown=("train/loss", "validation/accuracy"),

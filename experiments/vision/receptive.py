@@ -30,6 +30,7 @@ from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import params_of
 from dljax.ops.receptive import effective_width
 from dljax.typing import Metrics, PyTree
 from experiments.vision import _receptive
@@ -109,13 +110,15 @@ def listen(run: Study, config: Config, data: ImageData, depth: int) -> dict[str,
 
     def evaluate(member: Member) -> Metrics:
         own = net.clone(slope=member.hparams["slope"])
-        return classify.evaluate(own, (weights(member), {}), held)
+        return classify.evaluate(own, (params_of(member), {}), held)
 
     learner = sweep(make, axes, axes["seed"])
     fitted = run.fit(
         learner,
         config.steps,
-        Watch(evaluate, config.steps // 6 or 1, Selection("validation/loss", weights, lowest=True)),
+        Watch(
+            evaluate, config.steps // 6 or 1, Selection("validation/loss", params_of, lowest=True)
+        ),
         part=f"depth-{depth}",
         names=run.named(KINDS),
         shown=("train/loss", "validation/accuracy"),
@@ -128,7 +131,7 @@ def listen(run: Study, config: Config, data: ImageData, depth: int) -> dict[str,
         mass = _receptive.squares(own, params, asked.x[: config.images])
         return mass, classify.evaluate(own, (params, {}), asked, "test")["test/accuracy"]
 
-    first = weights(start(learner, jax.random.key(0)).state)
+    first = params_of(start(learner, jax.random.key(0)).state)
     found: dict[str, np.ndarray] = {}
     for when, params in zip(WHEN, (first, fitted.kept), strict=True):
         mass, right = run.each(measure, axes["slope"], params, at_once=4)
@@ -175,10 +178,6 @@ def draw(run: Study, config: Config, found: list[dict[str, np.ndarray]]) -> None
     means = {name: list(each.mean(1)) for name, each in sides.items()}
     run.figure("fields.png", _receptive.draw_maps, masses, means)
     run.figure("widths.png", _receptive.draw_widths, config.depths, shares, np.array(told))
-
-
-def weights(member: Member) -> PyTree:
-    return member.run.state.fit.params
 
 
 if __name__ == "__main__":

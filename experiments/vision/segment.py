@@ -21,7 +21,7 @@ import numpy as np
 import optax
 from annotated_types import Ge, MinLen
 
-from dljax import Batch, Member, sweep
+from dljax import Batch, sweep
 from dljax.data import masks
 from dljax.data.augment import recolour
 from dljax.data.augment_masks import bend, turn
@@ -34,6 +34,7 @@ from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import segment
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import params_of
 from dljax.nets.trunk import Segment, Trunk, Vision
 from dljax.typing import Key, PyTree
 from experiments.vision import _segment
@@ -121,9 +122,9 @@ def main(config: Config) -> Result:
             sweep(lambda _: learner, None, run.seeds, at_once=1),
             config.steps,
             Watch(
-                lambda member: segment.evaluate(net, weights(member), data.validation),
+                lambda member: segment.evaluate(net, params_of(member), data.validation),
                 max(1, config.steps // 10),
-                Selection("validation/loss", weights, lowest=True),
+                Selection("validation/loss", params_of, lowest=True),
             ),
             shown=("train/loss", "validation/loss", "validation/accuracy"),
             chunk=50,
@@ -135,10 +136,6 @@ def main(config: Config) -> Result:
         shown = ("loss", "accuracy", "mean IoU")
         run.figure("curves.png", figures.learning_curves, fitted.records, shown, title)
     return run.result
-
-
-def weights(member: Member) -> PyTree:
-    return member.run.state.fit.params
 
 
 def judged(run: Study, net: Vision, data: MaskData, kept: PyTree) -> np.ndarray:

@@ -30,6 +30,7 @@ from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import params_of
 from dljax.typing import Array, Key, Metrics, PyTree
 from experiments.vision import _hearts, _space
 from experiments.vision._space import Ordered
@@ -108,12 +109,14 @@ def learn(
 
     def evaluate(member: Member) -> Metrics:
         own = Ordered(net, member.hparams[0])
-        return classify.evaluate(own, (weights(member), {}), data.validation)
+        return classify.evaluate(own, (params_of(member), {}), data.validation)
 
     fitted = run.fit(
         sweep(make, (jnp.asarray(orders), jnp.asarray(kinds)), numbers * len(ways)),
         config.steps,
-        Watch(evaluate, config.steps // 5 or 1, Selection("validation/loss", weights, lowest=True)),
+        Watch(
+            evaluate, config.steps // 5 or 1, Selection("validation/loss", params_of, lowest=True)
+        ),
         part=part,
         names=[f"{way}, seed {seed}" for way in ways for seed in numbers],
         shown=("train/loss", "validation/accuracy"),
@@ -190,10 +193,6 @@ def variations(run: Study, config: Config, data: ImageData, nets: dict, known: d
     title = f"{data.name}, {config.seeds} seeds; augmented: by the other five kinds"
     run.figure("variations.png", _space.draw_kinds, x, strengths)
     run.figure("curves.png", _space.draw_curves, title, strengths, curves)
-
-
-def weights(member: Member) -> PyTree:
-    return member.run.state.fit.params
 
 
 if __name__ == "__main__":
