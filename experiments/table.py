@@ -50,7 +50,7 @@ def rows(result: dict[str, Any], path: Path) -> list[str]:
     for metric in named or list(result["metrics"])[:1]:
         found = result["metrics"][metric]
         goal = result["targets"].get(metric)
-        met = "met" if goal and goal["met"] else "missed"
+        met = "met" if goal and goal["met"] else reached(found, goal)
         verdict = f"{number(goal['value'])} {met}" if goal else ""
         name = f"[{path.parent.name}/{path.stem}]({path.relative_to(ROOT)})"
         many = f"{found['members']} as one" if "members" in found else len(found["values"])
@@ -59,6 +59,13 @@ def rows(result: dict[str, Any], path: Path) -> list[str]:
         escaped = " | ".join(cell.replace("|", "\\|") for cell in cells)
         lines.append(f"| {escaped} | {verdict} |")
     return lines
+
+
+def reached(metric: dict[str, Any], goal: dict[str, Any] | None) -> str:
+    """What is said of a goal that is not met: few seeds may have reached it."""
+    sign = 1 if metric["better"] == "higher" else -1
+    few = goal and len(metric["values"]) < 5 and sign * metric["mean"] >= sign * goal["value"]
+    return f"reached by {len(metric['values'])}" if few else "missed"
 
 
 def faces(name: str, of: str, metric: str) -> bool:

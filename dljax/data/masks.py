@@ -107,6 +107,9 @@ def divided(name: str, x: np.ndarray, y: np.ndarray, classes: tuple[str, ...]) -
         ends = np.cumsum(counted(len(x)))[:2]
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+    for k, label in enumerate(classes):
+        if not (y[: ends[0]] == k).any():
+            raise InputError(f"{name}: no mask to learn from shows class {label}")
     parts = zip(np.split(x, ends), np.split(y, ends), strict=True)
     return MaskData(name, *(Batch(*part) for part in parts), classes=classes)
 
@@ -129,7 +132,8 @@ def read_folder(path: Path, values: Sequence[int]) -> Batch:
         raise InputError(f"{path}: no PNG or JPEG file in its folder images, beside masks")
     if odd := sorted(shown.keys() ^ masks.keys()):
         there = shown.get(odd[0]) or masks[odd[0]]
-        raise InputError(f"{there}: without its fellow in {path}/images or {path}/masks")
+        other = path / ("masks" if odd[0] in shown else "images")
+        raise InputError(f"{there}: without its fellow {other}/{odd[0]}, a PNG or JPEG file")
     order = sorted(shown, key=numbered)
 
     def read(files: dict[str, Path]) -> dict[str, np.ndarray]:

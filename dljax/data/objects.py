@@ -13,7 +13,7 @@ import numpy as np
 
 from dljax.data import images, pictures
 from dljax.data.compose import compose
-from dljax.data.store import fetch
+from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, check_count, unknown
 from dljax.typing import Batch, Boxes
 
@@ -51,6 +51,8 @@ def load_objects(name_or_path: str | os.PathLike[str], shrink: int = 1) -> Objec
         return bccd(shrink)
     if (path := Path(name).expanduser()).is_dir():
         return read_folder(path, shrink)
+    if is_path(name):
+        raise InputError(f"{name}: no such folder, with JPEGImages and Annotations as Pascal VOC's")
     raise unknown("set of marked pictures", name, ["digits", "bccd", "path/to/folder"])
 
 
@@ -81,8 +83,8 @@ def bccd(shrink: int = 1) -> ObjectData:
 def read_folder(path: Path, shrink: int = 1) -> ObjectData:
     """A user's pictures `JPEGImages/NAME.jpg` (or .png) with `Annotations/NAME.xml`, as Pascal VOC.
 
-    The splits are the lists of names `ImageSets/Main/{train,val,test}.txt` or, where one is
-    missing, a fixed permutation of all that is annotated, cut into 80, 10 and 10 %. An annotation
+    The splits are the lists of names `ImageSets/Main/{train,val,test}.txt` or, where there are
+    none, a fixed permutation of all that is annotated, cut into 80, 10 and 10 %. An annotation
     without an object is right. Raises InputError that names the file for pictures of two sizes, or
     such as `pictures.decode` refuses; for a missing, damaged or hostile annotation; for a box
     outside its picture or of zero area; for a class that no picture to learn from shows; and where
@@ -148,11 +150,19 @@ def voc(
 
 
 def splits(names: Collection[str], read: Callable[[str], bytes]) -> dict[str, list[str]]:
-    """The pictures' names by part: by its lists or, where one of them is missing, drawn."""
+    """The pictures' names by part: by its lists or, where there are none, drawn."""
     lists = {part: f"ImageSets/Main/{part}.txt" for part in PARTS}
-    if all(each in names for each in lists.values()):
+    there = [each for each in lists.values() if each in names]
+    if there and (missing := sorted({*lists.values()} - {*there})):
+        raise InputError(f"{missing[0]} is missing, beside {there[0]}")
+    if there:
         found = {
-            part: read(each).decode("utf-8", "replace").split() for part, each in lists.items()
+            part: [
+                words[0]
+                for line in read(each).decode("utf-8", "replace").splitlines()
+                if (words := line.split())
+            ]
+            for part, each in lists.items()
         }
     else:
         notes = sorted(Path(name).stem for name in names if name.startswith("Annotations/"))

@@ -53,6 +53,12 @@ def make(
     weights that are not one a class.
     """
 
+    shape, masks = np.shape(data.x), np.shape(data.y)
+    if len(shape) != 4 or masks != shape[:3]:
+        raise InputError(
+            f"images [n, h, w, c] and masks [n, h, w] are needed; got {[*shape]} and {[*masks]}"
+        )
+
     def seen(key: Key, drawn: Batch) -> Batch:
         k_crop, k_augment = jax.random.split(key)
         drawn = drawn if side is None else crop(k_crop, drawn, side)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from scipy import ndimage
 from scipy.signal import fftconvolve
 
@@ -242,8 +243,11 @@ def draw_boxes(
     right = np.asarray(hits(one, truth))
     rest = Boxes(one.box, np.where(right, one.label, -1))
     caught = np.asarray(hits(Detections(truth.box, truth.label, np.ones(truth.label.shape)), rest))
-    figure, axes = figures.panels(3, 2, size=(4.2, 3.4))
-    for ax, i in zip(axes, np.linspace(0, len(x) - 1, len(axes)).astype(int), strict=True):
+    shown = np.linspace(0, len(x) - 1, min(6, len(x))).round().astype(int)
+    figure, axes = figures.panels(min(3, len(shown)), -(-len(shown) // 3), size=(4.2, 3.4))
+    for ax in axes[len(shown) :]:
+        ax.axis("off")
+    for ax, i in zip(axes, shown, strict=False):
         ax.axis("off")
         figures.picture(ax, x[i])
         missed, wrong = (truth.label[i] >= 0) & ~caught[i], (one.label[i] >= 0) & ~right[i]
@@ -264,8 +268,9 @@ def draw_boxes(
 
 def outline(ax: Axes, box: np.ndarray, color: str, style: str, crossed: bool = False) -> None:
     top, left, bottom, right = box - 0.5  # a pixel's centre is drawn at its number
+    halo = [withStroke(linewidth=2.6, foreground="white")]  # of dark pictures too
     ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec=color,
-                           ls=style, lw=1.3))  # fmt: skip
+                           ls=style, lw=1.3, path_effects=halo))  # fmt: skip
     if crossed:
         ax.plot([left, right], [top, bottom], color=color, lw=0.8)
         ax.plot([left, right], [bottom, top], color=color, lw=0.8)

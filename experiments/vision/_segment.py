@@ -31,6 +31,11 @@ def overlap(truth: np.ndarray, guess: np.ndarray, classes: Sequence[str]) -> Sco
 SHARED: dict[str, Callable] = {"IoU": iou, "Dice": dice}
 
 
+def parts(truth: np.ndarray) -> bool:
+    """Whether class 1 parts every image into regions, as membranes do, and Rand says anything."""
+    return all(regions(each).max() > 1 for each in truth)
+
+
 def rand(truth: np.ndarray, guess: np.ndarray) -> float:
     """The mean over images of the Rand score of the regions that class 1 parts, if there are."""
     pairs = [(t, g) for t, g in zip(truth, guess, strict=True) if not t.all()]
@@ -54,13 +59,17 @@ def judge(
         guess = asked.argmax(-1)
         return overlap(truth, guess, names), {}, guess
 
+    walls = parts(chosen_on) and parts(truth)
+
     def at(chances: np.ndarray, y: np.ndarray, threshold: float) -> Scores:
         guess = (chances[..., 1] > threshold).astype(int)
-        return overlap(y, guess, names) | {"Rand": rand(y, guess)}
+        return overlap(y, guess, names) | ({"Rand": rand(y, guess)} if walls else {})
 
     tried = [at(known, chosen_on, threshold) for threshold in THRESHOLDS]
     told = {n: np.nan_to_num([each[n] for each in tried], nan=-1) for n in tried[0]}
-    best = {name: float(THRESHOLDS[values.argmax()]) for name, values in told.items()}
+    # of equals the one nearest to a half: few images tell few thresholds apart
+    plain = np.argsort(np.abs(THRESHOLDS - 0.5), kind="stable")
+    best = {name: float(THRESHOLDS[plain[v[plain].argmax()]]) for name, v in told.items()}
     found = {name: at(asked, truth, threshold)[name] for name, threshold in best.items()}
     return found, best, (asked[..., 1] > best["pixel accuracy"]).astype(int)
 

@@ -40,7 +40,7 @@ from dljax.typing import Key, PyTree
 from experiments.vision import _segment
 
 NAME = "vision.segment"
-GOALS = {"pixel accuracy": (0.92, "our goal"), "membrane IoU": (0.60, "our goal")}
+GOALS = {"pixel accuracy": 0.92, "membrane IoU": 0.60}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,11 +163,11 @@ def judged(run: Study, net: Vision, data: MaskData, kept: PyTree) -> np.ndarray:
         for seen, each in zip(known[views], asked, strict=True)
     ]
     for name in found[0][0]:
-        goal = GOALS.get(name) if data.name == "isbi" else None
         more: Any = {"thresholds": [each[1][name] for each in found]} if found[0][1] else {}
-        run.metric(
-            f"test {name}", [each[0][name] for each in found], goal=goal, **more, views=views
-        )
+        mean = run.metric(f"test {name}", [each[0][name] for each in found], **more, views=views)
+        if data.name == "isbi" and (goal := GOALS.get(name)):  # of as many seeds as are run
+            said = f"our goal; {run.result.config['seeds']} seeds"
+            run.target(f"test {name}", goal, said, mean["mean"] >= goal)
     return found[0][2]
 
 

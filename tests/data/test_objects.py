@@ -106,10 +106,11 @@ BOMB = '<!DOCTYPE a [<!ENTITY b "x">]><annotation>&b;</annotation>'
         ("JPEGImages/p01.png", png(mode="L"), "p01.png is not of 8 x 6 pixels in colour"),
         ("ImageSets/Main/val.txt", "", "no picture to choose on; 10 pictures"),
         ("ImageSets/Main/val.txt", "p10", "no picture to choose on shows an object"),
-        ("ImageSets/Main/train.txt", "p00 p10", "no picture to learn on shows an object"),
+        ("ImageSets/Main/train.txt", "p00\np10", "no picture to learn on shows an object"),
         ("ImageSets/Main/test.txt", "../p01", "is missing"),
-        ("ImageSets/Main/test.txt", "p03 p04", "picture p04 is listed twice in ImageSets"),
-        ("ImageSets/Main/train.txt", "p04 p01 p04", "picture p04 is listed twice"),
+        ("ImageSets/Main/test.txt", "p03\np04 1", "picture p04 is listed twice in ImageSets"),
+        ("ImageSets/Main/train.txt", "p04\np01\np04", "picture p04 is listed twice"),
+        ("ImageSets/Main/test.txt", None, "Main/test.txt is missing, beside ImageSets/Main/train"),
     ],
 )
 def test_what_cannot_be_is_one_line_that_names_the_file(folder, file, content, said):
@@ -133,6 +134,8 @@ def test_a_class_that_is_not_learnt_is_named(folder):
 def test_sets_that_cannot_be_are_refused(folder, tmp_path):
     with pytest.raises(InputError, match="unknown set of marked pictures 'bcd'; did you mean bccd"):
         load_objects("bcd")
+    with pytest.raises(InputError, match=r"no/such: no such folder, with JPEGImages and Annot"):
+        load_objects("no/such")
     with pytest.raises(InputError, match=r"p03.png: 8 x 6 pixels cannot be shrunk by 4"):
         write_lists(folder, train=["p03"], val=["p01"], test=["p02"])
         load_objects(folder, shrink=4)

@@ -87,7 +87,11 @@ def test_eight_views_are_the_mean_over_what_flips_and_turns_see():
         (patches(), {"side": 17}, "a crop's side must be from 1 to 16"),
         (patches(), {"weights": (1.0, 2.0, 3.0)}, "weights must be one for each of 2 classes"),
         (Batch(patches().x, patches().y * 2), {}, "takes labels from 0 to 1; got 0 to 2"),
-        (Batch(patches().x, patches().y[:, :9]), {}, "labels"),
+        (
+            Batch(patches().x, patches().y[:, :9]),
+            {},
+            "images .* are needed; got .12, 16, 16, 1. and",
+        ),
         (patches(), {"batch": 13}, "batch must be from 1 to the 12"),
     ],
 )
