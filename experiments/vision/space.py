@@ -65,12 +65,12 @@ class Config(Common):
     """Strengths from 0 to 1 on a curve."""
     images: Count = 1000
     """Images of the test that are varied, at most."""
-    hearts: Annotated[int, Ge(100)] = 3000
-    """Hearts to learn angles and places from."""
+    hearts: Annotated[int, Ge(100)] = 4000
+    """Hearts to learn angles and places from, in twice as many steps."""
 
 
 PRESETS = {
-    "quick": Config(steps=400, augmented=3, hearts=2000),
+    "quick": Config(steps=400, augmented=3),
     "standard": Config(steps=800, batch=32, channels=(8, 16), augmented=3),
 }
 
@@ -85,7 +85,7 @@ def main(config: Config) -> Result:
             run.metric(f"weights, {name}", [count])
         known = {name: permuted(run, config, data, name, net) for name, (net, _) in nets.items()}
         variations(run, config, data, nets, known)
-        _hearts.tell(run, config.hearts, config.steps)
+        _hearts.tell(run, config.hearts, 2 * config.steps)
     return run.result
 
 
