@@ -63,7 +63,9 @@ def _by_kernel(x: Array, g: Array, window: tuple[int, int]) -> Array:
         return found.reshape(columns, channels, rows, -1).transpose(2, 0, 1, 3)
 
     def library(x: Array, g: Array) -> Array:
-        shape = jnp.zeros((*window, x.shape[-1], g.shape[-1]), x.dtype)
+        # zeros made of the data: within shard_map each device has its own, as `product` has
+        nil = (x.reshape(-1)[0] + g.reshape(-1)[0] < 0) * jnp.zeros((), x.dtype)
+        shape = jnp.broadcast_to(nil, (*window, x.shape[-1], g.shape[-1]))
         return jax.vjp(lambda kernel: _library(x, kernel), shape)[1](g)[0]
 
     return lax.platform_dependent(x, g, cpu=product, default=library)
