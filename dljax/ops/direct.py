@@ -25,8 +25,19 @@ def conv_same(
     plain = plain and all(value in (None, 1, (1, 1)) for value in rest)
     # of few channels patches are small
     if plain and all(n % 2 for n in rhs.shape[:2]) and rhs.shape[2] >= 8:
+        # within shard_map the kernel's gradient is added over the devices that x differs on
+        if axes := tuple(varying(lhs) - varying(rhs)):
+            rhs = lax.pcast(rhs, axes, to="varying")
         return _direct(lhs, rhs)
     return conv(lhs, rhs, window_strides, padding, **options)
+
+
+def varying(x: Array) -> frozenset[str]:
+    """The axes of a mesh over which x differs, where `shard_map` knows; JAX 0.11 names it anew."""
+    kind: Any = jax.typeof(x)
+    return getattr(
+        getattr(kind, "manual_axis_type", kind), "varying", getattr(kind, "vma", frozenset())
+    )
 
 
 @jax.custom_vjp
