@@ -323,3 +323,15 @@ def test_a_negative_padding_takes_away_as_the_librarys():
 def test_a_window_over_its_input_is_refused(apply, said):
     with pytest.raises(InputError, match=said):
         apply(normal(0, 2, 3, 2, 2))
+
+
+def test_a_same_convolutions_gradients_are_added_over_devices():
+    mesh = jax.make_mesh((1,), ("b",), axis_types=(jax.sharding.AxisType.Auto,))
+    x, kernel = normal(0, 2, 6, 5, 8), normal(1, 3, 3, 8, 4)
+
+    def slopes(kernel, x):
+        return jax.grad(lambda k: jnp.sin(conv_same(x, k, (1, 1), "SAME")).sum())(kernel)
+
+    specs = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("b")
+    spread = jax.shard_map(slopes, mesh=mesh, in_specs=specs, out_specs=specs[0])
+    assert_close(jax.jit(spread)(kernel, x), slopes(kernel, x))
