@@ -26,9 +26,7 @@ def conv_same(
     # of few channels patches are small
     if plain and all(n % 2 for n in rhs.shape[:2]) and rhs.shape[2] >= 8:
         # within shard_map the kernel's gradient is added over the devices that x differs on
-        if axes := tuple(varying(lhs) - varying(rhs)):
-            rhs = lax.pcast(rhs, axes, to="varying")
-        return _direct(lhs, rhs)
+        return _direct(lhs, as_varying(rhs, lhs))
     return conv(lhs, rhs, window_strides, padding, **options)
 
 
@@ -38,6 +36,12 @@ def varying(x: Array) -> frozenset[str]:
     return getattr(
         getattr(kind, "manual_axis_type", kind), "varying", getattr(kind, "vma", frozenset())
     )
+
+
+def as_varying(x: Array, like: Array) -> Array:
+    """x as one that differs over every axis of a mesh over which `like` does."""
+    axes = tuple(varying(like) - varying(x))
+    return lax.pcast(x, axes, to="varying") if axes else x
 
 
 @jax.custom_vjp
@@ -74,9 +78,8 @@ def _by_kernel(x: Array, g: Array, window: tuple[int, int]) -> Array:
         return found.reshape(columns, channels, rows, -1).transpose(2, 0, 1, 3)
 
     def library(x: Array, g: Array) -> Array:
-        # zeros made of the data: within shard_map each device has its own, as `product` has
-        nil = (x.reshape(-1)[0] + g.reshape(-1)[0] < 0) * jnp.zeros((), x.dtype)
-        shape = jnp.broadcast_to(nil, (*window, x.shape[-1], g.shape[-1]))
+        shape = jnp.zeros((*window, x.shape[-1], g.shape[-1]), x.dtype)
+        shape = as_varying(as_varying(shape, x), g)
         return jax.vjp(lambda kernel: _library(x, kernel), shape)[1](g)[0]
 
     return lax.platform_dependent(x, g, cpu=product, default=library)
