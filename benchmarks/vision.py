@@ -128,7 +128,7 @@ class Torch:
         self.y = torch.tensor(data.y).to(self.device)
         net = net.to(memory_format=self.format)  # pyright: ignore[reportCallIssue]
         self.tx = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
-        self.net = torch.compile(net) if compile else net
+        self.net = torch.compile(net, dynamic=False) if compile else net
 
     def squares(self, rng: np.random.Generator) -> tuple[Any, Any]:
         import torch
