@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from dljax.errors import InputError, check_count
 from dljax.nets.mlp import MLP
-from dljax.ops.conv import conv, conv_transpose
+from dljax.ops.conv import conv
+from dljax.ops.direct import conv_transpose
 from dljax.typing import Array
 
 Shape = tuple[int, ...]
@@ -61,7 +62,7 @@ class ConvTranspose(nn.Module):
         kernel = self.param("kernel", start, (*WINDOW, self.features, x.shape[-1]))
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
         x, kernel, bias = (array.astype(self.dtype) for array in (x, kernel, bias))
-        return conv_transpose(x, kernel, (2, 2), "SAME", self.size) + bias[None, None, None]
+        return conv_transpose(x, kernel, (2, 2), self.size) + bias[None, None, None]
 
 
 class DenseDecoder(nn.Module):

@@ -177,7 +177,7 @@ def _fused_backward(residuals: Any, g: Array) -> tuple[Array, Array, Array]:
     d_rights, views = lax.map(some, (x.reshape(-1, *piece), routes, g))
     d_rights = [each.sum(0) for each in d_rights]
     views = [view.reshape(len(x), *view.shape[2:]) for view in views]
-    d_x = _interleave(views, (2, 2))[:, : x.shape[1], : x.shape[2]]
+    d_x = interleave(views, (2, 2))[:, : x.shape[1], : x.shape[2]]
     return d_x, right_vjp(d_rights)[0], jnp.where(routes < 4, g, 0).sum((0, 1))
 
 
@@ -227,13 +227,25 @@ def conv_transpose(
     """
     window, positions = kernel.shape[:-2], y.shape[1:-1]
     size = tuple(size or (s * p for s, p in zip(strides, positions, strict=True)))
+    pads = adjoint_pads(positions, window, strides, padding, size)
+    return _adjoint(y, kernel, tuple(strides), pads, size)
+
+
+def adjoint_pads(
+    positions: Sequence[int],
+    window: Sequence[int],
+    strides: Sequence[int],
+    padding: Padding,
+    size: Sequence[int],
+) -> tuple[tuple[int, int], ...]:
+    """The padding with which conv takes `size` to `positions`, or InputError."""
     pads = (
         lax.padtype_to_pads(size, window, strides, padding) if isinstance(padding, str) else padding
     )
     for p, n, w, s, (low, high) in zip(positions, size, window, strides, pads, strict=True):
         if (n + low + high - w) // s + 1 != p:
             raise InputError(f"no input of size {size} is convolved to {positions} by {padding}")
-    return _adjoint(y, kernel, tuple(strides), tuple(pads), size)
+    return tuple(pads)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -252,7 +264,7 @@ def _adjoint(y: Array, kernel: Array, strides: Any, pads: Any, size: Any) -> Arr
         given = given.reshape(*y.shape[:-1], *window, kernel.shape[-2])
         starts = itertools.product(*map(range, strides))
         views = [_view(given, list(zip(start, axes, strict=True))) for start in starts]
-        return _interleave(views, strides)[:, *map(slice, size)]
+        return interleave(views, strides)[:, *map(slice, size)]
 
     return lax.platform_dependent(y, kernel, cpu=matmul, default=library)
 
@@ -289,7 +301,7 @@ def _view(given: Array, axes: Sequence[Any]) -> Array:
     return total
 
 
-def _interleave(views: Sequence[Array], strides: Sequence[int]) -> Array:
+def interleave(views: Sequence[Array], strides: Sequence[int]) -> Array:
     """The array whose strided views, in row-major order of their starts, are `views`."""
     for axis, s in reversed(list(enumerate(strides, 1))):
         groups = [views[i : i + s] for i in range(0, len(views), s)]

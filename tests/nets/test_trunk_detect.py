@@ -1,5 +1,6 @@
 """The trunk and its heads: cells of the width that is said, at any size, each image by itself."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,7 @@ from dljax.nets.trunk import (
     Classify,
     Climb,
     Detect,
+    GroupNorm,
     Regress,
     Segment,
     Trunk,
@@ -26,6 +28,25 @@ def test_squares_of_pixels_become_channels_and_come_back():
     np.testing.assert_array_equal(depth_to_space(deep, 2), x)
     ragged = space_to_depth(x[:, :3, :5], 2)
     np.testing.assert_array_equal(depth_to_space(ragged, 2)[:, :3, :5], x[:, :3, :5])
+
+
+@pytest.mark.parametrize("groups", [1, 3, 6])
+def test_normal_groups_and_their_gradients_equal_flaxs(groups):
+    x, g = 3 + 2 * jax.random.normal(jax.random.key(0), (2, 2, 5, 4, 6))
+    weights = dict(
+        zip(("scale", "bias"), jax.random.normal(jax.random.key(1), (2, 6)), strict=True)
+    )
+
+    def of(net):
+        def f(x, weights):
+            return net.apply({"params": weights}, x)
+
+        return jax.jit(lambda: jax.vjp(f, x, weights)[1](g) + (f(x, weights),))()
+
+    ours, expected = of(GroupNorm(groups)), of(nn.GroupNorm(groups))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours, expected
+    )
 
 
 @pytest.mark.parametrize(("patch", "level", "sides"), [(2, 1, (16, 24)), (4, 0, (13, 18))])

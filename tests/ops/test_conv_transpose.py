@@ -1,5 +1,7 @@
 """The transposed convolution: the adjoint of the convolution, against XLA's own and a loop."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from jax import lax
 
 from dljax import InputError
+from dljax.ops import direct
 from dljax.ops.conv import conv, conv_transpose
 
 CASES = [
@@ -76,6 +79,34 @@ def test_its_gradients_equal_those_of_flaxs_operation():
     ours, expected = jax.jit(lambda: (derivatives(conv_transpose), derivatives(theirs)))()
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 5)])
+@pytest.mark.parametrize("window", [(4, 4), (3, 2)])
+def test_by_phases_it_is_the_same_operation(size, window, monkeypatch):
+    """As where patches are large: its value and gradients, alone and for several weights."""
+    y, kernel = normal(0, 3, 2, 4, 3, 5), normal(1, 3, *window, 2, 5)
+
+    def both(convolution, y, kernel):
+        g = normal(2, 2, *size, 2)
+        value, back = jax.vjp(lambda *given: convolution(*given), y, kernel)
+        return value, back(g)
+
+    def patches(y, kernel):
+        return conv_transpose(y, kernel, (2, 2), "SAME", size)
+
+    def phases(y, kernel):
+        return direct.conv_transpose(y, kernel, (2, 2), size)
+
+    expected = jax.vmap(functools.partial(both, patches))(y, kernel)
+    monkeypatch.setattr(direct, "LARGE", 0)
+    for found in (
+        jax.vmap(functools.partial(both, phases))(y, kernel),
+        jax.tree.map(
+            lambda *x: jnp.stack(x), *(both(phases, *z) for z in zip(y, kernel, strict=True))
+        ),
+    ):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found, expected)
 
 
 def test_it_vmaps_over_weights():
