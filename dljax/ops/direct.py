@@ -17,13 +17,15 @@ from dljax.ops.pool import edges
 from dljax.typing import Array
 
 Pads = tuple[tuple[int, int], ...]
+Binary = Callable[[Array, Array], Array]
+FEW = 8  # of less channels a product has too few columns
 LARGE = 2**24  # bytes of patches; more outgrow a cache, and the library's convolution is faster
 
 
 def conv_same(
     lhs: Array, rhs: Array, window_strides: Sequence[int], padding: Padding, **options: Any
 ) -> Array:
-    """As `conv`, and on a CPU faster for 8 channels or more and SAME padding.
+    """As `conv`, and on a CPU faster for SAME padding.
 
     There the library's convolution is as fast as a product, its gradients are not. Strided, it is
     taken where patches would be `LARGE`. It has reverse derivatives of any order, but no forward
@@ -31,7 +33,7 @@ def conv_same(
     """
     rest = [value for name, value in options.items() if name != "dimension_numbers"]
     plain = rhs.ndim == 4 and padding == "SAME" and all(v in (None, 1, (1, 1)) for v in rest)
-    if plain and rhs.shape[2] >= 8:  # of few channels patches are small
+    if plain:
         strides, window = tuple(window_strides), rhs.shape[:2]
         pads = tuple(edges(lhs.shape[1:3], window, strides, padding))
         # within shard_map the kernel's gradient is added over the devices that x differs on
@@ -120,7 +122,7 @@ def _by_kernel(x: Array, g: Array, pads: Pads) -> Array:
     """
     (b, h, _, channels), positions = x.shape, g.shape[1:3]
     sides = zip(x.shape[1:3], positions, pads, strict=True)
-    rows, columns = window = [n + sum(ends) - p + 1 for n, p, ends in sides]
+    rows, columns = [n + sum(ends) - p + 1 for n, p, ends in sides]
 
     def product(x: Array, g: Array) -> Array:
         low, high = pads[0]
@@ -132,12 +134,9 @@ def _by_kernel(x: Array, g: Array, pads: Pads) -> Array:
         found = left.reshape(size, -1).T @ right.reshape(size, -1)
         return found.reshape(columns, channels, rows, -1).transpose(2, 0, 1, 3)
 
-    def library(x: Array, g: Array) -> Array:
-        shape = jnp.zeros((*window, channels, g.shape[-1]), x.dtype)
-        shape = as_varying(as_varying(shape, x), g)
-        return jax.vjp(lambda kernel: _convolved(x, kernel, (1, 1), pads), shape)[1](g)[0]
-
-    return lax.platform_dependent(x, g, cpu=product, default=library)
+    library = _slope((rows, columns), pads)
+    cpu = product if channels >= FEW else library
+    return lax.platform_dependent(x, g, cpu=cpu, default=library)
 
 
 def _by_kernel_forward(x: Array, g: Array, pads: Pads) -> tuple[Array, Any]:
@@ -204,7 +203,7 @@ def _convolved(x: Array, kernel: Array, strides: Sequence[int], pads: Pads) -> A
 
 
 @functools.cache
-def _library(strides: Sequence[int], pads: Pads) -> Callable[[Array, Array], Array]:
+def _library(strides: Sequence[int], pads: Pads) -> Binary:
     """The library's convolution, under `vmap` too."""
     one = functools.partial(_convolved, strides=strides, pads=pads)
     convolved = jax.custom_batching.custom_vmap(one)
@@ -217,12 +216,39 @@ def _library(strides: Sequence[int], pads: Pads) -> Callable[[Array, Array], Arr
             return y.reshape(*x.shape[:2], *y.shape[1:]), True
         if not batched[0]:
             x = jnp.broadcast_to(x[None], (size, *x.shape))
-        if size == 1:
-            return convolved(x[0], kernel[0])[None], True
-
-        def loop(x: Array, kernel: Array) -> Array:
-            return lax.map(lambda pair: one(*pair), (x, kernel))
-
-        return lax.platform_dependent(x, kernel, cpu=loop, default=jax.vmap(one)), True
+        return _one_by_one(convolved, one, size, x, kernel), True
 
     return convolved
+
+
+@functools.cache
+def _slope(window: Sequence[int], pads: Pads) -> Binary:
+    """The library's gradient by its kernel, under `vmap` too."""
+
+    def one(x: Array, g: Array) -> Array:
+        kernel = jnp.zeros((*window, x.shape[-1], g.shape[-1]), x.dtype)
+        kernel = as_varying(as_varying(kernel, x), g)
+        return jax.vjp(lambda kernel: _convolved(x, kernel, (1, 1), pads), kernel)[1](g)[0]
+
+    slope = jax.custom_batching.custom_vmap(one)
+
+    @slope.def_vmap
+    def each(size: int, batched: Sequence[bool], x: Array, g: Array):
+        x, g = (
+            leaf if own else jnp.broadcast_to(leaf[None], (size, *leaf.shape))
+            for leaf, own in zip((x, g), batched, strict=True)
+        )
+        return _one_by_one(slope, one, size, x, g), True
+
+    return slope
+
+
+def _one_by_one(function: Binary, plain: Binary, size: int, a: Array, b: Array) -> Array:
+    """`function` of each pair; on a CPU in a loop, and `plain`, without a rule for vmap."""
+    if size == 1:
+        return function(a[0], b[0])[None]
+
+    def loop(a: Array, b: Array) -> Array:
+        return lax.map(lambda pair: plain(*pair), (a, b))
+
+    return lax.platform_dependent(a, b, cpu=loop, default=jax.vmap(plain))
