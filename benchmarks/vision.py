@@ -187,7 +187,7 @@ def main(peak: float) -> list[dict[str, Any]]:
         gflop = gflop_per_pixel(channels, patch)
         of = functools.partial(row, ours="dljax", peak=peak)
         times = per(interleaved(steps | alone, REPEATS), CHUNK)
-        more = {"one_device": times.pop("one device"), "devices": jax.device_count()}
+        more = {"one_device": times.pop("one device"), "devices": {"ours": jax.device_count()}}
         rows.append(of(f"U-Net step, {name}", times, gflop=3 * gflop * BATCH * SIDE**2, **more))
         times = interleaved(slice_of, REPEATS)
         rows.append(of(f"one slice of 512 x 512, {name}", times, gflop=gflop * FULL**2))
