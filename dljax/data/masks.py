@@ -38,7 +38,8 @@ def load(name_or_path: str | os.PathLike[str], values: Sequence[int] = (0, 255))
 
     scenes: digits in noise, 240 images [64, 64, 1]. isbi: see `isbi`. A path: a folder with
     `images/NAME` and `masks/NAME`, PNG or JPEG, numbered as they are named, or an `.npz` file with
-    x [n, h, w] or [n, h, w, c] and y [n, h, w]; what a mask holds where class k is, is `values[k]`.
+    x [n, h, w] or [n, h, w, c] and y [n, h, w]; what a mask holds where class k is, is `values[k]`:
+    a grey level, or the number of a palette's colour.
     Two thirds are to learn from; of the rest, which follows in order since neighbours may look
     alike, two fifths are to choose on and three to test. Raises InputError, naming the file, for
     anything else.
@@ -136,14 +137,14 @@ def read_folder(path: Path, values: Sequence[int]) -> Batch:
         raise InputError(f"{there}: without its fellow {other}/{odd[0]}, a PNG or JPEG file")
     order = sorted(shown, key=numbered)
 
-    def read(files: dict[str, Path]) -> dict[str, np.ndarray]:
+    def read(files: dict[str, Path], indexed: bool) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         for stem in order:
-            picture = found[str(files[stem])] = pictures.read(files[stem])
+            picture = found[str(files[stem])] = pictures.read(files[stem], indexed)
             images.check_size(path, len(order) * picture.size)
         return found
 
-    return paired(read(shown), read(masks), values)
+    return paired(read(shown, indexed=False), read(masks, indexed=True), values)
 
 
 def numbered(name: str) -> list[tuple[int, str]]:

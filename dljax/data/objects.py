@@ -19,7 +19,7 @@ from dljax.typing import Batch, Boxes
 
 CELLS = ("RBC", "WBC", "Platelets")
 PARTS = {"train": "learn", "val": "choose", "test": "test"}
-SUFFIXES = (".jpg", ".jpeg", ".png")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 LONGEST = 2**20  # bytes of an annotation
 
 

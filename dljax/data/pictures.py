@@ -15,18 +15,19 @@ LARGEST = 2**24  # pixels of a picture
 ARCHIVE = 2**28  # bytes of what is read of an archive
 
 
-def read(path: Path) -> np.ndarray:
+def read(path: Path, indexed: bool = False) -> np.ndarray:
     """The pixels of a picture file; see `decode`."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-    return decode(content, path)
+    return decode(content, path, indexed)
 
 
-def decode(content: bytes, name: object) -> np.ndarray:
+def decode(content: bytes, name: object, indexed: bool = False) -> np.ndarray:
     """The pixels of a PNG or JPEG file's bytes: uint8, grey [h, w, 1] or RGB [h, w, 3].
 
+    Of a palette, where it may be `indexed`, the numbers of its colours, [h, w, 1], as masks have.
     Raises InputError, naming `name`, for a damaged file, transparency, 16 bits and whatever else is
     not 8 bits of grey or RGB, a side of one pixel, or more than `LARGEST` pixels, none unpacked.
     """
@@ -36,10 +37,12 @@ def decode(content: bytes, name: object) -> np.ndarray:
         with warnings.catch_warnings():  # Pillow's of large images: the bound here is lower
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
-                if why := refusal(image.mode, image.size, image.info):
+                mode = "L" if indexed and image.mode == "P" else image.mode
+                if why := refusal(mode, image.size, () if indexed else image.info):
                     raise InputError(why)
                 if image.format == "PNG":
-                    if (bits := content[24]) != 8 and image.mode != "1":  # of a channel: IHDR's
+                    bits = content[24]  # of a channel: IHDR's
+                    if bits != 8 and image.mode != "1" and not (indexed and image.mode == "P"):
                         raise InputError(f"{bits} bits")
                     with Image.open(io.BytesIO(content), formats=("PNG",)) as checked:
                         checked.verify()  # its sums, which loading does not look at

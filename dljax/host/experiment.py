@@ -161,6 +161,9 @@ class Study:
         try:
             if not kind:
                 self.finish()
+            elif kind is KeyboardInterrupt and self.fits:  # what was fitted is saved
+                last = [*self.fits.values()][-1].run.step
+                raise Interrupted(int(np.max(last)), signal.SIGINT, self.out) from error
         finally:
             if self.lock is not None:
                 os.close(self.lock)

@@ -41,6 +41,18 @@ def test_values_say_which_class_is_which(tmp_path):
     assert found.train.x.dtype == np.float32
 
 
+def test_a_mask_may_number_the_colours_of_a_palette(tmp_path):
+    """As Pascal VOC's do, of 8 bits or fewer, with a transparent colour too."""
+    path = folder(tmp_path)
+    for i, (each, bits) in enumerate(zip(Y, (8, 4, 2, 1) * len(Y), strict=False)):
+        picture = Image.fromarray(np.asarray(each > 0).astype(np.uint8), "P")
+        picture.putpalette([0, 0, 0, 9, 9, 200])
+        picture.save(path / "masks" / f"slice{i}.png", bits=bits, transparency=0)
+    found = masks.load(path, (0, 1))
+    every = np.concatenate([found.train.y, found.validation.y, found.test.y])
+    np.testing.assert_array_equal(every, Y > 0)
+
+
 def test_numbers_split_as_the_challenges_slices():
     assert masks.counted(30) == (20, 4, 6)
     assert masks.counted(3) == (1, 1, 1)

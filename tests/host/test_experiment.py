@@ -175,6 +175,17 @@ def test_a_figure_that_fails_costs_itself_and_a_line(tmp_path, monkeypatch, caps
     assert out == f"run in {tmp_path / 'run'}\n"
 
 
+def test_a_stop_after_the_last_step_says_how_to_go_on(monkeypatch, capsys, tmp_path):
+    def stop(data):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(classify, "logistic_regression", stop)
+    status, _, err = run(monkeypatch, capsys, *TINY, "--out", tmp_path)
+    assert status == 130
+    assert err.startswith("stopped at step 4 by SIGINT; saved. Resume with:\n")
+    assert err.endswith(f"--out {tmp_path} --resume\n")
+
+
 def test_what_fails_in_a_study_leaves_no_result(tmp_path):
     with pytest.raises(ZeroDivisionError), Study("x", [], Common(out=tmp_path / "run")) as run:
         run.metric("x", [1 / 0])
