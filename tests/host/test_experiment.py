@@ -195,8 +195,9 @@ def test_what_fails_in_a_study_leaves_no_result(tmp_path):
 def test_seeds_do_not_depend_on_their_company(tmp_path, finished):
     config = parse(classify.PRESETS, [*TINY, "--seeds", "1", "--seed", "1"], "x", "")
     alone = classify.main(parse(classify.PRESETS, [*TINY, "--seeds", "1", "--seed", "1",
-        "--out", str(tmp_path / "alone")], "x", ""))  # fmt: skip
+        "--no-baselines", "--out", str(tmp_path / "alone")], "x", ""))  # fmt: skip
     assert config.seeds == 1
+    assert not alone.baselines
     both = finished[1].metrics["test loss"]["values"][1]
     assert alone.metrics["test loss"]["values"][0] == pytest.approx(both, rel=1e-4)
 
