@@ -74,7 +74,9 @@ def load(name: str) -> Table:
     train, test = (
         np.stack([rows(f"index_{part}_{i}") for i in range(count)]) for part in ("train", "test")
     )
-    return Table(name, table[:, rows("index_features")], table[:, rows("index_target")[0]], train, test)
+    return Table(
+        name, table[:, rows("index_features")], table[:, rows("index_target")[0]], train, test
+    )
 
 
 def diabetes() -> Table:
