@@ -15,7 +15,7 @@ from jax.scipy import stats
 
 from dljax.errors import InputError, check_count
 from dljax.learn import risk
-from dljax.learner import Learner, sweep
+from dljax.learner import Learner, Member, sweep
 from dljax.nets import bayesian
 from dljax.ops.likelihoods import Evidence, covered, crps, dirichlet_kl, evidential
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
@@ -123,20 +123,26 @@ def of_dirichlet(outputs: Array) -> Told:
     return Told(p, whole - unknown, unknown)
 
 
+class Ensemble(NamedTuple):
+    """A state of several runs; no sweep, whose members would be measured apart."""
+
+    members: Member
+
+
 def ensemble(learner: Learner, members: int) -> Learner:
     """`members` runs of a learner as one, each from its own start, in one program.
 
-    Its state is a `Member` stack, its metrics the members' means. Raises InputError if there are
-    fewer than 2. Lakshminarayanan et al. 2017.
+    Its state is an `Ensemble`, its metrics the members' means. Raises InputError if there are fewer
+    than 2. Lakshminarayanan et al. 2017.
     """
     several(members)
     many = sweep(lambda _: learner, None, range(members))
 
-    def step(key: Key, state: PyTree) -> tuple[PyTree, Metrics]:
-        state, metrics = many.step(key, state)
-        return state, jax.tree.map(lambda values: values.mean(0), metrics)
+    def step(key: Key, state: Ensemble) -> tuple[Ensemble, Metrics]:
+        members, metrics = many.step(key, state.members)
+        return Ensemble(members), jax.tree.map(lambda values: values.mean(0), metrics)
 
-    return Learner(many.init, step)
+    return Learner(lambda key: Ensemble(many.init(key)), step)
 
 
 def variational(

@@ -70,7 +70,7 @@ def make_ensemble(setting: Setting, decay: Hparam, data: Batch, augment: risk.Au
 
 
 def of_all(member: Member) -> PyTree:
-    return risk.params_of(member.run.state)  # itself a stack of members
+    return risk.params_of(member.run.state.members)
 
 
 def tell_ensemble(setting: Setting, _: Hparam, params: PyTree, fit: Array, x: Array) -> Told:
