@@ -32,6 +32,7 @@ from experiments.frontiers._tables import PUBLISHED, Splits
 NAME = "frontiers.uncertainty"
 GOALS = {"boston": 2.8, "concrete": 4.6}
 COVERAGE = (0.87, 0.93)
+MethodName = Literal["ensemble", "dropout", "evidential", "Bayes by backprop", "Laplace"]
 Name = Literal["diabetes", "boston", "concrete", "energy", "wine", "yacht", "kin8nm", "power"]
 
 
@@ -43,6 +44,8 @@ class Config(Common):
     """Splits of each table, in one compiled program."""
     data: tuple[Name, ...] = ("diabetes",)
     """Tables: diabetes, or of UCI boston, concrete, energy, wine, yacht, kin8nm, power."""
+    methods: tuple[MethodName, ...] = tuple(METHODS)  # pyright: ignore[reportAssignmentType]
+    """Those compared."""
     steps: Count = 2400
     """Training steps of each network at most; held-out parts say when to stop."""
     evaluations: Count = 12
@@ -68,8 +71,8 @@ PRESETS = {
 def main(config: Config) -> Result:
     with Study(NAME, ["S53"], config) as run:
         tables = [uci.load(name) for name in dict.fromkeys(config.data)]
-        if not tables:
-            raise InputError("--data needs at least one table")
+        if not (tables and config.methods):
+            raise InputError("--data and --methods need at least one each")
         require("--seed", config.seed, below=21 - config.seeds)
         require("--evaluations", config.evaluations, below=config.steps + 1)
         for table in tables:
@@ -93,7 +96,8 @@ def compare(run: Study, config: Config, name: str, splits: Splits) -> None:
         config.steps // config.evaluations,
     )
     tests, choices = {}, {}
-    for title, method in METHODS.items():
+    for title in dict.fromkeys(config.methods):
+        method = METHODS[title]
         choices[title] = choose(run, f"{name}, {title}", setting, method, splits)
         told = test(run, f"{name}, {title}", setting, method, splits, choices[title])
         tests[title] = scored(told, splits, choices[title].stretch)
