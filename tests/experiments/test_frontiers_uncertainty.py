@@ -42,10 +42,10 @@ def test_scores_are_in_the_unit_of_the_table():
 
 
 def test_methods_learn_a_table_and_the_choice_is_one_of_them(tmp_path):
-    methods = ("ensemble", "evidential")
+    methods = ("dropout", "evidential")
     config = uncertainty.Config(
-        seeds=2, steps=60, evaluations=3, hidden=(16,), members=2, parts=1, methods=methods,
-        rate=5e-3, out=tmp_path, quiet=True,
+        seeds=2, steps=60, evaluations=3, hidden=(16,), parts=1, methods=methods, rate=5e-3,
+        out=tmp_path, quiet=True,
     )  # fmt: skip
     found = uncertainty.main(config)
     table = np.array(
@@ -76,7 +76,8 @@ def test_a_method_tells_what_it_learnt_and_that_it_knows_less_elsewhere(name):
     there = jnp.concatenate([x[::4], jnp.array([[4.0]])])
     told = method.tell(setting, method.candidates[0], params, x, there)
     assert float(jnp.abs(told.mean[:-1] - jnp.sin(3 * there[:-1, 0])).mean()) < 0.15
-    assert float(jnp.sqrt(told.aleatoric[:-1].mean())) == pytest.approx(0.2, abs=0.1)
+    # of both parts: evidence does not tell them apart reliably (Meinert et al. 2023)
+    assert 0.15 < float(told.sd[:-1].mean()) < 0.4
     assert told.epistemic[-1] > 3 * told.epistemic[:-1].mean()
 
 
@@ -85,7 +86,7 @@ def test_a_method_tells_what_it_learnt_and_that_it_knows_less_elsewhere(name):
     [
         ({"members": 1}, "--members must be at least 2; got 1"),
         ({"data": ("bostn",)}, "unknown --data 'bostn'; did you mean boston"),
-        ({"seeds": 21}, "--seeds must be at most 20; got 21"),
+        ({"seeds": 21}, "--seeds must be at least 1 and at most 20; got 21"),
         ({"seeds": 2, "seed": 19}, "--seed must be"),
         ({"batch": 400}, "--batch must be"),
         ({"steps": 3}, "--evaluations must be"),
