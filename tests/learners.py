@@ -32,12 +32,14 @@ from dljax.learn import (
     risk,
     segment,
     translate,
+    uncertainty,
     vae,
 )
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.nets.actor_critic import ActorCritic
 from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.bayesian import BayesianMLP
 from dljax.nets.caption import Captioner
 from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.language import RecurrentLanguage, Transformer
@@ -71,6 +73,17 @@ def risk_mlp() -> Learner:
     net, tx = MLP((8, 1), dropout=0.2), optimizer("adam", 1e-2)
     data = Batch(data.x.astype(np.float32) / 255, data.y.astype(np.float32))
     return risk.make(net, tx, data, optax.squared_error, batch=8)
+
+
+def ensemble() -> Learner:
+    return uncertainty.ensemble(risk_mlp(), 2)
+
+
+def bayes_by_backprop(prior: jax.typing.ArrayLike = 0.5) -> Learner:
+    data, net = images(), BayesianMLP((8, 2))
+    data = Batch(data.x.astype(np.float32) / 255, data.y.astype(np.float32))
+    tx, loss = optimizer("adam", 1e-2), uncertainty.gaussian_loss
+    return uncertainty.variational(net, tx, data, loss, batch=8, prior=prior)
 
 
 def trained_by_hand() -> Learner:
@@ -247,6 +260,8 @@ LEARNERS = {
     "classify_mlp": classify_mlp,
     "classify_cnn": classify_cnn,
     "risk_mlp": risk_mlp,
+    "ensemble": ensemble,
+    "bayes_by_backprop": bayes_by_backprop,
     "trained_by_hand": trained_by_hand,
     "race": race,
     "sweep": sweep_of_rates,

