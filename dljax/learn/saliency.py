@@ -68,9 +68,7 @@ def integrated_gradients(
     return way * total / steps
 
 
-def occlusion(
-    score: Score, x: Array, window: int = 3, stride: int = 1, fill: float = 0.0
-) -> Array:
+def occlusion(score: Score, x: Array, window: int = 3, stride: int = 1, fill: float = 0.0) -> Array:
     """How far the score falls, on average, where a square over the pixel is filled.
 
     `m_p = 1/|Q_p| sum_{q in Q_p} s(x) - s(x, q filled)`, Q_p the squares of `window` pixels a side,
