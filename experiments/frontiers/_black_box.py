@@ -76,8 +76,8 @@ def similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def edges(images: np.ndarray) -> np.ndarray:
     """The size of Sobel's gradient of images [n, h, w, c], summed over c: a map of no network."""
-    grey = images.sum(-1)
-    return np.hypot(ndimage.sobel(grey, 1), ndimage.sobel(grey, 2))
+    each = [image.sum(-1, dtype=float) for image in images]  # of all at once it would mix images
+    return np.stack([np.hypot(ndimage.sobel(x, 0), ndimage.sobel(x, 1)) for x in each])
 
 
 def deletion(net: CNN, params: PyTree, x: Array, labels: Array, maps: Array, counts: Array):

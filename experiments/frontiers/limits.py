@@ -50,7 +50,7 @@ LIMITS = (
     Bound(
         "does not know when it is uncertain",
         "frontiers/uncertainty*.json",
-        ("AUROC*", "*cover*, chosen", "test NLL, *, chosen"),
+        ("AUROC*", "test NLL, *, chosen", "test coverage, *, chosen"),
     ),
     Bound("compute-hungry", "vision/classify-*.json", (SECONDS, "test accuracy")),
     Bound(
@@ -58,7 +58,11 @@ LIMITS = (
         "foundations/random_labels*.json",
         ("train accuracy random labels", "test accuracy random labels"),
     ),
-    Bound("fails outside the data (S52)", "frontiers/outside*.json", ("*",)),
+    Bound(
+        "fails outside the data (S52)",
+        "frontiers/outside*.json",
+        ("growth of error, *", "AUROC, *", "sure, *"),
+    ),
 )
 
 
@@ -153,7 +157,9 @@ def table(rows: list[Row], missing: list[Bound], most: int) -> str:
         beside = ", ".join(f"{name} {number(value)}" for name, value in row.beside.items())
         cells = (row.limitation, row.metric, mean, beside, row.file, row.commit)
         lines.append("| " + " | ".join(each.replace("|", "\\|") for each in cells) + " |")
-    lines += [f"missing: {each.files}, for {each.limitation!r}" for each in missing]
+    for each in missing:
+        metrics = " or ".join(each.metrics)
+        lines.append(f"missing for {each.limitation!r}: {each.files} with {metrics}")
     return "\n".join(lines)
 
 
