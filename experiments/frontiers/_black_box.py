@@ -244,7 +244,7 @@ def draw_deletion(
     """Probability of the label [P, S] against the share of pixels made black, by what order."""
     figure, (ax,) = figures.panels(1, size=(6.4, 4.0))
     for i, (name, values) in enumerate(curves.items()):
-        figures.spread(ax, shares, values, name, figures.COLORS[i % len(figures.COLORS)])
+        figures.spread(ax, shares.tolist(), values, name, figures.COLORS[i % len(figures.COLORS)])
         if name in plain:
             ax.lines[-1].set_linestyle("--")
     ax.set(xlabel="share of pixels made black", ylabel="mean probability of the label")

@@ -7,7 +7,9 @@ al. 2018: a network whose layers are made random from the top on, or that learnt
 heart, must change the map, more than another seed does. Then the probability of the label as
 pixels are made black in a map's order, beside orders that need no network: random, the brightest
 first, edges first. Black pixels are of no image that was learnt from (Hooker et al. 2019), so this
-tells orders apart, and no truth.
+tells orders apart, and no truth. Maps that are multiplied by the image are ranked by the image: on
+digits by integrated gradients .91 alike when all layers are random, .94 between seeds. Their signs
+do change, .02 and .53. The gradient, which is not so hidden, is a worse order than brightness.
 
     python -m experiments.frontiers.black_box
     python -m experiments.frontiers.black_box --preset standard
