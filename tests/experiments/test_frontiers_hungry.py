@@ -72,6 +72,7 @@ def test_more_examples_are_better_and_all_sizes_are_there(done):
     [
         ({"sizes": (10, 1258)}, "--sizes must be below 1258; got 1258"),
         ({"sizes": ()}, "the count of --sizes must be at least 1"),
+        ({"at_once": 0}, "--at-once must be at least 1; got 0"),
         ({"sizes": (0,)}, "--sizes must be at least 1; got 0"),
         ({"batch": 1258}, "--batch must be below 1258; got 1258"),
         ({"channels": (1, 1, 1, 1)}, r"--channels must halve 8 pixels fewer times; got \(1, "),
