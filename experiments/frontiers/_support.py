@@ -84,13 +84,13 @@ def curve(name: str, seed: int, examples: int, noise: float) -> Task:
     return Task(train, validation, Batch(asked[:, None], f(asked)), places(abs(asked) - 1))
 
 
-def splittable(table: Table, quantile: float) -> tuple[list[int], int]:
-    """The features with enough rows above their quantile, and how many of these each can ask.
+def splittable(table: Table, quantile: float, most: int) -> tuple[list[int], int]:
+    """The first features with enough rows above their quantile, and how many each can ask for.
 
     Raises InputError if there is none.
     """
     above = (table.x > np.quantile(table.x, quantile, 0, method="lower")).sum(0)
-    features = np.flatnonzero(above >= max(6 * LEAST, 0.1 * len(table.y)))
+    features = np.flatnonzero(above >= max(6 * LEAST, 0.1 * len(table.y)))[:most]
     if not len(features):
         raise InputError(f"--quantile {quantile:g} leaves no feature of {table.name} to split by")
     return features.tolist(), int(above[features].min()) // 2

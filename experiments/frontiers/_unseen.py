@@ -108,10 +108,10 @@ def strange(
     run: Study, net: nn.Module, weights: risk.Weights, plain: Plain, found: dict[str, Sort]
 ) -> None:
     """How sure each network, logistic regression and the nearest image are of every sort."""
-    chances = {}
-    for name, sort in found.items():
-        said = run.each(lambda own, x=sort.x: softmax(net, own, x), weights, at_once=1)
-        chances[name] = np.asarray(said)
+    ends = np.cumsum([len(sort.x) for sort in found.values()])
+    every = np.concatenate([sort.x for sort in found.values()])
+    said = np.asarray(run.each(lambda own: softmax(net, own, every), weights, at_once=1))
+    chances = dict(zip(found, np.split(said, ends[:-1], 1), strict=True))
     linear = {name: plain.chances(sort.x) for name, sort in found.items()}
     near = {name: plain.nearest(sort.x) for name, sort in found.items()}
     for name, sort in found.items():

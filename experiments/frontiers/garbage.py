@@ -118,17 +118,24 @@ def measure(
     """How much of the tint is painted on grey pictures, how far that is from true, and how good."""
     true, shades = unit_scale(jnp.asarray(test)), jnp.linspace(0.1, 0.9, 9)
     even = jnp.broadcast_to(shades[:, None, None, None], (9, *test.shape[1:]))
+    some = slice(None, None, max(1, len(test) // SHOWN))
     tint, worn = _garbage.colours(train, config.shares, config.strength)
 
     def paint(own: PyTree) -> tuple[Array, ...]:
         """The mean colour of what is painted, also on even greys, its PSNR, and some of it."""
         found = jnp.clip(risk.predict(net, (own, {}), grey(true)), 0, 1)
         blank = risk.predict(net, (own, {}), even)
-        return found.mean((0, 1, 2)), blank.mean((0, 1, 2)), psnr(found, true).mean(), found[:SHOWN]
+        return (
+            *(each.mean((0, 1, 2)) for each in (found, blank)),
+            psnr(found, true).mean(),
+            found[some][:SHOWN],
+        )
 
     told = run.each(paint, params, at_once=1)
     shape = len(config.shares), config.seeds
-    painted, blank, quality, some = (np.reshape(each, (*shape, *each.shape[1:])) for each in told)
+    painted, blank, quality, shown = (
+        np.asarray(each).reshape(*shape, *each.shape[1:]) for each in told
+    )
 
     def part(mean: np.ndarray) -> np.ndarray:
         """Of the tint, what a mean colour [..., 3] has of it, beyond the plain training's."""
@@ -152,8 +159,8 @@ def measure(
         ):
             run.baseline(f"mean colour, {name}, {share:g}", f"{name}, share {share:g}", value)
     names = [f"{share:.0%} tinted" for share in config.shares]
-    rows = {"given": grey(true[:SHOWN])} | dict(zip(names, some[:, 0], strict=True))
-    rows["true"] = true[:SHOWN]
+    rows = {"given": grey(true[some][:SHOWN])} | dict(zip(names, shown[:, 0], strict=True))
+    rows["true"] = true[some][:SHOWN]
     run.figure("painted.png", mosaic, rows, "the first seed, after so many tinted photographs")
     run.figure("doses.png", _garbage.draw, config.shares, doses)
 

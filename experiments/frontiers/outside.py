@@ -44,7 +44,7 @@ class Config(Common):
 
     seeds: Count = 10
     """Independent runs of every network, each with its own examples."""
-    steps: Count = 1500
+    steps: Count = 800
     """Training steps of the networks that tell numbers."""
     hidden: Widths = (64, 64)
     """Widths of their hidden layers."""
@@ -60,7 +60,9 @@ class Config(Common):
     """diabetes, or UCI tables: boston, concrete, energy, wine, yacht and more."""
     quantile: Annotated[float, Gt(0), Lt(1)] = 0.6
     """Of a feature; the rows below are learnt from."""
-    plain: Count = 3
+    features: Count = 10
+    """Features of a table to split by, at most, the first that can be."""
+    plain: Count = 2
     """Seeds, the first of all, whose numbers are told by the plain methods too."""
     data: str = "digits"
     """digits, mnist, fashion_mnist, or the path of an .npz file with x and y."""
@@ -79,6 +81,8 @@ class Config(Common):
 PRESETS = {
     "quick": Config(),
     "standard": Config(
+        steps=3000,
+        plain=5,
         tables=("boston", "concrete", "energy", "yacht"),
         data="mnist",
         other="fashion_mnist",
@@ -94,7 +98,7 @@ def main(config: Config) -> Result:
         require("--plain", config.plain, below=config.seeds + 1)
         require("--batch", config.batch, below=config.examples + 1)
         tables = [uci.load(name) for name in config.tables]
-        features = [_support.splittable(table, config.quantile) for table in tables]
+        features = [_support.splittable(t, config.quantile, config.features) for t in tables]
         data = load(config.data)
         sorts = _unseen.sorts(data, config.other, config.images)
         shared = ("hidden", "steps", "batch", "rate", "plain")
