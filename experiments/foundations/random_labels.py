@@ -11,7 +11,9 @@ tends to 0; it tends to chance, since labels drawn without a look at the images 
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +26,11 @@ from dljax.host import experiment, figures
 from dljax.host.baselines import flat, linear_classifier, logistic_regression
 from dljax.host.config import Common, Count, Positive, Widths, require
 from dljax.host.experiment import Study
-from dljax.host.fit import Fitted, Watch
+from dljax.host.fit import Fitted, Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import weights_of
 from dljax.nets import MLP
 from dljax.typing import Array, Metrics
 from experiments.foundations import _curves as curves
@@ -71,7 +74,12 @@ def main(config: Config) -> Result:
         require("--batch", config.batch, below=config.examples + 1)
         sets = [each for seed in run.seeds for each in noisy(seed, config, data)]
         net = MLP((*config.hidden, len(data.classes)))
-        fitted = train(run, config, net, [own for own, _ in sets])
+        # the four of a seed start from the same weights
+        seeds = [seed for seed in run.seeds for _ in VARIANTS]
+        names = [f"{variant}, seed {seed}" for seed in run.seeds for variant in VARIANTS]
+        x = np.concatenate([own.x for own, _ in sets])
+        members = {"first": config.examples * np.arange(len(sets)), "y": [own.y for own, _ in sets]}
+        fitted = train(run, config, net, x, members, seeds, names)
         linear(run, data, sets[0][0], sets[1][0])
         measure(run, net, Batch(np.stack([x for _, x in sets]), data.test.y), fitted)
         title = f"{config.data}: {config.examples} examples, {config.seeds} seeds"
@@ -97,14 +105,21 @@ def noisy(seed: int, config: Config, data: ImageData) -> list[tuple[Batch, np.nd
     ]
 
 
-def train(run: Study, config: Config, net: MLP, sets: list[Batch]) -> Fitted:
-    """Members run over seed x variant; the four of a seed start from the same weights."""
+def train(
+    run: Study,
+    config: Config,
+    net: MLP,
+    images: np.ndarray,
+    members: dict[str, Any],
+    seeds: Sequence[int],
+    names: Sequence[str],
+    validation: Batch | None = None,
+) -> Fitted:
+    """Each member learns its y [n] of the n images from its `first` on; the best are kept."""
     per_epoch = config.examples // config.batch
     steps = config.steps or config.epochs * per_epoch
     tx = optimizer("adam", config.rate, steps=steps, schedule="cosine")
-    x = jnp.asarray(np.concatenate([each.x for each in sets]))
-    first = config.examples * jnp.arange(len(sets))
-    hparams = {"first": first, "y": jnp.asarray(np.stack([each.y for each in sets]))}
+    x = jnp.asarray(images)
 
     def make(hparams: dict[str, Array]) -> Learner:
         # rows of the x that all share: images among the hparams would be in every checkpoint
@@ -119,22 +134,22 @@ def train(run: Study, config: Config, net: MLP, sets: list[Batch]) -> Fitted:
 
     def evaluate(member: Member) -> Metrics:
         own = jax.lax.dynamic_slice_in_dim(x, member.hparams["first"], config.examples)
-        found = classify.evaluate(net, weights(member), Batch(own, member.hparams["y"]), "fit")
-        return {"fit/accuracy": found["fit/accuracy"], "fit/loss": found["fit/loss"]}
+        found = classify.evaluate(net, weights_of(member), Batch(own, member.hparams["y"]), "fit")
+        if validation:
+            found |= classify.evaluate(net, weights_of(member), validation)
+        return {name: found[name] for name in found if not name.endswith("calibration_error")}
 
+    best = Selection("validation/accuracy", weights_of) if validation else None
+    hparams = {name: jnp.asarray(np.asarray(each)) for name, each in members.items()}
     return run.fit(
-        sweep(make, hparams, jnp.repeat(jnp.array(run.seeds), len(VARIANTS))),
+        sweep(make, hparams, jnp.array(seeds)),
         steps,
-        Watch(evaluate, per_epoch),
-        names=[f"{variant}, seed {seed}" for seed in run.seeds for variant in VARIANTS],
+        Watch(evaluate, per_epoch, best),
+        names=names,
         shown=("fit/accuracy", "fit/loss"),
         chunk=per_epoch,
         saves=steps,
     )
-
-
-def weights(member: Member) -> classify.Weights:
-    return member.run.state.fit.params, {}
 
 
 def linear(run: Study, data: ImageData, true: Batch, random: Batch) -> None:
@@ -151,25 +166,34 @@ def measure(run: Study, net: MLP, test: Batch, fitted: Fitted) -> None:
 
     test: each member's inputs x [N, m, features], and the true labels y [m].
     """
-    steps, own = figures.curve(fitted.records, "fit/accuracy")
-    # a member that never fits counts as fitting at the last step
-    when = np.array(steps)[np.vstack([own[:-1] >= FITS, own[-1:] > -1]).argmax(0)]
+    own, when = fits(fitted)
 
     def score(weights: classify.Weights, x: Array) -> Array:
         return classify.evaluate(net, weights, Batch(x, test.y), "test")["test/accuracy"]
 
-    tested = run.each(score, weights(fitted.run.state), jnp.asarray(test.x))
+    tested = run.each(score, weights_of(fitted.run.state), jnp.asarray(test.x))
     goals = {"random labels": (FITS, "Zhang et al. 2017 reach 100 %")}
     for i, name in enumerate(VARIANTS):
         rows = np.s_[i :: len(VARIANTS)]
-        run.metric(f"train accuracy {name}", own[-1][rows], goal=goals.get(name))
+        run.metric(f"train accuracy {name}", own[rows], goal=goals.get(name))
         run.metric(f"test accuracy {name}", tested[rows])
         run.metric(f"steps to fit {name}", when[rows], "lower")
-    guess, chance = run.result.metrics["test accuracy random labels"], 1 / net.sizes[-1]
-    error, count = guess["sd"] / len(guess["values"]) ** 0.5, len(guess["values"])
-    source = f"chance, within two standard errors: {2 * error:.4f}"
-    met = count >= 5 and abs(guess["mean"] - chance) <= 2 * error
-    run.target("test accuracy random labels", chance, source, met)
+    chance(run, "test accuracy random labels", net.sizes[-1])
+
+
+def fits(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+    """Every member's last accuracy on its own labels, and the first step at which that is FITS."""
+    steps, own = figures.curve(fitted.records, "fit/accuracy")
+    # a member that never fits counts as fitting at the last step
+    return own[-1], np.array(steps)[np.vstack([own[:-1] >= FITS, own[-1:] > -1]).argmax(0)]
+
+
+def chance(run: Study, name: str, classes: int) -> None:
+    """Whether the accuracy of that name is that of a guess among so many classes."""
+    found = run.result.metrics[name]
+    error, count = found["sd"] / len(found["values"]) ** 0.5, len(found["values"])
+    met = count >= 5 and abs(found["mean"] - 1 / classes) <= 2 * error
+    run.target(name, 1 / classes, f"chance, within two standard errors: {2 * error:.4f}", met)
 
 
 if __name__ == "__main__":

@@ -124,16 +124,10 @@ def learn(
     def evaluate(member: Member) -> Metrics:
         return classify.evaluate(net, risk.weights_of(member), known.validation)
 
-    fitted = run.fit(
-        sweep(lambda _: learner, None, numbers),
-        steps,
-        Watch(evaluate, per_epoch, Selection("validation/accuracy", risk.params_of)),
-        part=part,
-        names=[f"number {number}" for number in numbers],
-        shown=("train/loss", "validation/accuracy"),
-        chunk=50,
-    )
-    return fitted.kept
+    watch = Watch(evaluate, per_epoch, Selection("validation/accuracy", risk.params_of))
+    names = [f"number {number}" for number in numbers]
+    many = sweep(lambda _: learner, None, numbers)
+    return run.fit(many, steps, watch, part=part, names=names, chunk=50).kept
 
 
 def by_ensemble(net: CNN, params: PyTree, x: Array) -> Told:

@@ -91,7 +91,15 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(),
-    "standard": Config(hidden=(1024,), epochs=10, batch=128, dropout=0.5, rate=1.5e-3, shift=2),
+    "standard": Config(
+        channels=(32, 64, 128),
+        hidden=(1024,),
+        epochs=10,
+        batch=128,
+        dropout=0.5,
+        rate=1.5e-3,
+        shift=2,
+    ),
     "full": Config(hidden=(1024,), epochs=40, batch=256, dropout=0.5, shift=2, dtype="bfloat16"),
 }
 TARGETS = {
