@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,8 @@ def diabetes() -> Table:
     """442 patients: ten measurements, and how far their disease went on in a year."""
     from sklearn.datasets import load_diabetes
 
-    x, y = load_diabetes(return_X_y=True)
+    found: Any = load_diabetes(return_X_y=True)
+    x, y = found
     # The legacy generator: NumPy promises that its numbers never change.
     orders = np.stack([np.random.RandomState(i).permutation(len(y)) for i in range(20)])
     cut = round(0.9 * len(y))

@@ -1,6 +1,7 @@
 """Networks whose weights are Gaussians, for Bayes by backprop (S53)."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -60,7 +61,8 @@ def kl(params: PyTree, prior: float | Array) -> Array:
 
     `sum log(prior / s) + (s^2 + m^2) / (2 prior^2) - 1/2`. Blundell et al. 2015, eq. 1.
     """
-    flat, total = flatten_dict(params), jnp.float32(0)
+    flat: dict[Any, Any] = flatten_dict(params)
+    total = jnp.float32(0)
     for path, spread in flat.items():
         if path[-1].endswith(SPREAD):
             mean = flat[(*path[:-1], path[-1].removesuffix(SPREAD))]

@@ -107,7 +107,7 @@ def _direct_forward(x: Array, kernel: Array, pads: Pads) -> tuple[Array, Any]:
 
 def _direct_backward(pads: Pads, operands: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     x, kernel = operands
-    d_x = _direct(g, _turned(kernel), _turned_pads(kernel.shape, pads))
+    d_x: Any = _direct(g, _turned(kernel), _turned_pads(kernel.shape, pads))
     return d_x, _by_kernel(x, g, pads)
 
 
@@ -160,7 +160,8 @@ def _by_phases(x: Array, kernel: Array, strides: Sequence[int], pads: Pads) -> A
     """`_strided` as a sum of convolutions of stride 1, of each strided view of x."""
     sides = zip(x.shape[1:3], kernel.shape, strides, pads, strict=False)
     positions = [(n + sum(ends) - w) // s + 1 for n, w, s, ends in sides]
-    x, total = _padded(x, pads), 0.0
+    x = _padded(x, pads)
+    total: Any = 0.0
     for i, j in itertools.product(*map(range, strides)):
         taps = kernel[i :: strides[0], j :: strides[1]]
         rows, columns = (p + w - 1 for p, w in zip(positions, taps.shape, strict=False))

@@ -47,10 +47,9 @@ def standardised(table: Table, which: list[int]) -> Splits:
         x.append((table.x - table.x[rows].mean(0)) / np.where(spread > 0, spread, 1))
         unit.append(table.y[rows].std())
         y.append((table.y - table.y[rows].mean()) / unit[-1])
-    arrays = (jnp.asarray(np.stack(each), jnp.float32) for each in (x, y))
-    return Splits(
-        *arrays, np.array(unit), *(jnp.asarray(r[which]) for r in (table.train, table.test))
-    )
+    x, y = (jnp.asarray(np.stack(each), jnp.float32) for each in (x, y))
+    train, test = (jnp.asarray(rows[which]) for rows in (table.train, table.test))
+    return Splits(x, y, np.array(unit), train, test)
 
 
 def plain_models() -> dict[str, Callable[[], Any]]:

@@ -10,7 +10,7 @@ and a Gaussian process beside them.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -112,14 +112,14 @@ def process(run: Study, n: int) -> Told:
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-    answers = []
+    answers: list[Any] = []
     for seed in run.seeds:
         x, y = examples(seed, n)
         kernel = ConstantKernel() * RBF() + WhiteKernel(0.1)
-        model = GaussianProcessRegressor(kernel, random_state=0).fit(x, y)
+        model: Any = GaussianProcessRegressor(kernel, random_state=0).fit(x, y)
         mean, sd = model.predict(PLACES[:, None] / 4, return_std=True)
         noise = np.exp(model.kernel_.theta[-1])  # the white kernel's logarithm stands last
-        answers.append(Told(mean, np.full(len(mean), noise), np.maximum(sd**2 - noise, 0)))
+        answers.append((mean, np.full(len(mean), noise), np.maximum(sd**2 - noise, 0)))
     return scaled(Told(*(jnp.asarray(np.stack(each)) for each in zip(*answers, strict=True))))
 
 

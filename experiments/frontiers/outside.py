@@ -31,7 +31,7 @@ from dljax.learn.optimizers import optimizer
 from dljax.learn.risk import weights_of
 from dljax.nets import CNN
 from dljax.typing import Batch
-from experiments.frontiers import _outside, _support, _shown
+from experiments.frontiers import _outside, _shown, _support
 from experiments.frontiers._shown import Sort
 
 NAME = "frontiers.outside"

@@ -91,17 +91,10 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(),
-    "standard": Config(
-        channels=(32, 64, 128),
-        hidden=(1024,),
-        epochs=10,
-        batch=128,
-        dropout=0.5,
-        rate=1.5e-3,
-        shift=2,
-    ),
+    "standard": Config(channels=(32, 64, 128), hidden=(1024,), epochs=10, batch=128, dropout=0.5,
+                       rate=1.5e-3, shift=2),
     "full": Config(hidden=(1024,), epochs=40, batch=256, dropout=0.5, shift=2, dtype="bfloat16"),
-}
+}  # fmt: skip
 TARGETS = {
     "digits": (0.985, "our goal"),
     "mnist": (0.995, "our goal; flax's example reaches 0.9917"),

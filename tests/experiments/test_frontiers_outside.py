@@ -8,7 +8,7 @@ import pytest
 from dljax import InputError
 from dljax.data import load, uci
 from dljax.typing import Batch
-from experiments.frontiers import _support, _shown
+from experiments.frontiers import _shown, _support
 from experiments.frontiers._support import PLACES, PLAIN, Task
 from experiments.frontiers.outside import Config, main
 
