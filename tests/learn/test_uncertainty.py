@@ -16,21 +16,25 @@ from dljax.nets import MLP, bayesian
 from dljax.nets.bayesian import BayesianMLP
 from dljax.ops.likelihoods import Evidence
 
-RNG = np.random.default_rng(0)
+
+@pytest.fixture
+def rng():
+    """Each test's own, so that it sees the same numbers whatever ran before."""
+    return np.random.default_rng(0)
 
 
-def test_a_mixtures_variance_is_that_of_draws():
-    means, variances = RNG.normal(size=(4, 3)), RNG.uniform(0.1, 2, (4, 3))
+def test_a_mixtures_variance_is_that_of_draws(rng):
+    means, variances = rng.normal(size=(4, 3)), rng.uniform(0.1, 2, (4, 3))
     told = uncertainty.mixture(jnp.float32(means), jnp.float32(variances))
-    which = RNG.integers(4, size=200_000)
-    draws = RNG.normal(means[which], np.sqrt(variances[which]))
+    which = rng.integers(4, size=200_000)
+    draws = rng.normal(means[which], np.sqrt(variances[which]))
     np.testing.assert_allclose(told.mean, draws.mean(0), atol=0.02)
     np.testing.assert_allclose(told.sd**2, draws.var(0), rtol=0.02)
     np.testing.assert_allclose(told.epistemic, means.var(0), rtol=1e-5)
 
 
-def test_a_labels_variance_is_cut_in_two():
-    p = jnp.asarray(RNG.dirichlet(np.ones(4), (5, 3)), jnp.float32)
+def test_a_labels_variance_is_cut_in_two(rng):
+    p = jnp.asarray(rng.dirichlet(np.ones(4), (5, 3)), jnp.float32)
     told = uncertainty.chances(p)
     whole = 1 - jnp.square(told.mean).sum(-1)
     np.testing.assert_allclose(told.aleatoric + told.epistemic, whole, rtol=1e-5)
@@ -58,10 +62,10 @@ def test_a_beliefs_variances_are_moments_of_its_density():
     assert float(wrong - right) == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_dirichlets_moments_and_loss_are_those_of_draws():
+def test_a_dirichlets_moments_and_loss_are_those_of_draws(rng):
     outputs = jnp.array([[1.3, -0.4, 2.0]])
     told = uncertainty.of_dirichlet(outputs)
-    p = RNG.dirichlet(np.asarray(uncertainty.dirichlet(outputs))[0], 200_000)
+    p = rng.dirichlet(np.asarray(uncertainty.dirichlet(outputs))[0], 200_000)
     np.testing.assert_allclose(told.mean[0], p.mean(0), atol=3e-3)
     assert float(told.epistemic[0]) == pytest.approx(p.var(0).sum(), rel=0.02)
     assert float(told.aleatoric[0]) == pytest.approx((p * (1 - p)).sum(1).mean(), rel=0.02)
@@ -84,9 +88,9 @@ def test_the_divergence_of_weights_is_an_integral():
     assert float(bayesian.kl(params, 0.5)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_drawn_outputs_have_the_moments_of_drawn_weights():
+def test_drawn_outputs_have_the_moments_of_drawn_weights(rng):
     """The local reparameterisation, of one layer: `N(x m + b, x^2 s^2 + s_b^2)`."""
-    net, x = BayesianMLP((2,)), jnp.asarray(RNG.normal(size=(3, 4)), jnp.float32)
+    net, x = BayesianMLP((2,)), jnp.asarray(rng.normal(size=(3, 4)), jnp.float32)
     params = net.init(jax.random.key(0), x)["params"]
     params = jax.tree.map(
         lambda leaf: leaf + 0.5 * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), params
@@ -102,10 +106,10 @@ def test_drawn_outputs_have_the_moments_of_drawn_weights():
     )
 
 
-def test_laplace_of_a_linear_model_is_bayesian_regression():
+def test_laplace_of_a_linear_model_is_bayesian_regression(rng):
     """`Var f(x) = x' (X' X / s^2 + t I)^-1 x` in closed form, the variance being constant."""
-    net, fit, x = MLP((2,)), RNG.normal(size=(30, 3)), RNG.normal(size=(5, 3)) * 3
-    kernel = jnp.asarray(np.c_[RNG.normal(size=3), np.zeros(3)], jnp.float32)
+    net, fit, x = MLP((2,)), rng.normal(size=(30, 3)), rng.normal(size=(5, 3)) * 3
+    kernel = jnp.asarray(np.c_[rng.normal(size=3), np.zeros(3)], jnp.float32)
     params = {"Dense_0": {"kernel": kernel, "bias": jnp.array([0.2, 0.5])}}
     told = uncertainty.laplace(net, params, "Dense_0", jnp.float32(fit), jnp.float32(x), 0.7)
     noise = float(jax.nn.softplus(0.5)) + uncertainty.LEAST
@@ -118,9 +122,9 @@ def test_laplace_of_a_linear_model_is_bayesian_regression():
     np.testing.assert_allclose(told.mean, x @ np.asarray(kernel)[:, 0] + 0.2, rtol=1e-4, atol=1e-5)
 
 
-def test_temperature_and_stretch_are_the_most_likely():
-    logits = jnp.asarray(RNG.normal(size=(400, 3)) * 4, jnp.float32)
-    labels = jnp.asarray([RNG.choice(3, p=p) for p in np.asarray(jax.nn.softmax(logits / 2.5))])
+def test_temperature_and_stretch_are_the_most_likely(rng):
+    logits = jnp.asarray(rng.normal(size=(400, 3)) * 4, jnp.float32)
+    labels = jnp.asarray([rng.choice(3, p=p) for p in np.asarray(jax.nn.softmax(logits / 2.5))])
 
     def loss(t):
         return float(optax.softmax_cross_entropy_with_integer_labels(logits / t, labels).mean())
@@ -128,7 +132,7 @@ def test_temperature_and_stretch_are_the_most_likely():
     expected = optimize.minimize_scalar(loss, bounds=(0.3, 9), method="bounded").x
     assert float(uncertainty.temperature(logits, labels)) == pytest.approx(expected, rel=0.02)
     told = Told(jnp.zeros(300), jnp.full(300, 0.3), jnp.full(300, 0.2))
-    y = jnp.asarray(RNG.normal(size=300) * 1.3, jnp.float32)
+    y = jnp.asarray(rng.normal(size=300) * 1.3, jnp.float32)
     factor = uncertainty.stretch(told, y)
 
     def nll(by):
@@ -143,8 +147,9 @@ def test_temperature_and_stretch_are_the_most_likely():
 
 def noisy(n):
     """`y = sin 3x + e`, e of deviation .1 left of 0 and .4 right of it, seen in [-1, 1]."""
-    x = RNG.uniform(-1, 1, (n, 1)).astype(np.float32)
-    y = np.sin(3 * x[:, 0]) + RNG.normal(size=n) * np.where(x[:, 0] < 0, 0.1, 0.4)
+    rng = np.random.default_rng(n)  # its own: tests run in any order
+    x = rng.uniform(-1, 1, (n, 1)).astype(np.float32)
+    y = np.sin(3 * x[:, 0]) + rng.normal(size=n) * np.where(x[:, 0] < 0, 0.1, 0.4)
     return Batch(x, y.astype(np.float32))
 
 
@@ -152,10 +157,12 @@ def noisy(n):
 def told_after(n):
     """What an ensemble that learnt from n examples tells at -.5, .5, and 3, which it never saw."""
     net = MLP((24, 24, 2))
-    learner = risk.make(net, optax.adam(5e-3), noisy(n), uncertainty.gaussian_loss, batch=20)
+    # at a rate that does not fall, members would differ by their last steps
+    tx = optax.adam(optax.cosine_decay_schedule(1e-2, 1500))
+    learner = risk.make(net, tx, noisy(n), uncertainty.gaussian_loss, batch=20)
     many = uncertainty.ensemble(learner, 4)
-    run, metrics = advance(many, start(many, jax.random.key(0)), 600)
-    assert metrics["loss"].shape == (600,)
+    run, metrics = advance(many, start(many, jax.random.key(0)), 1500)
+    assert metrics["loss"].shape == (1500,)
     params = risk.params_of(run.state.members)
     outputs = jax.vmap(lambda own: net.apply({"params": own}, jnp.array([[-0.5], [0.5], [3.0]])))(
         params

@@ -8,8 +8,6 @@ from scipy import integrate, stats
 
 from dljax.ops.likelihoods import Evidence, brier, covered, crps, dirichlet_kl, evidential
 
-RNG = np.random.default_rng(0)
-
 
 def test_evidence_is_the_integral_over_mean_and_variance():
     """`p(y) = int int N(y; m, s) N(m; mean, s / pairs) InverseGamma(s; shape, scale)`."""
