@@ -5,6 +5,7 @@ four, read by `evidence`; in classification logits. Several answers, of a sweep'
 network's draws, become one by `mixture` or `chances`, by the law of total variance.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -14,7 +15,7 @@ import optax
 from jax.scipy import stats
 
 from dljax.errors import InputError, check_count
-from dljax.learn import risk
+from dljax.learn import risk, shapes
 from dljax.learner import Learner, Member, sweep
 from dljax.nets import bayesian
 from dljax.ops.likelihoods import Evidence, covered, crps, dirichlet_kl, evidential
@@ -153,11 +154,11 @@ def variational(
     *,
     batch: int,
     prior: float | Array,
-    augment: risk.Augment | None = None,
+    augment: Callable[[Key, Array], Array] | None = None,
 ) -> Learner:
     """Bayes by backprop: `1/B sum_i L(f(x_i; w), y_i) + KL(q(w) || N(0, prior^2)) / n`, w ~ q.
 
-    `net` is of `nets.bayesian`. Raises InputError as `risk.descend`. Blundell et al. 2015, eq. 2.
+    `net` is of `nets.bayesian`. Raises InputError as `risk.make`. Blundell et al. 2015, eq. 2.
     """
     expected = risk.objective(net, loss)
 
@@ -166,7 +167,10 @@ def variational(
         divergence = bayesian.kl(params, prior)
         return value + divergence / len(data.y), (extra, metrics | {"kl": divergence})
 
-    return risk.descend(net, objective, tx, data, batch=batch, augment=augment)
+    changed = risk.of_inputs(augment)
+    learner = risk.descend(net, objective, tx, data, batch=batch, augment=changed)
+    shapes.check_targets(shapes.given(net, lambda: risk.first(data.x, augment)), data.y, loss)
+    return learner
 
 
 def draws(net: nn.Module, params: PyTree, x: Array, key: Key, count: int) -> Array:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from dljax import Learner, Member
 from dljax.learn import risk, uncertainty
@@ -13,7 +14,7 @@ from dljax.learn.optimizers import optimizer
 from dljax.learn.uncertainty import Told
 from dljax.nets import MLP
 from dljax.nets.bayesian import BayesianMLP
-from dljax.typing import Array, Batch, PyTree
+from dljax.typing import Array, Batch, Key, PyTree
 
 DRAWS = 50  # of dropout's masks and of weights
 
@@ -26,12 +27,11 @@ class Setting(NamedTuple):
     rate: float
     steps: int
     members: int  # of an ensemble
-    parts: int  # fifths of a training part that are held out, one after another
-    every: int  # steps between two evaluations
 
 
 Hparam = Any  # a method's one hyperparameter: a number, traced under a sweep
-Make = Callable[[Setting, Hparam, Batch, risk.Augment], Learner]
+Augment = Callable[[Key, Array], Array] | None
+Make = Callable[[Setting, Hparam, Batch, Augment], Learner]
 Tell = Callable[[Setting, Hparam, PyTree, Array, Array], Told]
 
 
@@ -45,27 +45,22 @@ class Method(NamedTuple):
     params: Callable[[Member], PyTree] = risk.params_of
 
 
-def descent(setting: Setting, decay: Hparam = 0.0) -> Any:
-    options = {"steps": setting.steps, "schedule": "cosine", "weight_decay": decay}
+def descent(setting: Setting, decay: Hparam = 0.0) -> optax.GradientTransformation:
+    options: Any = {"steps": setting.steps, "schedule": "cosine", "weight_decay": decay}
     return optimizer("adam", setting.rate, **options)
-
-
-def learner(
-    net: Any, loss: risk.Loss, setting: Setting, decay: Hparam, data: Batch, augment: risk.Augment
-) -> Learner:
-    goal, tx = risk.objective(net, loss), descent(setting, decay)
-    return risk.descend(net, goal, tx, data, batch=setting.batch, augment=augment)
 
 
 def plain(setting: Setting, outputs: int = 2, dropout: Hparam = 0.0) -> MLP:
     return MLP((*setting.hidden, outputs), dropout=dropout)
 
 
-def make_plain(setting: Setting, decay: Hparam, data: Batch, augment: risk.Augment) -> Learner:
-    return learner(plain(setting), uncertainty.gaussian_loss, setting, decay, data, augment)
+def make_plain(setting: Setting, decay: Hparam, data: Batch, augment: Augment) -> Learner:
+    options: Any = {"batch": setting.batch, "augment": augment}
+    tx, loss = descent(setting, decay), uncertainty.gaussian_loss
+    return risk.make(plain(setting), tx, data, loss, **options)
 
 
-def make_ensemble(setting: Setting, decay: Hparam, data: Batch, augment: risk.Augment) -> Learner:
+def make_ensemble(setting: Setting, decay: Hparam, data: Batch, augment: Augment) -> Learner:
     return uncertainty.ensemble(make_plain(setting, decay, data, augment), setting.members)
 
 
@@ -78,9 +73,9 @@ def tell_ensemble(setting: Setting, _: Hparam, params: PyTree, fit: Array, x: Ar
     return uncertainty.mixture(*uncertainty.gaussian(jnp.asarray(outputs)))
 
 
-def make_dropout(setting: Setting, rate: Hparam, data: Batch, augment: risk.Augment) -> Learner:
-    net = plain(setting, dropout=rate)
-    return learner(net, uncertainty.gaussian_loss, setting, 0.0, data, augment)
+def make_dropout(setting: Setting, rate: Hparam, data: Batch, augment: Augment) -> Learner:
+    net, loss = plain(setting, dropout=rate), uncertainty.gaussian_loss
+    return risk.make(net, descent(setting), data, loss, batch=setting.batch, augment=augment)
 
 
 def tell_draws(net: Any, params: PyTree, x: Array) -> Told:
@@ -93,16 +88,19 @@ def tell_dropout(setting: Setting, rate: Hparam, params: PyTree, fit: Array, x: 
     return tell_draws(plain(setting, dropout=rate), params, x)
 
 
-def make_evidential(setting: Setting, weight: Hparam, data: Batch, augment: risk.Augment):
-    loss = functools.partial(uncertainty.evidential_loss, regulariser=weight)
-    return learner(plain(setting, 4), loss, setting, 0.0, data, augment)
+def make_evidential(setting: Setting, weight: Hparam, data: Batch, augment: Augment) -> Learner:
+    net, loss = (
+        plain(setting, 4),
+        functools.partial(uncertainty.evidential_loss, regulariser=weight),
+    )
+    return risk.make(net, descent(setting), data, loss, batch=setting.batch, augment=augment)
 
 
 def tell_evidential(setting: Setting, _: Hparam, params: PyTree, fit: Array, x: Array) -> Told:
     return uncertainty.believed(risk.apply(plain(setting, 4), params, x))
 
 
-def make_backprop(setting: Setting, prior: Hparam, data: Batch, augment: risk.Augment) -> Learner:
+def make_backprop(setting: Setting, prior: Hparam, data: Batch, augment: Augment) -> Learner:
     net, tx = BayesianMLP((*setting.hidden, 2)), descent(setting)
     options: Any = {"batch": setting.batch, "prior": prior, "augment": augment}
     return uncertainty.variational(net, tx, data, uncertainty.gaussian_loss, **options)

@@ -31,7 +31,7 @@ def learner_of(setting: Setting, method: Method, splits: Splits, at: dict, rows:
     """A method on some rows of a split, which its hyperparameters name."""
     x, y = splits.x[at["split"]], splits.y[at["split"]][rows]
     # rows of an x that all share: tables among the hparams would be in every checkpoint
-    return method.make(setting, at["value"], Batch(rows, y), lambda _, b: b._replace(x=x[b.x]))
+    return method.make(setting, at["value"], Batch(rows, y), lambda _, rows: x[rows])
 
 
 def told_of(
@@ -47,9 +47,17 @@ def told_of(
     return method.tell(setting, at["value"], params, x[fit], x[rows])
 
 
-def choose(run: Study, title: str, setting: Setting, method: Method, splits: Splits) -> Choice:
+def choose(
+    run: Study,
+    title: str,
+    setting: Setting,
+    method: Method,
+    splits: Splits,
+    parts: int,
+    every: int,
+) -> Choice:
     """What held-out fifths of each training part prefer: split x candidate x part in one sweep."""
-    counts = len(run.seeds), len(method.candidates), setting.parts
+    counts = len(run.seeds), len(method.candidates), parts
     split, value, part = (each.reshape(-1) for each in np.indices(counts))
     candidates = jnp.asarray(method.candidates, jnp.float32)
     hparams = {"split": jnp.asarray(split), "value": candidates[value], "part": jnp.asarray(part)}
@@ -77,7 +85,7 @@ def choose(run: Study, title: str, setting: Setting, method: Method, splits: Spl
     fitted = run.fit(
         sweep(make, hparams, jnp.asarray(part)),
         setting.steps,
-        Watch(evaluate, setting.every),
+        Watch(evaluate, every),
         part=f"{title}, choose",
         names=names,
         saves=setting.steps,
@@ -97,7 +105,13 @@ def choose(run: Study, title: str, setting: Setting, method: Method, splits: Spl
 
 
 def test(
-    run: Study, title: str, setting: Setting, method: Method, splits: Splits, choice: Choice
+    run: Study,
+    title: str,
+    setting: Setting,
+    method: Method,
+    splits: Splits,
+    choice: Choice,
+    every: int,
 ) -> Told:
     """What each split's method tells of its test part, [S, t], having learnt from all the rest."""
     hparams = {
@@ -115,7 +129,7 @@ def test(
     fitted = run.fit(
         sweep(make, hparams, jnp.asarray(run.seeds)),
         setting.steps,
-        Watch(near, setting.every, Selection("from its end", method.params, lowest=True)),
+        Watch(near, every, Selection("from its end", method.params, lowest=True)),
         part=f"{title}, test",
         names=[f"split {i}" for i in run.seeds],
         saves=setting.steps,

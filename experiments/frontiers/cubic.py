@@ -88,13 +88,13 @@ def main(config: Config) -> Result:
 def tell(run: Study, config: Config, name: str, n: int) -> Told:
     """What a method tells [seeds, places], in y's unit, having learnt from n examples."""
     method = METHODS[name]
-    setting = Setting(config.hidden, config.batch, config.rate, config.steps, config.members, 1, 1)
+    setting = Setting(config.hidden, config.batch, config.rate, config.steps, config.members)
     sets = [examples(seed, n) for seed in run.seeds]
     data = Batch(*(jnp.asarray(np.stack(each)) for each in zip(*sets, strict=True)))
     value = method.candidates[0]
 
     def make(own: Batch) -> Learner:
-        return method.make(setting, value, own, lambda _, batch: batch)
+        return method.make(setting, value, own, None)
 
     fitted = run.fit(
         sweep(make, data, jnp.asarray(run.seeds)), config.steps, part=f"{name}, {n} examples"

@@ -73,11 +73,11 @@ def main(config: Config) -> Result:
         tables = [uci.load(name) for name in dict.fromkeys(config.data)]
         if not (tables and config.methods):
             raise InputError("--data and --methods need at least one each")
-        require("--seed", config.seed, below=21 - config.seeds)
         require("--evaluations", config.evaluations, below=config.steps + 1)
-        for table in tables:
+        for table in tables:  # all are looked at before any is learnt
             require("--seed", config.seed, below=len(table.train) + 1 - config.seeds)
             require("--batch", config.batch, below=table.train.shape[1] * 4 // 5)
+        for table in tables:
             compare(run, config, table.name, _tables.standardised(table, run.seeds))
         if "boston" in config.data:
             run.figure("boston.png", _tables.draw, run.result, "boston")
@@ -86,31 +86,26 @@ def main(config: Config) -> Result:
 
 def compare(run: Study, config: Config, name: str, splits: Splits) -> None:
     """All methods on one table, the one that is chosen, and plain models."""
-    setting = Setting(
-        config.hidden,
-        config.batch,
-        config.rate,
-        config.steps,
-        config.members,
-        config.parts,
-        config.steps // config.evaluations,
-    )
+    setting = Setting(config.hidden, config.batch, config.rate, config.steps, config.members)
+    every = config.steps // config.evaluations
     tests, choices = {}, {}
     for title in dict.fromkeys(config.methods):
         method = METHODS[title]
-        choices[title] = choose(run, f"{name}, {title}", setting, method, splits)
-        told = test(run, f"{name}, {title}", setting, method, splits, choices[title])
+        shared = run, f"{name}, {title}", setting, method, splits
+        choices[title] = choose(*shared, config.parts, every)
+        told = test(*shared, choices[title], every)
         tests[title] = scored(told, splits, choices[title].stretch)
     best = np.argmin([choice.nll for choice in choices.values()], 0)
-    every = [*tests.values()]
+    found = [*tests.values()]
     tests["chosen"] = {
-        score: np.array([every[k][score][i] for i, k in enumerate(best)]) for score in every[0]
+        score: np.array([found[k][score][i] for i, k in enumerate(best)]) for score in found[0]
     }
     for title, found in tests.items():
         for score, values in found.items():
             ours = score == "RMSE" and title == "chosen" and name in GOALS
             goal = (GOALS[name], "our goal") if ours else None
-            run.metric(f"test {score}, {name}, {title}", values, "lower", goal)
+            better = "higher" if score == "coverage" else "lower"
+            run.metric(f"test {score}, {name}, {title}", values, better, goal)
     covers = tests["chosen"]["coverage"].mean()
     source = "90 % intervals cover 87 to 93 %"
     run.target(f"test coverage, {name}, chosen", 0.9, source, COVERAGE[0] <= covers <= COVERAGE[1])

@@ -66,11 +66,11 @@ def test_methods_learn_a_table_and_the_choice_is_one_of_them(tmp_path):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_tells_what_it_learnt_and_that_it_knows_less_elsewhere(name):
     method, hidden = METHODS[name], (32,)
-    setting = Setting(hidden, batch=50, rate=1e-2, steps=400, members=2, parts=1, every=400)
+    setting = Setting(hidden, batch=50, rate=1e-2, steps=400, members=2)
     x = jnp.linspace(-1, 1, 200)[:, None]
     noise = 0.2 * jax.random.normal(jax.random.key(0), (200,))
     data = Batch(jnp.arange(200), jnp.sin(3 * x[:, 0]) + noise)
-    learner = method.make(setting, method.candidates[0], data, lambda _, b: b._replace(x=x[b.x]))
+    learner = method.make(setting, method.candidates[0], data, lambda _, rows: x[rows])
     run, _ = advance(learner, start(learner, jax.random.key(1)), 400)
     params = method.params(Member(None, run))
     there = jnp.concatenate([x[::4], jnp.array([[4.0]])])
