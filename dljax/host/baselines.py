@@ -33,6 +33,35 @@ def kernel_machine(data: ImageData, strengths: tuple[float, ...] = (1.0, 10.0, 1
     return {"metric": "test accuracy", "mean": float(best.score(*flat(data.test))), "C": best.C}
 
 
+def nearest(train: Batch, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The label of the training image nearest to each of x [n, ...], and its distance, [n] each."""
+    from sklearn.neighbors import NearestNeighbors
+
+    rows, labels = flat(train)
+    model = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(rows)
+    distance, index = model.kneighbors(flat(Batch(x, None)).x)
+    return labels[index[:, 0]], distance[:, 0]
+
+
+def gaussian_process(train: Batch, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Mean and standard deviation of y at x [n, d], and the variance of the noise in it.
+
+    `k(a, b) = c exp(-|a - b|^2 / 2 l^2)` and white noise, all of the greatest marginal likelihood.
+    Rasmussen and Williams 2006, chapter 5.
+    """
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+    from threadpoolctl import threadpool_limits
+
+    kernel = ConstantKernel() * RBF() + WhiteKernel(0.1)
+    # threads that wait for each other cost small problems up to 40 times the work itself
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")  # of scales at their bounds
+        model: Any = GaussianProcessRegressor(kernel).fit(*train)
+        mean, sd = model.predict(x, return_std=True)
+    return mean, sd, float(np.exp(model.kernel_.theta[-1]))  # logarithms, the white kernel's last
+
+
 def chosen(fitted: Iterable[Any], validation: tuple[Any, Any]) -> Any:
     """The fitted model of scikit-learn that scores best on `validation`, x and y."""
     return max(fitted, key=lambda model: model.score(*validation))

@@ -8,19 +8,18 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.metrics import roc_auc_score
-from sklearn.neighbors import NearestNeighbors
 
 from dljax.data import ImageData, load
 from dljax.data.stream import unit_scale
 from dljax.data.variations import KINDS
 from dljax.errors import InputError
 from dljax.host import figures
-from dljax.host.baselines import chosen, flat, linear_classifier
+from dljax.host.baselines import chosen, flat, linear_classifier, nearest
 from dljax.host.experiment import Study
 from dljax.learn import risk
 from dljax.learn.classify import calibration_error
 from dljax.typing import Array, Batch
+from experiments.generative._strange import Sorts
 from experiments.vision import _space
 
 SURE = 0.9
@@ -82,8 +81,7 @@ def sureness(
 
 def auroc(own: np.ndarray, strange: np.ndarray) -> float:
     """How often a strange score is above an own one: 1 tells them apart, .5 is chance."""
-    truth = np.repeat([0, 1], [len(own), len(strange)])
-    return float(roc_auc_score(truth, np.concatenate([own, strange])))
+    return float(Sorts(own[None], strange[None]).auroc()[0])
 
 
 class Plain:
@@ -91,17 +89,14 @@ class Plain:
 
     def __init__(self, data: ImageData):
         fits = [linear_classifier(data.train, strength) for strength in (0.01, 0.1, 1.0)]
-        self.linear, train = chosen(fits, flat(data.validation)), flat(data.train)
-        self.labels = train.y
-        self.near = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train.x)
+        self.linear, self.train = chosen(fits, flat(data.validation)), data.train
 
     def chances(self, x: np.ndarray) -> np.ndarray:
         return self.linear.predict_proba(x.reshape(len(x), -1))
 
     def nearest(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The label of the nearest training image of each, and its distance."""
-        distance, rows = self.near.kneighbors(x.reshape(len(x), -1))
-        return self.labels[rows[:, 0]], distance[:, 0]
+        return nearest(self.train, x)
 
 
 def strange(

@@ -7,6 +7,7 @@ import numpy as np
 
 from dljax.data.uci import Table
 from dljax.errors import InputError
+from dljax.host.baselines import gaussian_process
 from dljax.typing import Batch
 
 PLACES = ("inside", "near", "middle", "far")
@@ -45,7 +46,7 @@ class Task(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """`(a - mean) / sd`, and back."""
+    """`(a - mean) / sd`."""
 
     mean: np.ndarray
     sd: np.ndarray
@@ -57,9 +58,6 @@ class Scale(NamedTuple):
 
     def __call__(self, a: np.ndarray) -> np.ndarray:
         return (a - self.mean) / self.sd
-
-    def back(self, a: np.ndarray) -> np.ndarray:
-        return a * self.sd + self.mean
 
 
 def places(distance: np.ndarray) -> np.ndarray:
@@ -173,18 +171,7 @@ def line(task: Task) -> np.ndarray:
 
 
 def process(task: Task) -> np.ndarray:
-    """A Gaussian process's mean, its scales those of the greatest marginal likelihood."""
-    import warnings
-
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-    from threadpoolctl import threadpool_limits
-
-    kernel = ConstantKernel() * RBF() + WhiteKernel()
-    # threads that wait for each other cost small problems up to 40 times the work itself
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore")  # of scales at their bounds
-        return np.asarray(GaussianProcessRegressor(kernel).fit(*task.train).predict(task.test.x))
+    return gaussian_process(task.train, task.test.x)[0]
 
 
 def forest(task: Task) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Regression tables as `experiments.frontiers.uncertainty` sees them, and plain models of them."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +9,10 @@ import numpy as np
 
 from dljax.data.uci import Table
 from dljax.host import figures
+from dljax.host.baselines import gaussian_process
 from dljax.host.result import Result
-from dljax.typing import Array
+from dljax.typing import Array, Batch
+from experiments.frontiers._support import Scale
 
 # RMSE over the 20 splits: Gal and Ghahramani 2016 (dropout), Lakshminarayanan et al. 2017
 # (ensemble), Amini et al. 2020 (evidential), Hernandez-Lobato and Adams 2015 (Bayes by backprop is
@@ -40,51 +41,52 @@ class Splits(NamedTuple):
 
 def standardised(table: Table, which: list[int]) -> Splits:
     """Of the chosen splits; a feature that is constant in a training part is 0 there."""
-    x, y, unit = [], [], []
-    for i in which:
-        rows = table.train[i]
-        spread = table.x[rows].std(0)
-        x.append((table.x - table.x[rows].mean(0)) / np.where(spread > 0, spread, 1))
-        unit.append(table.y[rows].std())
-        y.append((table.y - table.y[rows].mean()) / unit[-1])
-    x, y = (jnp.asarray(np.stack(each), jnp.float32) for each in (x, y))
+    scales = [[Scale.of(a[table.train[i]]) for a in (table.x, table.y)] for i in which]
+    x, y = (
+        jnp.asarray(np.stack([scale(a) for scale in own]), jnp.float32)
+        for a, own in zip((table.x, table.y), zip(*scales, strict=True), strict=True)
+    )
     train, test = (jnp.asarray(rows[which]) for rows in (table.train, table.test))
-    return Splits(x, y, np.array(unit), train, test)
+    return Splits(x, y, np.array([of_y.sd for _, of_y in scales]), train, test)
 
 
-def plain_models() -> dict[str, Callable[[], Any]]:
-    """scikit-learn's regressors, by name, with its defaults but for what is said here."""
+Tell = Callable[[Batch, np.ndarray], np.ndarray]
+
+
+def plain_models() -> dict[str, Tell]:
+    """What scikit-learn's regressors tell of x, by name, with its defaults but for what is said."""
     from sklearn.ensemble import ExtraTreesRegressor, GradientBoostingRegressor
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
     from sklearn.linear_model import LinearRegression
 
-    def process() -> Any:
-        kernel = ConstantKernel() * RBF() + WhiteKernel(0.1)
-        return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+    def fitted(kind: Any, **options: Any) -> Tell:
+        return lambda train, x: kind(**options).fit(*train).predict(x)
 
     return {
-        "linear": LinearRegression,
-        "extra trees": lambda: ExtraTreesRegressor(300, random_state=0),
-        "gradient boosting": lambda: GradientBoostingRegressor(
-            n_estimators=500, learning_rate=0.1, max_depth=4, subsample=0.7, random_state=0
+        "linear": fitted(LinearRegression),
+        "extra trees": fitted(ExtraTreesRegressor, n_estimators=300, random_state=0),
+        "gradient boosting": fitted(
+            GradientBoostingRegressor,
+            n_estimators=500,
+            learning_rate=0.1,
+            max_depth=4,
+            subsample=0.7,
+            random_state=0,
         ),
-        "Gaussian process": process,
+        "Gaussian process": lambda train, x: gaussian_process(train, x)[0],
     }
 
 
 def plain(splits: Splits) -> dict[str, list[float]]:
     """Test RMSE of each plain model, one a split, in the unit of y."""
-    found: dict[str, list[float]] = {name: [] for name in plain_models()}
+    found: dict[str, list[float]] = {}
     x, y, train, test = (
         np.asarray(each) for each in (splits.x, splits.y, splits.train, splits.test)
     )
-    for i, unit in enumerate(splits.unit):
-        for name, make in plain_models().items():
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a Gaussian process' length at its bound
-                model = make().fit(x[i][train[i]], y[i][train[i]])
-            wrong = model.predict(x[i][test[i]]) - y[i][test[i]]
+    for name, tell in plain_models().items():
+        found[name] = []
+        for i, unit in enumerate(splits.unit):
+            known = Batch(x[i][train[i]], y[i][train[i]])
+            wrong = tell(known, x[i][test[i]]) - y[i][test[i]]
             found[name].append(float(unit * np.sqrt(np.square(wrong).mean())))
     return found
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from dljax.data import ImageData, load
 from dljax.host import figures
-from dljax.host.baselines import flat
 from dljax.learn.uncertainty import Told
 from dljax.typing import Batch
 
@@ -42,7 +41,6 @@ def task(name: str) -> Task:
 
 def only(data: ImageData, classes: Iterable[int]) -> ImageData:
     """The examples of some classes, numbered anew in their order."""
-
     classes = [*classes]
 
     def part(split: Batch) -> Batch:
@@ -60,15 +58,6 @@ def overlaid(test: Batch, mean: bool = False) -> np.ndarray:
     apart = test.y[a] != test.y[b]
     a, b = test.x[a[apart]], test.x[b[apart]]
     return ((a.astype(np.float32) + b) / 2).astype(a.dtype) if mean else np.maximum(a, b)
-
-
-def nearest(train: Batch, *sets: np.ndarray) -> list[np.ndarray]:
-    """The distance of each image to the nearest training image, as pixels in 0..1."""
-    from sklearn.neighbors import NearestNeighbors
-
-    model = NearestNeighbors(n_neighbors=1).fit(flat(train).x)
-    rows = (flat(Batch(x, np.zeros(len(x)))).x for x in sets)
-    return [model.kneighbors(each)[0][:, 0] for each in rows]
 
 
 def draw(path: Path, told: dict[str, dict[str, Told]], title: str) -> Path:

@@ -18,6 +18,7 @@ from annotated_types import Ge
 
 from dljax import Batch, Learner, Member, sweep
 from dljax.host import experiment
+from dljax.host.baselines import gaussian_process
 from dljax.host.config import Common, Count, Positive, Widths, require
 from dljax.host.experiment import Study
 from dljax.host.result import Result
@@ -109,16 +110,9 @@ def tell(run: Study, config: Config, name: str, n: int) -> Told:
 
 def process(run: Study, n: int) -> Told:
     """A Gaussian process' answer, its kernel's lengths of greatest likelihood."""
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-
     answers: list[Any] = []
     for seed in run.seeds:
-        x, y = examples(seed, n)
-        kernel = ConstantKernel() * RBF() + WhiteKernel(0.1)
-        model: Any = GaussianProcessRegressor(kernel, random_state=0).fit(x, y)
-        mean, sd = model.predict(PLACES[:, None] / 4, return_std=True)
-        noise = np.exp(model.kernel_.theta[-1])  # the white kernel's logarithm stands last
+        mean, sd, noise = gaussian_process(examples(seed, n), PLACES[:, None] / 4)
         answers.append((mean, np.full(len(mean), noise), np.maximum(sd**2 - noise, 0)))
     return scaled(Told(*(jnp.asarray(np.stack(each)) for each in zip(*answers, strict=True))))
 

@@ -7,6 +7,7 @@ import pytest
 
 from dljax import Batch, InputError, Member, advance, start
 from dljax.data import uci
+from dljax.host.baselines import nearest
 from dljax.learn.uncertainty import Told
 from experiments.frontiers import _splits, _tables, _unseen, uncertainty, unseen
 from experiments.frontiers._methods import METHODS, Setting
@@ -115,8 +116,8 @@ def test_a_task_shows_nothing_strange_in_training():
 def test_the_nearest_neighbour_is_the_nearest():
     rng = np.random.default_rng(0)
     train, x = rng.uniform(size=(20, 2, 2, 1)), rng.uniform(size=(5, 2, 2, 1))
-    data = _unseen.Batch(train.astype(np.float32), np.zeros(20))
-    found = _unseen.nearest(data, x.astype(np.float32))[0]
+    data = Batch(train.astype(np.float32), np.zeros(20))
+    found = nearest(data, x.astype(np.float32))[1]
     expected = np.sqrt(np.square(x[:, None] - train[None]).sum((2, 3, 4))).min(1)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
