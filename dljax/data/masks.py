@@ -16,7 +16,6 @@ from dljax.errors import InputError, unknown
 from dljax.typing import Batch
 
 MOST = 128  # classes, of an int8
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +121,7 @@ def read_folder(path: Path, values: Sequence[int]) -> Batch:
         each = (path / folder).iterdir() if (path / folder).is_dir() else ()
         found: dict[str, Path] = {}
         for file in sorted(each):
-            if file.suffix.lower() in SUFFIXES:
+            if file.suffix.lower() in pictures.SUFFIXES:
                 if twin := found.get(file.stem):
                     raise InputError(f"{file}: beside {twin}, of the same name")
                 found[file.stem] = file

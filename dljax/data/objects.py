@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import jax
@@ -19,7 +19,6 @@ from dljax.typing import Batch, Boxes
 
 CELLS = ("RBC", "WBC", "Platelets")
 PARTS = {"train": "learn", "val": "choose", "test": "test"}
-SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
 LONGEST = 2**20  # bytes of an annotation
 
 
@@ -118,10 +117,15 @@ def voc(
     """
     listed = splits(names, read)
     stems = [stem for each in listed.values() for stem in each]
+    spelt = {
+        path.stem + path.suffix.lower(): str(path)
+        for path in map(PurePosixPath, sorted(names))
+        if path.parts[:-1] == ("JPEGImages",)
+    }
     found: list[np.ndarray] = []
     marks: list[list[Mark]] = []
     for stem in stems:
-        picture = next((f for s in SUFFIXES if (f := f"JPEGImages/{stem}{s}") in names), None)
+        picture = next((f for s in pictures.SUFFIXES if (f := spelt.get(f"{stem}{s}"))), None)
         note = f"Annotations/{stem}.xml"
         if picture is None or note not in names:
             raise InputError(f"{note if picture else f'JPEGImages/{stem}.jpg'} is missing")

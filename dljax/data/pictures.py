@@ -12,6 +12,7 @@ import numpy as np
 from dljax.errors import InputError
 
 LARGEST = 2**24  # pixels of a picture
+SUFFIXES = (".jpg", ".jpeg", ".png")  # in letters of either case
 ARCHIVE = 2**28  # bytes of what is read of an archive
 
 
@@ -37,12 +38,13 @@ def decode(content: bytes, name: object, indexed: bool = False) -> np.ndarray:
         with warnings.catch_warnings():  # Pillow's of large images: the bound here is lower
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
-                mode = "L" if indexed and image.mode == "P" else image.mode
-                if why := refusal(mode, image.size, () if indexed else image.info):
+                numbers = indexed and image.mode == "P"  # whose colours may well be transparent
+                mode, info = ("L", ()) if numbers else (image.mode, image.info)
+                if why := refusal(mode, image.size, info):
                     raise InputError(why)
                 if image.format == "PNG":
                     bits = content[24]  # of a channel: IHDR's
-                    if bits != 8 and image.mode != "1" and not (indexed and image.mode == "P"):
+                    if bits != 8 and image.mode != "1" and not numbers:
                         raise InputError(f"{bits} bits")
                     with Image.open(io.BytesIO(content), formats=("PNG",)) as checked:
                         checked.verify()  # its sums, which loading does not look at

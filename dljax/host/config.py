@@ -24,6 +24,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_ori
 
 import annotated_types as at
 
+from dljax.data.images import ImageData
 from dljax.errors import InputError, unknown
 
 Positive = Annotated[float, at.Gt(0)]
@@ -256,6 +257,14 @@ def one_line(box: str) -> str:
     flags = [row for section in sections[1:] for row in section if row.startswith("--")]
     said = " ".join(sections[0] if sections else []).rstrip(".")
     return f"{said}; accepted: {flags[0]}" if flags else said
+
+
+def require_images(data: ImageData, channels: Sequence[int]) -> None:
+    """Raises InputError unless the data are images, which each of --channels can halve."""
+    if data.train.x.ndim != 4:
+        raise InputError(f"--data: images are needed, and {data.name} is a table")
+    if (side := min(data.train.x.shape[1:3])) >> len(channels) == 0:
+        raise InputError(f"--channels must halve {side} pixels fewer times; got {channels}")
 
 
 def require(

@@ -1,16 +1,20 @@
-"""What `experiments.frontiers.unseen` shows a classifier that it never learnt, and plain scores."""
+"""What `experiments.frontiers.unseen` shows that was never learnt, and how each method tells."""
 
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from dljax.data import ImageData, load
+from dljax.data.stream import unit_scale
 from dljax.host import figures
+from dljax.learn import risk, uncertainty
 from dljax.learn.uncertainty import Told
-from dljax.typing import Batch
+from dljax.nets import CNN
+from dljax.typing import Array, Batch, PyTree
 
 MOST = 2000  # examples of a test or of what is strange
 
@@ -58,6 +62,29 @@ def overlaid(test: Batch, mean: bool = False) -> np.ndarray:
     apart = test.y[a] != test.y[b]
     a, b = test.x[a[apart]], test.x[b[apart]]
     return ((a.astype(np.float32) + b) / 2).astype(a.dtype) if mean else np.maximum(a, b)
+
+
+def by_ensemble(net: CNN, params: PyTree, x: Array) -> Told:
+    logits = jax.lax.map(lambda own: risk.predict(net, (own, {}), x), params)
+    return uncertainty.chances(jax.nn.softmax(logits))
+
+
+def doubt(net: CNN, x: Array, params: PyTree) -> Array:
+    """What one network leaves for all classes but the likeliest, [n]."""
+    return 1 - jax.nn.softmax(risk.predict(net, (params, {}), x)).max(-1)
+
+
+def by_dropout(net: CNN, count: int, params: PyTree, x: Array) -> Told:
+    def one(x: Array) -> Array:
+        # one key for all: each draw is one network, which sees every image
+        return uncertainty.draws(net, params, unit_scale(x)[None], jax.random.key(0), count)[:, 0]
+
+    logits = jax.lax.map(one, x, batch_size=100)
+    return uncertainty.chances(jax.nn.softmax(logits.swapaxes(0, 1)))
+
+
+def by_evidence(net: CNN, params: PyTree, x: Array) -> Told:
+    return uncertainty.of_dirichlet(risk.predict(net, (params, {}), x))
 
 
 def draw(path: Path, told: dict[str, dict[str, Told]], title: str) -> Path:

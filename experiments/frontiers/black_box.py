@@ -25,10 +25,9 @@ from annotated_types import Ge
 
 from dljax import Learner, sweep
 from dljax.data import ImageData, load
-from dljax.errors import InputError
 from dljax.host import experiment
 from dljax.host.baselines import logistic_regression
-from dljax.host.config import Common, Count, Positive, Widths, require
+from dljax.host.config import Common, Count, Positive, Widths, require, require_images
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn import classify, saliency
@@ -94,10 +93,8 @@ def main(config: Config) -> Result:
         data = load(config.data)
         net = network(config, data)
         true = np.tile(data.train.y, (config.seeds, 1))
-        shape = len(data.classes), config.memorised
-        wrong = [
-            np.random.default_rng(seed).integers(*shape[:1], size=shape[1]) for seed in run.seeds
-        ]
+        classes, count = len(data.classes), config.memorised
+        wrong = [np.random.default_rng(seed).integers(classes, size=count) for seed in run.seeds]
         trained, tested, _ = learn(run, config, net, data, true, "true", config.steps)
         run.metric("test accuracy", tested)
         run.baseline("logistic regression", **logistic_regression(data))
@@ -127,10 +124,8 @@ def methods(config: Config) -> dict[str, saliency.Method]:
 
 def network(config: Config, data: ImageData) -> CNN:
     """The network, once sure that the flags fit the data."""
-    if data.train.x.ndim != 4:
-        raise InputError(f"--data: images are needed, and {data.name} is a table")
-    if (side := min(data.train.x.shape[1:3])) >> len(config.channels) == 0:
-        raise InputError(f"--channels must halve {side} pixels fewer times; got {config.channels}")
+    require_images(data, config.channels)
+    side = min(data.train.x.shape[1:3])
     require("--window", config.window, below=side + 1)
     require("--stride", config.stride, below=config.window + 1)
     require("--memorised", config.memorised, below=len(data.train.y) + 1)

@@ -25,9 +25,8 @@ from annotated_types import MinLen
 from dljax import Learner, Member, grid, sweep
 from dljax.data import ImageData, load
 from dljax.data.stream import take_rows, unit_scale
-from dljax.errors import InputError
 from dljax.host import experiment
-from dljax.host.config import Common, Count, Positive, Share, Widths, require
+from dljax.host.config import Common, Count, Positive, Share, Widths, require, require_images
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
@@ -98,10 +97,7 @@ def main(config: Config) -> Result:
 
 def networks(config: Config, data: ImageData) -> dict[str, nn.Module]:
     """From the simplest to the most particular."""
-    if data.train.x.ndim != 4:
-        raise InputError(f"--data: images are needed, and {data.name} is a table")
-    if (side := min(data.train.x.shape[1:3])) >> len(config.channels) == 0:
-        raise InputError(f"--channels must halve {side} pixels fewer times; got {config.channels}")
+    require_images(data, config.channels)
     head = config.hidden, len(data.classes)
     return {"linear": MLP(head[1:]), "mlp": MLP(head), "cnn": CNN(config.channels, head)}
 

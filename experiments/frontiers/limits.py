@@ -53,7 +53,7 @@ LIMITS = (
     Bound("biased", "generative/debias*.json", ("worst-group accuracy", "gain over *")),
     Bound(
         "does not know when it is uncertain",
-        "frontiers/uncertainty*.json",
+        "frontiers/un[cs]e*.json",
         ("AUROC*", "test NLL, *, chosen", "test coverage, *, chosen"),
     ),
     Bound("compute-hungry", "vision/classify-*.json", (SECONDS, "test accuracy")),

@@ -22,7 +22,7 @@ from annotated_types import Ge, Gt, Lt, MinLen
 from dljax import sweep
 from dljax.data import ImageData, load, uci
 from dljax.host import experiment
-from dljax.host.config import Common, Count, NotNegative, Positive, Widths, require
+from dljax.host.config import Common, Count, NotNegative, Positive, Widths, require, require_images
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
@@ -101,6 +101,7 @@ def main(config: Config) -> Result:
         features = [_support.splittable(t, config.quantile, config.features) for t in tables]
         data = load(config.data)
         sorts = _shown.sorts(data, config.other, config.images)
+        require_images(data, config.channels)
         shared = ("hidden", "steps", "batch", "rate", "plain")
         options = {name: getattr(config, name) for name in shared}
         curves(run, config, options)

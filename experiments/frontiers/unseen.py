@@ -23,10 +23,19 @@ from annotated_types import Ge
 
 from dljax import Member, sweep
 from dljax.data import ImageData, shift
-from dljax.data.stream import unit_scale
 from dljax.host import experiment
 from dljax.host.baselines import nearest
-from dljax.host.config import Common, Count, NotNegative, Number, Positive, ShareBelow1, Widths
+from dljax.host.config import (
+    Common,
+    Count,
+    NotNegative,
+    Number,
+    Positive,
+    ShareBelow1,
+    Widths,
+    require,
+    require_images,
+)
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
@@ -81,6 +90,8 @@ PRESETS = {
 def main(config: Config) -> Result:
     with Study(NAME, ["S53"], config) as run:
         known, strange = _unseen.task(config.data)
+        require_images(known, config.channels)
+        require("--batch", config.batch, below=len(known.train.y) + 1)
         sets = {"known": known.test.x[: _unseen.MOST], **strange}
         net = CNN(config.channels, (*config.hidden, len(known.classes)), config.dropout)
         numbers = [seed * config.members + i for seed in run.seeds for i in range(config.members)]
@@ -90,9 +101,9 @@ def main(config: Config) -> Result:
         loss = functools.partial(uncertainty.dirichlet_loss, regulariser=config.regulariser)
         believers = learn(run, config, known, net, "evidence", run.seeds, loss)
         methods: dict[str, tuple[PyTree, Callable[[PyTree, Array], Told]]] = {
-            "ensemble": (groups, functools.partial(by_ensemble, net)),
-            "dropout": (firsts, functools.partial(by_dropout, net, config.draws)),
-            "evidence": (believers, functools.partial(by_evidence, net)),
+            "ensemble": (groups, functools.partial(_unseen.by_ensemble, net)),
+            "dropout": (firsts, functools.partial(_unseen.by_dropout, net, config.draws)),
+            "evidence": (believers, functools.partial(_unseen.by_evidence, net)),
         }
         # all sets together: of each size they would be compiled anew
         x = jnp.asarray(np.concatenate([*sets.values()]))
@@ -105,7 +116,7 @@ def main(config: Config) -> Result:
         for name, (kept, f) in methods.items():
             each = [parts(array) for array in run.each(lambda own, f=f: f(own, x), kept)]
             told[name] = {key: Told(*(array[key] for array in each)) for key in sets}
-        unsure = parts(run.each(lambda own: doubt(net, x, own), firsts))
+        unsure = parts(run.each(lambda own: _unseen.doubt(net, x, own), firsts))
         calibration(run, known, net, firsts)
         areas(run, known, told, unsure, parts(nearest(known.train, np.asarray(x))[1][None]))
         run.figure("unseen.png", _unseen.draw, told, f"{known.name}: {config.seeds} seeds")
@@ -130,29 +141,6 @@ def learn(
     names = [f"number {number}" for number in numbers]
     many = sweep(lambda _: learner, None, numbers)
     return run.fit(many, steps, watch, part=part, names=names, chunk=50).kept
-
-
-def by_ensemble(net: CNN, params: PyTree, x: Array) -> Told:
-    logits = jax.lax.map(lambda own: risk.predict(net, (own, {}), x), params)
-    return uncertainty.chances(jax.nn.softmax(logits))
-
-
-def doubt(net: CNN, x: Array, params: PyTree) -> Array:
-    """What one network leaves for all classes but the likeliest, [n]."""
-    return 1 - jax.nn.softmax(risk.predict(net, (params, {}), x)).max(-1)
-
-
-def by_dropout(net: CNN, count: int, params: PyTree, x: Array) -> Told:
-    def one(x: Array) -> Array:
-        # one key for all: each draw is one network, which sees every image
-        return uncertainty.draws(net, params, unit_scale(x)[None], jax.random.key(0), count)[:, 0]
-
-    logits = jax.lax.map(one, x, batch_size=100)
-    return uncertainty.chances(jax.nn.softmax(logits.swapaxes(0, 1)))
-
-
-def by_evidence(net: CNN, params: PyTree, x: Array) -> Told:
-    return uncertainty.of_dirichlet(risk.predict(net, (params, {}), x))
 
 
 def calibration(run: Study, known: ImageData, net: CNN, params: PyTree) -> None:

@@ -14,6 +14,7 @@ from dljax.data.variations import KINDS, vary
 from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.baselines import chosen, flat, linear_classifier
+from dljax.host.config import require_images
 from dljax.nets import CNN, MLP
 from dljax.typing import Array, Batch, Key
 
@@ -36,10 +37,7 @@ def equal(
 
     Raises InputError unless the data are images that the channels can halve, and there is such.
     """
-    if data.train.x.ndim != 4:
-        raise InputError(f"--data: images are needed, and {data.name} is a table")
-    if (side := min(data.train.x.shape[1:3])) >> len(channels) == 0:
-        raise InputError(f"--channels must halve {side} pixels fewer times; got {channels}")
+    require_images(data, channels)
     classes, image = len(data.classes), jax.ShapeDtypeStruct(data.train.x[:1].shape, jnp.float32)
 
     def weighed(net: nn.Module) -> tuple[nn.Module, int]:

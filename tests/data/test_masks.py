@@ -53,6 +53,13 @@ def test_a_mask_may_number_the_colours_of_a_palette(tmp_path):
     np.testing.assert_array_equal(every, Y > 0)
 
 
+def test_a_grey_mask_has_no_transparent_colour(tmp_path):
+    file = folder(tmp_path) / "masks" / "slice4.png"
+    Image.fromarray(Y[4]).save(file, transparency=0)
+    with pytest.raises(InputError, match=r"slice4\.png: a colour that is transparent"):
+        masks.load(tmp_path)
+
+
 def test_numbers_split_as_the_challenges_slices():
     assert masks.counted(30) == (20, 4, 6)
     assert masks.counted(3) == (1, 1, 1)

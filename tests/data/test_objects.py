@@ -54,6 +54,14 @@ def write_lists(folder, **lists):
         (folder / f"ImageSets/Main/{part}.txt").write_text("\n".join(names) + "\n")
 
 
+@pytest.mark.parametrize("suffix", [".JPG", ".Png"])
+def test_a_suffix_may_be_of_capitals(folder, suffix):
+    before = load_objects(folder)
+    for i in range(12):
+        (folder / f"JPEGImages/p{i:02}.png").rename(folder / f"JPEGImages/p{i:02}{suffix}")
+    np.testing.assert_array_equal(load_objects(folder).train.x, before.train.x)
+
+
 def test_a_folder_is_read_and_its_boxes_cover_what_they_mark(folder):
     data = load_objects(folder)
     assert [len(part.x) for part in (data.train, data.validation, data.test)] == [10, 1, 1]

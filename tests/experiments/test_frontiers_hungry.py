@@ -108,6 +108,20 @@ def write(folder, name, content):
     path.write_text(content if isinstance(content, str) else json.dumps(content))
 
 
+def test_what_a_network_does_not_know_is_read_from_both_its_experiments(tmp_path):
+    bound = next(each for each in limits.LIMITS if "uncertain" in each.limitation)
+    for file, metric in (
+        ("uncertainty-made-up", "test NLL, boston, chosen"),
+        ("unseen-made-up", "AUROC, clothes among mnist, ensemble"),
+    ):
+        content = made_up()
+        content["metrics"] = {metric: next(iter(content["metrics"].values()))}
+        write(tmp_path, f"frontiers/{file}.json", content)
+    found = {row.file: row.metric for row in limits.read_bound(bound, tmp_path)}
+    assert found["frontiers/uncertainty-made-up"] == "test NLL, boston, chosen"
+    assert found["frontiers/unseen-made-up"] == "AUROC, clothes among mnist, ensemble"
+
+
 def test_limits_are_read_from_files_and_missing_ones_said(tmp_path, capsys):
     write(tmp_path, "frontiers/hungry-made-up.json", made_up())
     write(tmp_path, "vision/classify-made-up.json", made_up("456def0"))

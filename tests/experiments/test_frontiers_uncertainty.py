@@ -100,6 +100,19 @@ def test_what_cannot_be_compared_is_refused(tmp_path, more, said):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"channels": (1, 1, 1, 1)}, "--channels must halve 8 pixels fewer times"),
+        ({"batch": 2000}, "--batch must be"),
+    ],
+)
+def test_a_network_that_does_not_fit_the_images_is_refused(tmp_path, more, said):
+    with pytest.raises(InputError, match=said):
+        unseen.main(unseen.Config(**{"seeds": 2, "out": tmp_path / "x"} | more))
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_task_shows_nothing_strange_in_training():
     known, strange = _unseen.task("digits")
     assert known.classes == tuple("012345678")
