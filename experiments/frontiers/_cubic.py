@@ -27,12 +27,27 @@ def draw(
             mean, sd, part = (
                 np.asarray(each[0])[order] for each in (own.mean, own.sd, np.sqrt(own.epistemic))
             )
-            ax.fill_between(x, mean - 2 * sd, mean + 2 * sd, color=figures.COLORS[0], alpha=0.15)
-            ax.fill_between(x, mean - 2 * part, mean + 2 * part, color=figures.COLORS[1], alpha=0.3)
-            ax.plot(x, truth[order], color=figures.INK, lw=0.8, ls="--")
+            ax.fill_between(
+                x,
+                mean - 2 * sd,
+                mean + 2 * sd,
+                color=figures.COLORS[0],
+                alpha=0.15,
+                label="2 sd, all",
+            )
+            ax.fill_between(
+                x,
+                mean - 2 * part,
+                mean + 2 * part,
+                color=figures.COLORS[1],
+                alpha=0.3,
+                label="2 sd, epistemic",
+            )
+            ax.plot(x, truth[order], color=figures.INK, lw=0.8, ls="--", label="truth")
             ax.plot(x, mean, color=figures.COLORS[0], lw=1.2)
             ax.set_ylim(-250, 250)
             ax.set_title(f"{name}, {n} examples", fontsize=8)
             for edge in (-4, 4):
                 ax.axvline(edge, color=figures.INK, lw=0.5, ls=":")
+    axes[0].legend(fontsize=7, frameon=False, loc="upper left")
     return figures.save(figure, path)

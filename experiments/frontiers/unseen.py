@@ -119,7 +119,9 @@ def main(config: Config) -> Result:
         unsure = parts(run.each(lambda own: _unseen.doubt(net, x, own), firsts))
         calibration(run, known, net, firsts)
         areas(run, known, told, unsure, parts(nearest(known.train, np.asarray(x))[1][None]))
-        run.figure("unseen.png", _unseen.draw, told, f"{known.name}: {config.seeds} seeds")
+        run.figure(
+            "unseen.png", _unseen.draw, told, f"{known.name}: the first of {config.seeds} seeds"
+        )
     return run.result
 
 
