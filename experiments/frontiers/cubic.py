@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import jax.numpy as jnp
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 
 from dljax import Batch, Learner, Member, sweep
 from dljax.host import experiment
@@ -35,7 +35,7 @@ LEAST, MOST = 3.0, 9.0  # the noise's deviation left and right of 0: 3 is the pa
 class Config(Common):
     """Tell a cubic's values with their uncertainty."""
 
-    sizes: Widths = (20, 80, 320, 1280)
+    sizes: Annotated[Widths, MinLen(1)] = (20, 80, 320, 1280)
     """Examples to learn from."""
     steps: Count = 2000
     """Training steps of each network."""

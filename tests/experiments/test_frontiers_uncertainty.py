@@ -9,7 +9,7 @@ from dljax import Batch, InputError, Member, advance, start
 from dljax.data import uci
 from dljax.host.baselines import nearest
 from dljax.learn.uncertainty import Told
-from experiments.frontiers import _splits, _tables, _unseen, uncertainty, unseen
+from experiments.frontiers import _splits, _tables, _unseen, cubic, uncertainty, unseen
 from experiments.frontiers._methods import METHODS, Setting
 
 
@@ -111,6 +111,31 @@ def test_a_network_that_does_not_fit_the_images_is_refused(tmp_path, more, said)
     with pytest.raises(InputError, match=said):
         unseen.main(unseen.Config(**{"seeds": 2, "out": tmp_path / "x"} | more))
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"sizes": ()}, "--sizes must"),
+        ({"sizes": (20, 10)}, "--batch must be below 11; got 20"),
+        ({"members": 1}, "--members must be at least 2; got 1"),
+    ],
+)
+def test_a_cubic_of_nothing_is_refused(tmp_path, more, said):
+    with pytest.raises(InputError, match=said):
+        cubic.main(cubic.Config(**{"seeds": 2, "out": tmp_path / "x"} | more))
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_cubic_is_told_and_not_known_outside(tmp_path):
+    options = {"sizes": (20,), "seeds": 2, "steps": 60, "hidden": (16,), "members": 2}
+    found = cubic.main(cubic.Config(**options, out=tmp_path, quiet=True)).metrics
+    for name in (*METHODS, "Gaussian process"):
+        inside, outside = (f"{where}, {name}, 20 examples" for where in ("inside", "outside"))
+        assert found[f"error {outside}"]["mean"] > found[f"error {inside}"]["mean"], name
+    name = "Gaussian process"
+    assert found[f"epistemic grows outside by, {name}"]["mean"] > 2
+    assert (tmp_path / "figures" / "cubic.png").exists()
 
 
 def test_a_task_shows_nothing_strange_in_training():
