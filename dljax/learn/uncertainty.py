@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jax.custom_batching import sequential_vmap
 from jax.scipy import stats
 
 from dljax.errors import InputError, check_count
@@ -210,7 +211,9 @@ def laplace(
     hessian = f.T @ (f / variance[:, None]) + precision * jnp.eye(f.shape[1])
     mean, noise = gaussian(outputs(x, params[last]))
     there = slopes(x)
-    unknown = (there * jnp.linalg.solve(hessian, there.T).T).sum(1)
+    # one after another under vmap: jaxlib 0.10.2 on 2 devices waits for ever in several at once
+    solved = sequential_vmap(jnp.linalg.solve)(hessian, there.T)
+    unknown = (there * solved.T).sum(1)
     return Told(mean, noise, unknown)
 
 

@@ -79,8 +79,7 @@ def main(config: Config) -> Result:
             require("--batch", config.batch, below=table.train.shape[1] * 4 // 5)
         for table in tables:
             compare(run, config, table.name, _tables.standardised(table, run.seeds))
-        if "boston" in config.data:
-            run.figure("boston.png", _tables.draw, run.result, "boston")
+            run.figure(f"{table.name}.png", _tables.draw, run.result, table.name)
     return run.result
 
 
