@@ -15,6 +15,7 @@ from dljax.data.stream import epochs
 from dljax.envs import tabular
 from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
+    attack,
     autoencode,
     by_hand,
     classify,
@@ -64,6 +65,11 @@ def classify_cnn() -> Learner:
     tx = optimizer("momentum", 1e-2, steps=9, schedule="warmup-cosine", weight_decay=1e-3)
     augment = functools.partial(shift, by=1)
     return classify.make(CNN((2, 3), (8, 3), 0.2), tx, images(), batch=8, augment=augment)
+
+
+def adversarial() -> Learner:
+    net, tx = CNN((2, 3), (8, 3), 0.2), optimizer("adam", 1e-2)
+    return attack.make(net, tx, images(), attack.climb(0.1, 0.05, 3), batch=8)
 
 
 def risk_mlp() -> Learner:
@@ -246,6 +252,7 @@ LEARNERS = {
     "recorded": recorded,
     "classify_mlp": classify_mlp,
     "classify_cnn": classify_cnn,
+    "adversarial": adversarial,
     "risk_mlp": risk_mlp,
     "trained_by_hand": trained_by_hand,
     "race": race,
