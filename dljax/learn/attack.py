@@ -17,7 +17,7 @@ import optax
 from jax.core import Tracer
 
 from dljax.data.stream import unit_scale
-from dljax.errors import InputError
+from dljax.errors import InputError, check_count
 from dljax.learn import classify, risk, shapes
 from dljax.learn.autoencode import check_pixels
 from dljax.learner import Learner, Objective
@@ -176,10 +176,13 @@ def noise(epsilon: Size, ball: Ball = LINF) -> Attack:
 def climb(epsilon: Size, step: Size, steps: int | Array, ball: Ball = LINF) -> Attack:
     """From a random start, `steps` times `x' <- P(x' + step d)`, d the steepest and P `within`.
 
-    What networks are trained against: Madry et al. 2018; with one step of 1.25 epsilon, Wong et al.
-    2020.
+    The start is in the ball, and its pixels may leave [0, 1], as Wong et al. 2020 have it: half of
+    MNIST's are at an end, and cut there would start where they are. What networks are trained
+    against: Madry et al. 2018; by one step of 1.25 epsilon, Wong et al. 2020.
     """
-    check_sizes(epsilon=epsilon, step=step, steps=steps)
+    check_sizes(epsilon=epsilon, step=step)
+    if isinstance(steps, int):
+        check_count(steps=steps)
 
     def attack(key: Key, logits: Logits, aim: Aim, x: Array) -> Array:
         check_ball(x, epsilon, ball)
@@ -188,14 +191,9 @@ def climb(epsilon: Size, step: Size, steps: int | Array, ball: Ball = LINF) -> A
             direction = ball.steepest(slope(logits, aim, moved)[0])
             return within(x, moved + step * direction, epsilon, ball)
 
-        return jax.lax.fori_loop(0, steps, up, started(key, x, epsilon, ball))
+        return jax.lax.fori_loop(0, steps, up, x + epsilon * ball.draw(key, x))
 
     return attack
-
-
-def started(key: Key, x: Array, epsilon: Size, ball: Ball) -> Array:
-    """Uniformly drawn in the ball around x, and then cut to [0, 1]."""
-    return within(x, x + epsilon * ball.draw(key, x), epsilon, ball)
 
 
 def pgd(
@@ -238,7 +236,8 @@ def pgd(
             return keep(done, found, new), done
 
         def restart(i: Array, found: Array, done: Array) -> PyTree:
-            new = started(jax.random.fold_in(key, i), x, epsilon, ball)
+            start = x + epsilon * ball.draw(jax.random.fold_in(key, i), x)
+            new = within(x, start, epsilon, ball)  # cut: it counts, as every point does
             found, done = loop(steps, up, keep(done, found, new), done)
             return found, done | reached(aim, logits(found))
 

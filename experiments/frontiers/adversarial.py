@@ -46,8 +46,8 @@ class Config(Common):
     data: str = "digits"
     """digits, mnist, fashion_mnist, or the path of an .npz file with images x and y."""
     channels: Widths = (16, 32)
-    """Feature maps of each convolution."""
-    hidden: Count = 128
+    """Feature maps of each convolution, which halves the image."""
+    hidden: Count = 100
     """Width of the dense layer before the last."""
     epochs: Count = 30
     """Passes of the plain network over the training data, where --steps is not given."""
@@ -81,8 +81,11 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(restarts=5, points=7),
-    "standard": Config(epochs=6, defence=15, batch=128, epsilon=0.3, length=4.0, data="mnist"),
-}
+    "standard": Config(
+        data="mnist", channels=(32, 64), hidden=256, epochs=6, defence=15, batch=100, rate=5e-3,
+        epsilon=0.3, length=4.0,
+    ),
+}  # fmt: skip
 
 
 def main(config: Config) -> Result:

@@ -58,7 +58,6 @@ def test_the_result_has_all_that_is_asked(tmp_path):
         ({"length": 8.5}, "--length must be below 8.0; got 8.5"),
         ({"target": 10}, "--target must be below 10; got 10"),
         ({"batch": 1258}, "--batch must be below 1258; got 1258"),
-        ({"channels": (2,) * 4}, "--channels must halve 8 pixels fewer times"),
     ],
 )
 def test_bad_flags_are_named(flags, said, tmp_path):

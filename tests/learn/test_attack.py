@@ -299,7 +299,7 @@ def trainer(data, each):
         (lambda d: attack.fgsm(-0.1), "epsilon must be zero or positive; got -0.1"),
         (lambda d: attack.pgd(0.1, float("nan"), 3), "step must be zero or positive; got nan"),
         (lambda d: attack.gradient(-1.0), "eta must be zero or positive; got -1.0"),
-        (lambda d: attack.climb(0.1, 0.1, -1), "steps must be zero or positive; got -1"),
+        (lambda d: attack.climb(0.1, 0.1, -1), "steps must be at least 1; got -1"),
         (lambda d: trainer(d, attack.fgsm(1.5)), "epsilon must be at most 1, the range of pixels"),
         (lambda d: trainer(d, attack.fgsm(2.5, L2)), "epsilon must be at most 2.44949, the range"),
         (lambda d: towards(d.y, d.y), "a target must differ from its label; image 0 has 3"),
