@@ -68,7 +68,7 @@ def classify_cnn() -> Learner:
 
 
 def adversarial() -> Learner:
-    net, tx = CNN((2, 3), (8, 3), 0.2), optimizer("adam", 1e-2)
+    net, tx = MLP((8, 3), dropout=0.2, batch_norm=True), optimizer("adam", 1e-2)
     return attack.make(net, tx, images(), attack.climb(0.1, 0.05, 3), batch=8)
 
 

@@ -23,7 +23,8 @@ from dljax.typing import Array, Batch
 
 PLAIN, TRAINED = "plain", "adversarially trained"
 BOTH = (PLAIN, TRAINED)
-SHOWN = 6  # images in a figure
+SHOWN = 6  # images in a figure, each under all of these
+ATTACKS = ("as it is", "noise", "FGSM", "PGD", "PGD, L2", "targeted")
 KEY = 0
 Sized = tuple[Callable[[Array], attack.Attack], np.ndarray]
 
@@ -93,19 +94,17 @@ def transfer(
     aim, y = attack.away(few.y), jnp.asarray(few.y)
     strong, linear = attack.climb(epsilon, epsilon / 8, 40), logistic(data)
 
-    def score(own: Weights, other: Weights, trained: Weights) -> dict[str, Array]:
+    names = ("themselves", "another seed", "a linear model", TRAINED)
+
+    def score(own: Weights, other: Weights, trained: Weights) -> Array:
         x = attack.examples(strong, jax.random.key(KEY), attack.network(net, own), aim, few.x)
-        told = {
-            "themselves": classify.predict(net, own, x),
-            "another seed": classify.predict(net, other, x),
-            TRAINED: classify.predict(net, trained, x),
-            "a linear model": linear(x),
-        }
-        return {name: (logits.argmax(-1) == y).mean() for name, logits in told.items()}
+        told = [classify.predict(net, weights, x) for weights in (own, other)]
+        told += linear(x), classify.predict(net, trained, x)
+        return (jnp.stack(told).argmax(-1) == y[None]).mean(1)
 
     other = jax.tree.map(lambda leaf: jnp.roll(leaf, -1, 0), kept[PLAIN])
-    found = run.each(score, kept[PLAIN], other, kept[TRAINED], at_once=1)
-    groups = {name: np.asarray(values).tolist() for name, values in found.items()}
+    found = np.asarray(run.each(score, kept[PLAIN], other, kept[TRAINED], at_once=1))
+    groups = dict(zip(names, found.T.tolist(), strict=True))
     if run.config.seeds == 1:  # the next seed is the first again
         del groups["another seed"]
     for name, values in groups.items():
@@ -224,57 +223,34 @@ def reach(run: Study) -> None:
 
 
 def made(
-    net: nn.Module,
-    weights: Weights,
-    data: Batch,
-    epsilon: float,
-    length: float,
-    wanted: int,
-) -> dict[str, tuple[Array, Array]]:
-    """The images under each attack, and the chances [m, K] that the network gives of each."""
-    logits, away = attack.network(net, weights), attack.away(data.y)
+    net: nn.Module, weights: Weights, data: Batch, epsilon: float, length: float, wanted: int
+) -> tuple[Array, Array]:
+    """The images under each of `ATTACKS`, [A, m, ...], and the chances then given, [A, m, K]."""
+    away = attack.away(data.y)
     aim = attack.towards(np.full(len(data.y), wanted, np.int32), data.y)
-    how = {
-        "as it is": (attack.noise(0.0), away),
-        "noise": (attack.noise(epsilon), away),
-        "FGSM": (attack.fgsm(epsilon), away),
-        "PGD": (pgd(epsilon), away),
-        "PGD, L2": (pgd(length / 2, L2), away),
-        "targeted": (pgd(epsilon), aim),
-    }
-    found = {}
-    for name, (each, aim) in how.items():
-        x = attack.examples(each, jax.random.key(KEY), logits, aim, data.x)
-        found[name] = x, jax.nn.softmax(classify.predict(net, weights, x))
-    return found
+    how = (attack.noise(0.0), away), (attack.noise(epsilon), away), (attack.fgsm(epsilon), away)
+    how += (pgd(epsilon), away), (pgd(length / 2, L2), away), (pgd(epsilon), aim)
+    logits, key = attack.network(net, weights), jax.random.key(KEY)
+    x = jnp.stack([attack.examples(each, key, logits, aim, data.x) for each, aim in how])
+    return x, jax.nn.softmax(jax.lax.map(logits, x))
 
 
-def draw_images(
-    path: Path, found: dict[str, tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
-) -> Path:
+def draw_images(path: Path, x: np.ndarray, chances: np.ndarray, classes: Sequence[str]) -> Path:
     """Under each image what was added to it, with as much ink a unit as in the image itself."""
-    (before, _), *_ = found.values()
-    rows = 2 * len(found) - 1
-    figure, axes = figures.panels(len(before), rows, size=(1.15, 1.25))
-    for ax in axes:
-        ax.set_xticks([])
-        ax.set_yticks([])
-    lines = iter(np.array(axes).reshape(rows, -1))
-    for name, (x, chances) in found.items():
-        if name != "as it is":
+    figure, axes = figures.panels(x.shape[1], 2 * len(ATTACKS) - 1, size=(1.1, 1.2))
+    lines = iter(np.array(axes).reshape(-1, x.shape[1]))
+    for name, images, told in zip(ATTACKS, x, chances, strict=True):
+        # 0 is the middle grey, and the scale as long as an image's, from 0 to 1
+        added = [("added", images - x[0] + 0.5)] if name != ATTACKS[0] else []
+        for row, shown in [*added, (name, images)]:
             line = next(lines)
-            line[0].set_ylabel("added", fontsize=7)
-            for ax, d in zip(line, x - before, strict=True):
-                # 0 is the middle grey, and the scale as long as an image's, from 0 to 1
-                figures.picture(ax, np.clip(d + 0.5, 0, 1))
+            line[0].set_ylabel(row, fontsize=8)
+            for ax, image in zip(line, np.clip(shown, 0, 1), strict=True):
+                figures.picture(ax, image)
                 ax.images[0].set_clim(0, 1)
-        line = next(lines)
-        line[0].set_ylabel(name, fontsize=8)
-        for ax, image, chance in zip(line, x, chances, strict=True):
-            figures.picture(ax, image)
-            ax.images[0].set_clim(0, 1)
-            k = int(chance.argmax())
-            ax.set_title(f"{classes[k]}: {100 * chance[k]:.0f} %", fontsize=7)
+                ax.set(xticks=[], yticks=[])
+        for ax, chance in zip(line, told, strict=True):
+            ax.set_title(f"{classes[chance.argmax()]}: {100 * chance.max():.0f} %", fontsize=7)
     return figures.save(figure, path)
 
 
@@ -298,6 +274,7 @@ def draw_curves(
         ax.set(xlabel=kind, ylim=(0, 1.02))
         ax.legend(frameon=False, fontsize=8)
     panels["eta"].set_xscale("symlog", linthresh=0.1)
+    panels["eta"].set_xlim(0)
     axes[0].set_ylabel("accuracy")
     figure.suptitle(f"{title}; dashed: {TRAINED}", fontsize=10)
     return figures.save(figure, path)

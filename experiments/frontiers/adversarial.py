@@ -192,9 +192,8 @@ def curves(run: Study, config: Config, data: ImageData, net: nn.Module, both: We
     sizes = (config.epsilon, config.length, config.target)
     first = jax.tree.map(lambda leaf: leaf[:: config.seeds], both)
     made = run.each(lambda own: _adversarial.made(net, own, shown, *sizes), first, at_once=1)
-    for i, file in enumerate(("plain.png", "trained.png")):
-        own = jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i]), made)
-        run.figure(file, _adversarial.draw_images, own, data.classes)
+    for file, *own in zip(("plain.png", "trained.png"), *map(np.asarray, made), strict=True):
+        run.figure(file, _adversarial.draw_images, *own, data.classes)
 
 
 if __name__ == "__main__":
