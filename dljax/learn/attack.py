@@ -251,8 +251,23 @@ def examples(attack: Attack, key: Key, logits: Logits, aim: Aim, x: Any, chunk: 
 
     Raises InputError for pixels outside [0, 1], and for a size that is negative or above the range.
     """
+    return in_pieces(lambda key, aim, x: attack(key, logits, aim, x), key, aim, x, chunk)
+
+
+def succeeds(attack: Attack, key: Key, logits: Logits, aim: Aim, x: Any, chunk: int = 250) -> Array:
+    """Whether the attacked images of x [n, ...] are as their aims want, bool [n]; as `examples`."""
+
+    def piece(key: Key, aim: Aim, x: Array) -> Array:
+        return reached(aim, logits(attack(key, logits, aim, x)))
+
+    return in_pieces(piece, key, aim, x, chunk)
+
+
+def in_pieces(
+    f: Callable[[Key, Aim, Array], Array], key: Key, aim: Aim, x: Any, chunk: int
+) -> Array:
     check_pixels(x)
-    x = unit_scale(jnp.asarray(x))
+    x = jnp.asarray(x)
     pieces = -(-len(x) // chunk)
     size = -(-len(x) // pieces)
     # whole batches, the last filled up: a convolution under vmap takes up to four times as long
@@ -260,10 +275,10 @@ def examples(attack: Attack, key: Key, logits: Logits, aim: Aim, x: Any, chunk: 
 
     def piece(given: tuple[Key, Array]) -> Array:
         key, rows = given
-        return attack(key, logits, Aim(aim.label[rows], aim.away[rows]), x[rows])
+        return f(key, Aim(aim.label[rows], aim.away[rows]), unit_scale(x[rows]))
 
     found = jax.lax.map(piece, (jax.random.split(key, pieces), rows))
-    return found.reshape(-1, *x.shape[1:])[: len(x)]
+    return found.reshape(-1, *found.shape[2:])[: len(x)]
 
 
 def network(net: nn.Module, weights: classify.Weights) -> Logits:
@@ -281,10 +296,8 @@ def evaluate(
     split: str = "validation",
 ) -> Metrics:
     """`split/robust accuracy`: the share of `data` whose label is told under attack too."""
-    aim = away(data.y)
-    x = examples(attack, key, network(net, weights), aim, data.x)
-    right = ~reached(aim, classify.predict(net, weights, x))
-    return {f"{split}/robust accuracy": right.mean()}
+    fooled = succeeds(attack, key, network(net, weights), away(data.y), data.x)
+    return {f"{split}/robust accuracy": (~fooled).mean()}
 
 
 def objective(net: nn.Module, attack: Attack) -> Objective:

@@ -180,8 +180,7 @@ def target(
 
     def score(weights: Weights) -> Array:
         logits = attack.network(net, weights)
-        x = attack.examples(pgd(epsilon), jax.random.key(KEY), logits, aim, few.x)
-        return (classify.predict(net, weights, x).argmax(-1) == wanted).mean()
+        return attack.succeeds(pgd(epsilon), jax.random.key(KEY), logits, aim, few.x).mean()
 
     both = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *kept.values())
     for name, values in halves(np.asarray(run.each(score, both, at_once=1))):
