@@ -15,6 +15,7 @@ from dljax.data.stream import epochs
 from dljax.envs import tabular
 from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
+    attack,
     autoencode,
     by_hand,
     classify,
@@ -66,6 +67,12 @@ def classify_cnn() -> Learner:
     tx = optimizer("momentum", 1e-2, steps=9, schedule="warmup-cosine", weight_decay=1e-3)
     augment = functools.partial(shift, by=1)
     return classify.make(CNN((2, 3), (8, 3), 0.2), tx, images(), batch=8, augment=augment)
+
+
+def adversarial() -> Learner:
+    net, tx = MLP((8, 3), dropout=0.2), optimizer("adam", 1e-2)
+    each = attack.climb(0.5, 0.2, 3, attack.L2)  # rounding may turn a sign, but no direction
+    return attack.make(net, tx, images(), each, batch=8)
 
 
 def risk_mlp() -> Learner:
@@ -259,6 +266,7 @@ LEARNERS = {
     "recorded": recorded,
     "classify_mlp": classify_mlp,
     "classify_cnn": classify_cnn,
+    "adversarial": adversarial,
     "risk_mlp": risk_mlp,
     "ensemble": ensemble,
     "bayes_by_backprop": bayes_by_backprop,

@@ -1,0 +1,67 @@
+"""Adversarial examples (S54), tiny: the exact worst case, and what the result holds."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from dljax import Batch, InputError
+from experiments.frontiers import _adversarial
+from experiments.frontiers._adversarial import BOTH
+from experiments.frontiers.adversarial import Config, main
+
+TINY = {
+    "seeds": 2, "channels": (), "hidden": 8, "steps": 3, "images": 24, "points": 3,
+    "steps_of_attack": 4, "stride": 0.1, "restarts": 2,
+}  # fmt: skip
+
+
+def test_the_worst_case_of_bits_equals_all_flips():
+    rng = np.random.default_rng(0)
+    w, b, epsilon = rng.normal(size=(3, 5)), rng.normal(size=3), 0.2
+    x, y = rng.uniform(size=(40, 5)), rng.integers(0, 3, 40)
+    found = _adversarial.unbroken(w, b, Batch(x, y), epsilon)
+    for image, label, right in zip(x, y, found, strict=True):
+        choices = [{p - epsilon > 0.5, p + epsilon > 0.5} for p in image]
+        told = [(w @ np.array(bits) + b).argmax() for bits in itertools.product(*choices)]
+        assert right == all(k == label for k in told)
+    assert 0 < found.sum() < 40
+
+
+def test_the_result_has_all_that_is_asked(tmp_path):
+    result = main(Config(out=tmp_path / "run", quiet=True, devices=1, **TINY))
+    metrics = result.metrics
+    for name in BOTH:
+        for what in ("clean", "FGSM", "PGD", "unbounded"):
+            values = metrics[f"{what} accuracy, {name}"]["values"]
+            assert len(values) == 2 and 0 <= min(values) <= max(values) <= 1
+        assert len(metrics[f"share that targeted PGD turns, {name}"]["values"]) == 2
+    own = "accuracy on plain networks' examples, "
+    assert sum(metric.startswith(own) for metric in metrics) == 4
+    # of MNIST alone, and of the attack that was asked for
+    assert len(result.targets) == 6
+    assert result.targets["unbounded accuracy, plain"]["met"] == (
+        metrics["unbounded accuracy, plain"]["mean"] == 0
+    )
+    plain = {name: each["mean"] for name, each in result.baselines.items()}
+    for name in ("logistic regression", "logistic regression on bits"):
+        assert plain[f"{name}, attacked at its best"] < 0.8 < plain[name]
+    drawn = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    assert drawn == {"curves.png", "plain.png", "trained.png", "steps.png", "transfer.png"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"epsilon": -0.1}, "--epsilon must be at least 0 and at most 1; got -0.1"),
+        ({"small": 1.5}, "--small must be at least 0 and at most 1; got 1.5"),
+        ({"length": 8.5}, "--length must be below 8.0; got 8.5"),
+        ({"target": 10}, "--target must be below 10; got 10"),
+        ({"batch": 1258}, "--batch must be below 1258; got 1258"),
+    ],
+)
+def test_bad_flags_are_named(flags, said, tmp_path):
+    with pytest.raises(InputError) as error:
+        main(Config(**TINY | {"out": tmp_path / "run"} | flags))
+    assert str(error.value).startswith(said) and "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
