@@ -125,11 +125,11 @@ def transfer(
 def logistic(data: ImageData) -> attack.Logits:
     """Logistic regression on pixels, its penalty chosen on validation, as a function of images."""
     fits = [linear_classifier(data.train, strength) for strength in (0.01, 0.1, 1.0)]
-    w, b = map(jnp.asarray, weights_of(chosen(fits, flat(data.validation))))
+    w, b = map(jnp.asarray, rows_of(chosen(fits, flat(data.validation))))
     return lambda x: x.reshape(len(x), -1) @ w.T + b[None]
 
 
-def weights_of(model: object) -> tuple[np.ndarray, np.ndarray]:
+def rows_of(model: object) -> tuple[np.ndarray, np.ndarray]:
     """The kernel [K, n] and bias [K] of scikit-learn's model, which has one row for two classes."""
     w, b = model.coef_, model.intercept_  # pyright: ignore[reportAttributeAccessIssue]
     if len(w) == 1:
@@ -153,7 +153,7 @@ def thresholded(data: ImageData, few: Batch, epsilon: float) -> tuple[float, flo
     model = chosen(fits, flat(bits[1]))
     test = flat(data.test)
     return float(model.score(test.x > 0.5, test.y)), float(
-        unbroken(*weights_of(model), flat(few), epsilon).mean()
+        unbroken(*rows_of(model), flat(few), epsilon).mean()
     )
 
 
