@@ -110,8 +110,10 @@ def compare(run: Study, config: Config, name: str, splits: Splits) -> None:
     run.target(f"test coverage, {name}, chosen", 0.9, source, COVERAGE[0] <= covers <= COVERAGE[1])
     for title, values in _tables.plain(splits).items():
         run.baseline(f"{title}, {name}", f"test RMSE, {name}, chosen", values)
-    for title, value in PUBLISHED.get(name, {}).items():
-        run.baseline(f"{title} as published, {name}", f"test RMSE, {name}, {title}", value)
+    for title, values in PUBLISHED.get(name, {}).items():
+        for score, value in zip(("RMSE", "NLL"), values, strict=True):
+            known = f"{title} as published, {name}, {score}"
+            run.baseline(known, f"test {score}, {name}, {title}", value)
 
 
 if __name__ == "__main__":
