@@ -35,3 +35,17 @@ class Detections(NamedTuple):
     box: Any
     label: Any
     score: Any
+
+
+class Graph(NamedTuple):
+    """Nodes x [n, ...] and directed edges, of which edge (j, i) tells node i of node j.
+
+    senders (j) and receivers (i) int32 [e], edges [e, ...] or None where they carry nothing. An
+    edge whose ends are n is padding, and so is a node that `real` [n] denies: neither is read.
+    """
+
+    x: Any
+    senders: Any
+    receivers: Any
+    edges: Any = None
+    real: Any = None  # bool [n]; None: all are
