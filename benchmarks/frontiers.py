@@ -3,8 +3,8 @@
 The attack: 40 steps on each of 1,000 images. Every side climbs the cross-entropy of the same
 network, two 4x4 convolutions of stride 2 with 32 and 64 maps and dense layers of 256 and 10, in
 float32 from random starts: sign of the gradient, step, cut to the ball and to the pixels. None
-stops early; each takes 250 images at a time. The share of the peak counts the products of direct
-convolution, forward and for the inputs.
+stops early; each takes 250 images at a time, as our library does. The share of the peak counts the
+products of direct convolution, forward and for the inputs.
 
 The ensemble: 10 networks 13-64-64-2 as of `experiments.frontiers.uncertainty`, 500 steps of Adam on
 64 of 455 rows, whole runs with their starts. Peers: the 10 as a loop of jitted runs, as a loop of
@@ -13,6 +13,7 @@ torch's eager ones, and stacked by hand in torch, whose Adam is the same for all
 
 import functools
 import importlib.util
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +29,6 @@ from dljax.learner import Learner
 from dljax.nets import MLP
 from dljax.nets.coders import ConvEncoder
 from dljax.typing import Array, Batch, Key
-import itertools
 
 IMAGES, PIECE, STEPS, EPSILON, STRIDE, REPEATS = 1000, 250, 40, 0.3, 0.01, 7
 CHANNELS, HIDDEN = (32, 64), 256
@@ -134,8 +134,9 @@ def stacked(members: int, compile: bool = False) -> Callable[[], Any]:
     """Networks in torch whose weights lie side by side; of one, plain training."""
     import torch
 
-    data = table()
-    x, y = map(torch.tensor, data)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_default_device(device)
+    x, y = map(torch.tensor, table())
 
     def loss(params: list[Any], x: Any, y: Any) -> Any:
         for w, b in zip(params[:-2:2], params[1:-2:2], strict=True):
@@ -163,6 +164,7 @@ def stacked(members: int, compile: bool = False) -> Callable[[], Any]:
             tx.zero_grad()
             goal(params, x[rows], y[rows]).backward()
             tx.step()
+        params[0].detach().cpu()  # waits for the device
 
     return run
 

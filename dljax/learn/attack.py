@@ -59,20 +59,20 @@ def reached(aim: Aim, logits: Array) -> Array:
     return (logits.argmax(-1) == aim.label) != aim.away
 
 
-def gain(aim: Aim, logits: Array) -> Array:
-    """What an attack climbs: `J(z, y)` away from y, and `-J(z, t)` towards t; [B]."""
-    return jnp.where(aim.away, 1, -1) * cross_entropy(logits, aim.label)
+def deficit(logits: Array, labels: Array) -> Array:
+    """`l = log sum_{k != y} e^{z_k} - z_y`, of which `J = log(1 + e^l)`; [B, K] -> [B].
 
-
-def cross_entropy(logits: Array, labels: Array) -> Array:
-    """`-log softmax(z)_y = log(1 + e^l)`, `l = log sum_{k != y} e^{z_k} - z_y`; [B, K] -> [B].
-
-    Its gradient keeps its direction however sure the network is; that of `log sum_k e^{z_k} - z_y`
-    rounds `softmax_y - 1` to 0 from a confidence of 1 - 2^-24 on, which would hide the way.
+    What attacks within a ball climb: its gradient has J's direction, and its size does not vanish
+    however sure the network is, which would hide the way.
     """
     own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
     rest = jax.nn.logsumexp(jnp.where(own, -jnp.inf, logits), -1)
-    return jax.nn.softplus(rest - jnp.take_along_axis(logits, labels[:, None], -1)[:, 0])
+    return rest - jnp.take_along_axis(logits, labels[:, None], -1)[:, 0]
+
+
+def cross_entropy(logits: Array, labels: Array) -> Array:
+    """`J = -log softmax(z)_y`, [B, K] -> [B]."""
+    return jax.nn.softplus(deficit(logits, labels))
 
 
 class Ball(NamedTuple):
@@ -123,23 +123,25 @@ def within(x: Array, moved: Array, epsilon: Size, ball: Ball) -> Array:
     return jnp.clip(x + ball.project(moved - x, epsilon), 0, 1)
 
 
-def slope(logits: Logits, aim: Aim, x: Array) -> tuple[Array, Array]:
-    """`d gain / dx` [B, ...] at x, and whether x is where it should be, [B]."""
+def slope(
+    logits: Logits, aim: Aim, x: Array, loss: Callable[[Array, Array], Array] = deficit
+) -> tuple[Array, Array]:
+    """`d L / dx` [B, ...] at x away from a label, `-d L / dx` towards it; and `reached` there."""
 
     def total(x: Array) -> tuple[Array, Array]:
         z = logits(x)
-        return gain(aim, z).sum(), reached(aim, z)
+        return (jnp.where(aim.away, 1, -1) * loss(z, aim.label)).sum(), reached(aim, z)
 
     return jax.grad(total, has_aux=True)(x)
 
 
 def gradient(eta: Size) -> Attack:
-    """`x + eta dJ/dx`, as the lecture's notes print it: no sign, and no ball."""
+    """`x + eta dJ/dx`, as the lecture's notes print it: no sign, no ball; cut to [0, 1]."""
     check_sizes(eta=eta)
 
     def attack(key: Key, logits: Logits, aim: Aim, x: Array) -> Array:
         check_pixels(x)
-        return jnp.clip(x + eta * slope(logits, aim, x)[0], 0, 1)
+        return jnp.clip(x + eta * slope(logits, aim, x, cross_entropy)[0], 0, 1)
 
     return attack
 
@@ -210,7 +212,10 @@ def pgd(
     where its last climb did. Restart i draws from `fold_in(key, i)`, so that with more restarts, or
     more steps of a length, no fewer are reached. Madry et al. 2018.
     """
-    check_sizes(epsilon=epsilon, step=step, steps=steps, restarts=restarts)
+    check_sizes(epsilon=epsilon, step=step)
+    for name, value in {"steps": steps, "restarts": restarts}.items():
+        if isinstance(value, int):
+            check_count(**{name: value})
 
     def attack(key: Key, logits: Logits, aim: Aim, x: Array) -> Array:
         check_ball(x, epsilon, ball)
@@ -249,24 +254,26 @@ def pgd(
 def examples(attack: Attack, key: Key, logits: Logits, aim: Aim, x: Any, chunk: int = 250) -> Array:
     """The attacked images of x [n, ...], uint8 or in [0, 1], at most `chunk` in memory at a time.
 
-    Raises InputError for pixels outside [0, 1], and for a size that is negative or above the range.
+    Raises InputError for no images, pixels outside [0, 1], an aim that is no class of the network,
+    and a size that is negative or above the range.
     """
-    return in_pieces(lambda key, aim, x: attack(key, logits, aim, x), key, aim, x, chunk)
+    return in_pieces(attack, key, logits, aim, x, chunk)
 
 
 def succeeds(attack: Attack, key: Key, logits: Logits, aim: Aim, x: Any, chunk: int = 250) -> Array:
     """Whether the attacked images of x [n, ...] are as their aims want, bool [n]; as `examples`."""
 
-    def piece(key: Key, aim: Aim, x: Array) -> Array:
+    def piece(key: Key, logits: Logits, aim: Aim, x: Array) -> Array:
         return reached(aim, logits(attack(key, logits, aim, x)))
 
-    return in_pieces(piece, key, aim, x, chunk)
+    return in_pieces(piece, key, logits, aim, x, chunk)
 
 
-def in_pieces(
-    f: Callable[[Key, Aim, Array], Array], key: Key, aim: Aim, x: Any, chunk: int
-) -> Array:
+def in_pieces(f: Attack, key: Key, logits: Logits, aim: Aim, x: Any, chunk: int) -> Array:
+    if not len(x):
+        raise InputError("no images to attack")
     check_pixels(x)
+    shapes.check_labels(jax.eval_shape(lambda: logits(unit_scale(jnp.asarray(x[:1])))), aim.label)
     x = jnp.asarray(x)
     pieces = -(-len(x) // chunk)
     size = -(-len(x) // pieces)
@@ -275,7 +282,7 @@ def in_pieces(
 
     def piece(given: tuple[Key, Array]) -> Array:
         key, rows = given
-        return f(key, Aim(aim.label[rows], aim.away[rows]), unit_scale(x[rows]))
+        return f(key, logits, Aim(aim.label[rows], aim.away[rows]), unit_scale(x[rows]))
 
     found = jax.lax.map(piece, (jax.random.split(key, pieces), rows))
     return found.reshape(-1, *found.shape[2:])[: len(x)]
@@ -311,7 +318,7 @@ def objective(net: nn.Module, attack: Attack) -> Objective:
     def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
         k_attack, k_goal = jax.random.split(key)
         fixed = network(net, jax.lax.stop_gradient((params, extra)))
-        x = jax.lax.stop_gradient(attack(k_attack, fixed, away(batch.y), batch.x))
+        x = attack(k_attack, fixed, away(batch.y), batch.x)
         return goal(params, extra, batch._replace(x=x), k_goal)
 
     return mean
@@ -341,7 +348,7 @@ def make(
 def check_sizes(**values: Any) -> None:
     """Raises InputError for a negative number, or one that is not finite; arrays may be traced."""
     for name, value in values.items():
-        if isinstance(value, int | float) and not 0 <= value < math.inf:
+        if not isinstance(value, Tracer) and not np.all((value >= 0) & (value < math.inf)):
             raise InputError(f"{name} must be zero or positive; got {value}")
 
 
@@ -349,5 +356,5 @@ def check_ball(x: Array, epsilon: Size, ball: Ball) -> None:
     """Raises InputError for pixels outside [0, 1], or an epsilon that is more than they span."""
     check_pixels(x)
     most = ball.diameter(x.shape)
-    if isinstance(epsilon, int | float) and epsilon > most:
+    if not isinstance(epsilon, Tracer) and np.any(epsilon > most):
         raise InputError(f"epsilon must be at most {most:g}, the range of pixels; got {epsilon}")

@@ -11,9 +11,9 @@ import numpy as np
 
 from dljax.data import ImageData
 from dljax.data.images import take
-from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.baselines import chosen, flat, linear_classifier
+from dljax.host.config import require_images
 from dljax.host.experiment import Study
 from dljax.learn import attack, classify
 from dljax.learn.attack import L2
@@ -26,6 +26,11 @@ BOTH = (PLAIN, TRAINED)
 SHOWN = 6  # images in a figure, each under all of these
 ATTACKS = ("as it is", "noise", "FGSM", "PGD", "PGD, L2", "targeted")
 KEY = 0
+View = Callable[[np.ndarray], np.ndarray]  # rises with each pixel, alone
+VIEWS: dict[str, View] = {
+    "logistic regression": lambda x: x,
+    "logistic regression on bits": lambda x: x > 0.5,
+}
 Sized = tuple[Callable[[Array], attack.Attack], np.ndarray]
 
 
@@ -35,8 +40,7 @@ def network(channels: Sequence[int], hidden: int, data: ImageData) -> ConvEncode
     Max pooling, as of `nets.CNN`, learns from one ascent step to hide its gradient: trained so, it
     told 19 % of MNIST under PGD of 20 steps after two epochs, where this tells 67 %.
     """
-    if data.train.x.ndim != 4:
-        raise InputError(f"--data: images are needed, and {data.name} is a table")
+    require_images(data, channels)
     return ConvEncoder((hidden, len(data.classes)), channels)
 
 
@@ -92,14 +96,14 @@ def transfer(
 ) -> None:
     """What fools a plain network, shown to others and a linear model; and that one attacked."""
     aim, y = attack.away(few.y), jnp.asarray(few.y)
-    strong, linear = attack.climb(epsilon, epsilon / 8, 40), logistic(data)
-
+    strong = attack.climb(epsilon, epsilon / 8, 40)
+    w, b = map(jnp.asarray, rows_of(logistic(data, VIEWS["logistic regression"])))
     names = ("themselves", "another seed", "a linear model", TRAINED)
 
     def score(own: Weights, other: Weights, trained: Weights) -> Array:
         x = attack.examples(strong, jax.random.key(KEY), attack.network(net, own), aim, few.x)
         told = [classify.predict(net, weights, x) for weights in (own, other)]
-        told += linear(x), classify.predict(net, trained, x)
+        told += x.reshape(len(x), -1) @ w.T + b[None], classify.predict(net, trained, x)
         return (jnp.stack(told).argmax(-1) == y[None]).mean(1)
 
     other = jax.tree.map(lambda leaf: jnp.roll(leaf, -1, 0), kept[PLAIN])
@@ -111,64 +115,47 @@ def transfer(
         run.metric(f"accuracy on plain networks' examples, {name}", values)
     title = f"{data.name}: images that PGD made for plain networks, epsilon {epsilon:g}"
     run.figure("transfer.png", draw_transfer, title, groups)
-    x = jax.jit(lambda: attack.examples(strong, jax.random.key(KEY), linear, aim, few.x))()
-    pairs = {
-        "logistic regression": (accuracy(linear, data.test), accuracy(linear, Batch(x, few.y))),
-        "logistic regression on bits": thresholded(data, few, epsilon),
-    }
-    for name, values in pairs.items():
+    x, test = flat(few).x, flat(data.test)
+    for name, view in VIEWS.items():
+        model = logistic(data, view)
+        least, most = (view(np.clip(x + by, 0, 1)) for by in (-epsilon, epsilon))
+        held = unbroken(*rows_of(model), least, most, few.y).mean()
+        values = model.score(view(test.x), test.y), float(held)
         for what, value in zip(("clean", "PGD"), values, strict=True):
             end = "" if what == "clean" else ", attacked at its best"
             run.baseline(f"{name}{end}", f"{what} accuracy, {TRAINED}", value)
 
 
-def logistic(data: ImageData) -> attack.Logits:
-    """Logistic regression on pixels, its penalty chosen on validation, as a function of images."""
-    fits = [linear_classifier(data.train, strength) for strength in (0.01, 0.1, 1.0)]
-    w, b = map(jnp.asarray, rows_of(chosen(fits, flat(data.validation))))
-    return lambda x: x.reshape(len(x), -1) @ w.T + b[None]
+def logistic(data: ImageData, view: View) -> Any:
+    """scikit-learn's logistic regression on a view of pixels, its penalty chosen on validation."""
+    train, validation = (
+        Batch(view(flat(part).x), part.y) for part in (data.train, data.validation)
+    )
+    return chosen([linear_classifier(train, c) for c in (0.01, 0.1, 1.0)], validation)
 
 
-def rows_of(model: object) -> tuple[np.ndarray, np.ndarray]:
+def rows_of(model: Any) -> tuple[np.ndarray, np.ndarray]:
     """The kernel [K, n] and bias [K] of scikit-learn's model, which has one row for two classes."""
-    w, b = model.coef_, model.intercept_  # pyright: ignore[reportAttributeAccessIssue]
+    w, b = model.coef_, model.intercept_
     if len(w) == 1:
         w, b = np.concatenate([0 * w, w]), np.concatenate([0 * b, b])
     return w.astype(np.float32), b.astype(np.float32)
 
 
-def accuracy(logits: attack.Logits, data: Batch) -> float:
-    x = jnp.asarray(flat(data).x)
-    return float((logits(x).argmax(-1) == jnp.asarray(data.y)).mean())
+def unbroken(
+    w: np.ndarray, b: np.ndarray, least: np.ndarray, most: np.ndarray, y: np.ndarray
+) -> Any:
+    """Whether no inputs from least to most make any class as probable as the label, [n].
 
-
-def thresholded(data: ImageData, few: Batch, epsilon: float) -> tuple[float, float]:
-    """The accuracy of logistic regression on whether pixels exceed 1/2, and its worst case.
-
-    A change of epsilon flips each bit whose pixel is that near to 1/2, and no other. For each wrong
-    class k the best flips are known, bit by bit: so `max sum_j (w_k - w_y)_j b_j` is no estimate.
+    w [K, d], b [K], least and most [n, d], y [n]. For each wrong class k the best inputs are known,
+    one by one: `max sum_j (w_k - w_y)_j x_j` is no estimate.
     """
-    bits = [Batch(flat(part).x > 0.5, part.y) for part in (data.train, data.validation)]
-    fits = [linear_classifier(bits[0], strength) for strength in (0.01, 0.1, 1.0)]
-    model = chosen(fits, flat(bits[1]))
-    test = flat(data.test)
-    return float(model.score(test.x > 0.5, test.y)), float(
-        unbroken(*rows_of(model), flat(few), epsilon).mean()
-    )
-
-
-def unbroken(w: np.ndarray, b: np.ndarray, few: Batch, epsilon: float) -> Any:
-    """Whether no change of bits makes any other class as probable as the label, [n].
-
-    w [K, d], b [K], few: pixels [n, d] before the threshold, labels [n].
-    """
-    least, most = few.x - epsilon > 0.5, few.x + epsilon > 0.5
-    of_label = np.eye(len(w), dtype=bool)[few.y]
+    of_label = np.eye(len(w), dtype=bool)[y]
     greatest = np.empty(of_label.shape)
     for k in range(len(w)):
-        d = w[k] - w[few.y]
-        greatest[:, k] = (np.where(d > 0, most, least) * d).sum(1) + b[k] - b[few.y]
-    return ((greatest < 0) | of_label).all(1)
+        d = w[k] - w[y]
+        greatest[:, k] = (np.where(d > 0, most, least) * d).sum(1) + b[k] - b[y]
+    return np.all((greatest < 0) | of_label, 1)
 
 
 def target(
@@ -192,12 +179,13 @@ def doubt(run: Study) -> None:
     said = "the issue's: {}"
     for name in BOTH:
         checks = {
-            f"unbounded accuracy, {name}": (lambda mean: mean == 0, "an attack without bound wins"),
-            f"greatest rise with steps, {name}": (lambda mean: mean <= 0, "more steps, no rise"),
-            f"FGSM below noise, {name}": (lambda mean: mean > 0, "noise is weaker than a gradient"),
+            f"unbounded accuracy, {name}": (lambda v: max(v) == 0, "an attack without bound wins"),
+            f"greatest rise with steps, {name}": (lambda v: max(v) <= 0, "more steps, no rise"),
+            f"FGSM below noise, {name}": (lambda v: min(v) > 0, "noise is weaker than a gradient"),
         }
         for metric, (holds, why) in checks.items():
-            run.target(metric, 0.0, said.format(why), holds(run.result.metrics[metric]["mean"]))
+            values = run.result.metrics[metric]["values"]  # of each seed: none hides another's
+            run.target(metric, 0.0, said.format(why), holds(values))
 
 
 def reach(run: Study) -> None:
@@ -234,8 +222,24 @@ def made(
     return x, jax.nn.softmax(jax.lax.map(logits, x))
 
 
+def show(
+    run: Study,
+    net: nn.Module,
+    weights: Weights,
+    data: ImageData,
+    epsilon: float,
+    length: float,
+    wanted: int,
+) -> None:
+    """The first images of the test under each attack, of both networks, weights [2, ...]."""
+    few = take(data.test, np.flatnonzero(data.test.y != wanted)[:SHOWN])
+    found = run.each(lambda own: made(net, own, few, epsilon, length, wanted), weights, at_once=1)
+    for file, *own in zip(("plain.png", "trained.png"), *map(np.asarray, found), strict=True):
+        run.figure(file, draw_images, *own, data.classes)
+
+
 def draw_images(path: Path, x: np.ndarray, chances: np.ndarray, classes: Sequence[str]) -> Path:
-    """Under each image what was added to it, with as much ink a unit as in the image itself."""
+    """Under each image what was added to it, as much ink a unit as in it; at most half is shown."""
     figure, axes = figures.panels(x.shape[1], 2 * len(ATTACKS) - 1, size=(1.1, 1.2))
     lines = iter(np.array(axes).reshape(-1, x.shape[1]))
     for name, images, told in zip(ATTACKS, x, chances, strict=True):

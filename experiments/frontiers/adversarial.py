@@ -22,6 +22,7 @@ import numpy as np
 from dljax import Member, sweep
 from dljax.data import ImageData, load
 from dljax.data.images import take
+from dljax.errors import InputError
 from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Number, Positive, Share, Widths, require
 from dljax.host.experiment import Study
@@ -82,7 +83,7 @@ class Config(Common):
 PRESETS = {
     "quick": Config(restarts=5, points=7),
     "standard": Config(
-        data="mnist", channels=(32, 64), hidden=256, epochs=6, defence=15, batch=100, rate=5e-3,
+        data="mnist", channels=(32, 64), epochs=6, defence=8, climbs=4, batch=100, rate=5e-3,
         epsilon=0.3, length=4.0,
     ),
 }  # fmt: skip
@@ -95,6 +96,8 @@ def main(config: Config) -> Result:
         require("--batch", config.batch, below=len(data.train.y) + 1)
         net = _adversarial.network(config.channels, config.hidden, data)
         require("--length", config.length, below=data.train.x[0].size ** 0.5)
+        if (data.test.y[: config.images] == config.target).all():
+            raise InputError(f"--images {config.images}: all are of --target {config.target}")
         kept = {name: learn(run, config, data, net, name) for name in (PLAIN, TRAINED)}
         both = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *kept.values())
         measure(run, config, data, net, both)
@@ -114,7 +117,6 @@ def learn(run: Study, config: Config, data: ImageData, net: nn.Module, name: str
     steps = config.steps or epochs * per_epoch
     tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
     few = take(data.validation, slice(500))
-
     if name == PLAIN:
         learner = classify.make(net, tx, data.train, batch=config.batch)
     else:
@@ -145,8 +147,8 @@ def learn(run: Study, config: Config, data: ImageData, net: nn.Module, name: str
 
 def measure(run: Study, config: Config, data: ImageData, net: nn.Module, both: Weights) -> None:
     """Accuracy without attack, under FGSM on the whole test, and under PGD; [2 S] of each."""
-    few, how = take(data.test, slice(config.images)), (config.steps_of_attack, config.restarts)
-    attacks = _adversarial.ladder(config.epsilon, config.stride, *how)
+    few, starts = take(data.test, slice(config.images)), config.restarts
+    attacks = _adversarial.ladder(config.epsilon, config.stride, config.steps_of_attack, starts)
     numbers = jnp.array([*attacks.values()], jnp.float32)
 
     def score(weights: Weights) -> dict[str, Array]:
@@ -161,16 +163,16 @@ def measure(run: Study, config: Config, data: ImageData, net: nn.Module, both: W
 
     found = jax.tree.map(np.asarray, run.each(score, both, at_once=1))
     *rungs, free = found.pop("PGD").T
-    metrics = {f"{what} accuracy": found[what] for what in ("clean", "FGSM")}
+    metrics = {"clean accuracy": found["clean"], "FGSM accuracy": found["FGSM"]}
     metrics |= {"PGD accuracy": rungs[-1], "unbounded accuracy": free}
     metrics["greatest rise with steps"] = np.diff(rungs, axis=0).max(0)
     metrics["FGSM below noise"] = found["noise"] - found["FGSM of few"]
     for metric, each in metrics.items():
+        better = "lower" if metric.split()[0] in ("greatest", "unbounded") else "higher"
         for name, values in _adversarial.halves(each):
-            run.metric(f"{metric}, {name}", values, "lower" if "rise" in metric else "higher")
-    title = f"{data.name}: PGD on {len(few.y)} images, epsilon {config.epsilon:g}; at last 1"
-    values = np.array([*rungs, free])
-    run.figure("steps.png", _adversarial.draw_ladder, title, [*attacks], values)
+            run.metric(f"{metric}, {name}", values, better)
+    title = f"{data.name}: PGD on {len(few.y)} images, epsilon {config.epsilon:g}, at last 1"
+    run.figure("steps.png", _adversarial.draw_ladder, title, [*attacks], np.array([*rungs, free]))
 
 
 def curves(run: Study, config: Config, data: ImageData, net: nn.Module, both: Weights) -> None:
@@ -179,8 +181,9 @@ def curves(run: Study, config: Config, data: ImageData, net: nn.Module, both: We
     attacks = _adversarial.attacks(config.epsilon, config.length, config.points)
 
     def score(weights: Weights) -> dict[str, Array]:
+        one = functools.partial(_adversarial.right, net, weights, few)
+
         def of(each: Callable[[Array], attack.Attack], sizes: np.ndarray) -> Array:
-            one = functools.partial(_adversarial.right, net, weights, few)
             return jax.lax.map(lambda size: one(each(size)), jnp.asarray(sizes))
 
         return {name: of(*given) for name, given in attacks.items()}
@@ -188,12 +191,8 @@ def curves(run: Study, config: Config, data: ImageData, net: nn.Module, both: We
     found = jax.tree.map(np.asarray, run.each(score, both, at_once=1))
     title = f"{data.name}, {len(few.y)} images of the test, {config.seeds} seeds"
     run.figure("curves.png", _adversarial.draw_curves, title, attacks, found)
-    shown = take(data.test, np.flatnonzero(data.test.y != config.target)[: _adversarial.SHOWN])
-    sizes = (config.epsilon, config.length, config.target)
     first = jax.tree.map(lambda leaf: leaf[:: config.seeds], both)
-    made = run.each(lambda own: _adversarial.made(net, own, shown, *sizes), first, at_once=1)
-    for file, *own in zip(("plain.png", "trained.png"), *map(np.asarray, made), strict=True):
-        run.figure(file, _adversarial.draw_images, *own, data.classes)
+    _adversarial.show(run, net, first, data, config.epsilon, config.length, config.target)
 
 
 if __name__ == "__main__":

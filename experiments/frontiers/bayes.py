@@ -119,9 +119,9 @@ def measure(
     x, y = jnp.asarray(flat(data.test).x), jnp.asarray(data.test.y)
 
     def of(logits: Array) -> tuple[Array, Array]:
-        """Error and NLL in nats, of log-chances [n, K]."""
-        own = jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], 1)
-        return (logits.argmax(-1) != y).mean(), -own.mean()
+        """Error and NLL in nats."""
+        found = classify.scores(logits, y)
+        return 1 - found["accuracy"], found["loss"]
 
     def score(params: PyTree) -> dict[str, tuple[Array, Array]]:
         found = {"": of(risk.predict(net, (params, {}), x))}
@@ -133,7 +133,7 @@ def measure(
     for end, scores in run.each(score, kept).items():
         for what, values in zip(("error", "NLL"), scores, strict=True):
             metric = f"test {what}{end}, {name}"
-            asked = data.name == "mnist" and metric == f"test error, {BAYES}"
+            asked = data.name == "mnist" and config.seeds > 2 and metric == f"test error, {BAYES}"
             run.metric(metric, values, "lower", GOAL if asked else None)
 
     def fewer(params: PyTree) -> Array:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from dljax import Batch, InputError
+from dljax import InputError
 from experiments.frontiers import _adversarial
 from experiments.frontiers._adversarial import BOTH
 from experiments.frontiers.adversarial import Config, main
@@ -20,7 +20,7 @@ def test_the_worst_case_of_bits_equals_all_flips():
     rng = np.random.default_rng(0)
     w, b, epsilon = rng.normal(size=(3, 5)), rng.normal(size=3), 0.2
     x, y = rng.uniform(size=(40, 5)), rng.integers(0, 3, 40)
-    found = _adversarial.unbroken(w, b, Batch(x, y), epsilon)
+    found = _adversarial.unbroken(w, b, x - epsilon > 0.5, x + epsilon > 0.5, y)
     for image, label, right in zip(x, y, found, strict=True):
         choices = [{p - epsilon > 0.5, p + epsilon > 0.5} for p in image]
         told = [(w @ np.array(bits) + b).argmax() for bits in itertools.product(*choices)]
@@ -56,6 +56,7 @@ def test_the_result_has_all_that_is_asked(tmp_path):
         ({"epsilon": -0.1}, "--epsilon must be at least 0 and at most 1; got -0.1"),
         ({"small": 1.5}, "--small must be at least 0 and at most 1; got 1.5"),
         ({"length": 8.5}, "--length must be below 8.0; got 8.5"),
+        ({"images": 1, "target": 2}, "--images 1: all are of --target 2"),
         ({"target": 10}, "--target must be below 10; got 10"),
         ({"batch": 1258}, "--batch must be below 1258; got 1258"),
     ],

@@ -97,11 +97,11 @@ def test_the_loss_is_cross_entropy_and_points_the_way_of_a_sure_network():
     z, y = 3 * jax.random.normal(KEY, (9, 4)), jnp.arange(9) % 4
     wanted = optax.softmax_cross_entropy_with_integer_labels(z, y)
     np.testing.assert_allclose(attack.cross_entropy(z, y), wanted, rtol=1e-5, atol=1e-6)
-    sure = jnp.array([[30.0, 0.0, -1.0]])
+    sure = jnp.array([[200.0, 0.0, -1.0]])
     zero = jnp.zeros(1, int)
     own, plain = (
         jax.grad(lambda z, loss=loss: loss(z, zero).sum())(sure)[0]
-        for loss in (attack.cross_entropy, optax.softmax_cross_entropy_with_integer_labels)
+        for loss in (attack.deficit, optax.softmax_cross_entropy_with_integer_labels)
     )
     np.testing.assert_allclose(own.sum() / jnp.abs(own).sum(), 0, atol=1e-6)
     assert own[0] < 0 == plain[0]  # the library's says that the label's logit does not matter
@@ -274,7 +274,7 @@ def test_training_against_an_attack_leaves_what_is_right_but_not_robust(stripes)
 
 
 def test_no_gradient_goes_through_the_attack(stripes):
-    net, each = MLP((2,)), attack.fgsm(0.1)
+    net, each = MLP((2,)), attack.gradient(0.5)  # not a sign, which has no derivative
     params = net.init(KEY, stripes.x)["params"]
 
     @jax.jit
@@ -298,6 +298,16 @@ def trainer(data, each):
     [
         (lambda d: attack.fgsm(-0.1), "epsilon must be zero or positive; got -0.1"),
         (lambda d: attack.pgd(0.1, float("nan"), 3), "step must be zero or positive; got nan"),
+        (lambda d: attack.fgsm(jnp.float32(-1)), "epsilon must be zero or positive; got -1.0"),
+        (lambda d: attack.pgd(0.1, 0.1, 0), "steps must be at least 1; got 0"),
+        (
+            lambda d: attack.succeeds(attack.noise(0.1), KEY, linear, away(d.y + 4), d.x),
+            "labels from 0 to 3; got",
+        ),
+        (
+            lambda d: attack.examples(attack.noise(0.1), KEY, linear, away(d.y[:0]), d.x[:0]),
+            "no images to attack",
+        ),
         (lambda d: attack.gradient(-1.0), "eta must be zero or positive; got -1.0"),
         (lambda d: attack.climb(0.1, 0.1, -1), "steps must be at least 1; got -1"),
         (lambda d: trainer(d, attack.fgsm(1.5)), "epsilon must be at most 1, the range of pixels"),
