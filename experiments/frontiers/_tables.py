@@ -104,5 +104,6 @@ def draw(path: Path, found: Result, table: str) -> Path:
     plain = [(k, v) for k, v in found.baselines.items() if k.endswith(f", {table}") and "sd" in v]
     for (name, value), color in zip(plain, figures.COLORS, strict=False):
         axes[0].axhline(value["mean"], color=color, lw=0.8, ls="--", label=name.partition(",")[0])
-    axes[0].legend(fontsize=7, frameon=False)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncol": 4}
+    axes[0].legend(fontsize=7, frameon=False, **below)
     return figures.save(figure, path)
