@@ -198,6 +198,23 @@ def climb(epsilon: Size, step: Size, steps: int | Array, ball: Ball = LINF) -> A
     return attack
 
 
+def drawn(attack_of: Callable[[Array], Attack], epsilon: Size) -> Attack:
+    """`attack_of(e)`, a size of each image's own: `e = epsilon min(1, 2 u)`, u uniform in (0, 1).
+
+    What networks learn from: under several steps of the full size they stay where all chances are
+    equal, and of one step at it they learn to hide their gradient.
+    """
+    check_sizes(epsilon=epsilon)
+
+    def attack(key: Key, logits: Logits, aim: Aim, x: Array) -> Array:
+        check_ball(x, epsilon, LINF)
+        k_size, k_attack = jax.random.split(key)
+        u = jax.random.uniform(k_size, (len(x), *[1] * (x.ndim - 1)), x.dtype)
+        return attack_of(epsilon * jnp.minimum(1, 2 * u))(k_attack, logits, aim, x)
+
+    return attack
+
+
 def pgd(
     epsilon: Size,
     step: Size,

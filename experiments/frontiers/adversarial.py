@@ -2,9 +2,10 @@
 
 System S54 of the syllabus: the gradient step as the notes print it, FGSM (Goodfellow et al. 2015)
 and projected gradient descent with random starts (Madry et al. 2018), beside noise of their size.
-The defence learns from images one ascent step from a random start (Wong, Rice and Kolter 2020), or
-several. What it seems to gain is doubted: accuracy must not rise with more steps or restarts, noise
-must be weaker than a gradient, and an attack without bound must win (Carlini et al. 2019).
+The defence learns from images a few ascent steps from a random start, each of a size of its own; at
+one step of one size (Wong, Rice and Kolter 2020) it may learn to hide it. What it seems to gain is
+doubted: accuracy must not rise with more steps or restarts, noise must be weaker than a gradient,
+and an attack without bound must win (Carlini et al. 2019).
 
     python -m experiments.frontiers.adversarial
     python -m experiments.frontiers.adversarial --data mnist --preset standard
@@ -64,8 +65,8 @@ class Config(Common):
     """A smaller change, at which FGSM is measured on the whole test."""
     length: NotNegative = 1.5
     """The greatest length of a change in L2, on the curves."""
-    climbs: Count = 1
-    """Ascent steps on each training batch; one is of 1.25 epsilon, and k of 2.5 epsilon / k."""
+    climbs: Count = 4
+    """Ascent steps on each training batch: one is of 1.25 of an image's size, and k of 2.5 / k."""
     images: Count = 1000
     """Images of the test, the first, that are attacked by PGD; the curves are of a quarter."""
     steps_of_attack: Count = 100
@@ -82,11 +83,8 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(restarts=5, points=7),
-    "standard": Config(
-        data="mnist", channels=(32, 64), epochs=6, defence=8, climbs=4, batch=100, rate=5e-3,
-        epsilon=0.3, length=4.0,
-    ),
-}  # fmt: skip
+    "standard": Config(data="mnist", epochs=10, defence=15, batch=100, epsilon=0.3, length=4.0),
+}
 
 
 def main(config: Config) -> Result:
@@ -120,9 +118,9 @@ def learn(run: Study, config: Config, data: ImageData, net: nn.Module, name: str
     if name == PLAIN:
         learner = classify.make(net, tx, data.train, batch=config.batch)
     else:
-        stride = config.epsilon * (1.25 if config.climbs == 1 else 2.5 / config.climbs)
-        climb = attack.climb(config.epsilon, stride, config.climbs)
-        learner = attack.make(net, tx, data.train, climb, batch=config.batch)
+        stride = 1.25 if config.climbs == 1 else 2.5 / config.climbs
+        each = attack.drawn(lambda e: attack.climb(e, stride * e, config.climbs), config.epsilon)
+        learner = attack.make(net, tx, data.train, each, batch=config.batch)
     against = None if name == PLAIN else attack.pgd(config.epsilon, config.epsilon / 8, 20)
 
     def evaluate(member: Member) -> Metrics:

@@ -273,6 +273,16 @@ def test_training_against_an_attack_leaves_what_is_right_but_not_robust(stripes)
     assert 0.99 > found["trained"][0] > 0.9 and found["trained"][1] > 0.9
 
 
+def test_sizes_are_drawn_for_each_image(images):
+    """Half are of the full size, and the others' are uniform: a share p / 2 is below p."""
+    middle = jnp.full((4000, 3, 2, 1), 0.5)
+    each = attack.drawn(lambda e: attack.fgsm(e), 0.4)
+    found = jax.jit(lambda x: each(KEY, linear, away(jnp.zeros(4000, int)), x))(middle)
+    sizes = size(LINF, found - middle) / 0.4
+    assert abs((sizes > 1 - 1e-5).mean() - 0.5) < 0.03
+    np.testing.assert_allclose(np.quantile(sizes, [0.1, 0.25, 0.4]), [0.2, 0.5, 0.8], atol=0.04)
+
+
 def test_no_gradient_goes_through_the_attack(stripes):
     net, each = MLP((2,)), attack.gradient(0.5)  # not a sign, which has no derivative
     params = net.init(KEY, stripes.x)["params"]
@@ -311,6 +321,10 @@ def trainer(data, each):
         (lambda d: attack.gradient(-1.0), "eta must be zero or positive; got -1.0"),
         (lambda d: attack.climb(0.1, 0.1, -1), "steps must be at least 1; got -1"),
         (lambda d: trainer(d, attack.fgsm(1.5)), "epsilon must be at most 1, the range of pixels"),
+        (
+            lambda d: trainer(d, attack.drawn(attack.fgsm, 1.5)),
+            "epsilon must be at most 1, the range of pixels",
+        ),
         (lambda d: trainer(d, attack.fgsm(2.5, L2)), "epsilon must be at most 2.44949, the range"),
         (lambda d: towards(d.y, d.y), "a target must differ from its label; image 0 has 3"),
         (lambda d: trainer(d._replace(x=2 * d.x), attack.fgsm(0.1)), r"pixels must be in \[0, 1\]"),
