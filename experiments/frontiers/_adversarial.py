@@ -44,9 +44,15 @@ def network(channels: Sequence[int], hidden: int, data: ImageData) -> ConvEncode
     return ConvEncoder((hidden, len(data.classes)), channels)
 
 
+def alternating(kept: dict[str, Weights]) -> Weights:
+    """Both networks' weights [2 S, ...], in turn: those not soon broken, on all devices alike."""
+    both = jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *kept.values())
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), both)
+
+
 def halves(values: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """Of what is measured of both networks' seeds, [..., 2 S]: the name and values of each."""
-    return list(zip(BOTH, np.split(values, 2, -1), strict=True))
+    return [(name, values[..., i::2]) for i, name in enumerate(BOTH)]
 
 
 def right(net: nn.Module, weights: Weights, data: Batch, each: attack.Attack) -> Array:
@@ -159,9 +165,9 @@ def unbroken(
 
 
 def target(
-    run: Study, net: nn.Module, kept: dict[str, Weights], few: Batch, epsilon: float, wanted: int
+    run: Study, net: nn.Module, both: Weights, few: Batch, epsilon: float, wanted: int
 ) -> None:
-    """How many images of other classes become that class."""
+    """How many images of other classes become that class, with those that it is told anyway."""
     few = take(few, few.y != wanted)
     aim = attack.towards(np.full(len(few.y), wanted, np.int32), few.y)
 
@@ -169,7 +175,6 @@ def target(
         logits = attack.network(net, weights)
         return attack.succeeds(pgd(epsilon), jax.random.key(KEY), logits, aim, few.x).mean()
 
-    both = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *kept.values())
     for name, values in halves(np.asarray(run.each(score, both, at_once=1))):
         run.metric(f"share that targeted PGD turns, {name}", values, "lower")
 

@@ -97,12 +97,12 @@ def main(config: Config) -> Result:
         if (data.test.y[: config.images] == config.target).all():
             raise InputError(f"--images {config.images}: all are of --target {config.target}")
         kept = {name: learn(run, config, data, net, name) for name in (PLAIN, TRAINED)}
-        both = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *kept.values())
+        both = _adversarial.alternating(kept)
         measure(run, config, data, net, both)
         curves(run, config, data, net, both)
         few = take(data.test, slice(config.images))
         _adversarial.transfer(run, net, kept, data, few, config.epsilon)
-        _adversarial.target(run, net, kept, few, config.epsilon, config.target)
+        _adversarial.target(run, net, both, few, config.epsilon, config.target)
         _adversarial.doubt(run)
         _adversarial.reach(run)
     return run.result
@@ -189,7 +189,7 @@ def curves(run: Study, config: Config, data: ImageData, net: nn.Module, both: We
     found = jax.tree.map(np.asarray, run.each(score, both, at_once=1))
     title = f"{data.name}, {len(few.y)} images of the test, {config.seeds} seeds"
     run.figure("curves.png", _adversarial.draw_curves, title, attacks, found)
-    first = jax.tree.map(lambda leaf: leaf[:: config.seeds], both)
+    first = jax.tree.map(lambda leaf: leaf[:2], both)
     _adversarial.show(run, net, first, data, config.epsilon, config.length, config.target)
 
 

@@ -1,14 +1,17 @@
 """Adversarial examples (S54), tiny: the exact worst case, and what the result holds."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
 from dljax import InputError
+from dljax.host.experiment import Study
+from dljax.host.result import Result
 from experiments.frontiers import _adversarial
-from experiments.frontiers._adversarial import BOTH
-from experiments.frontiers.adversarial import Config, main
+from experiments.frontiers._adversarial import BOTH, PLAIN, TRAINED
+from experiments.frontiers.adversarial import PRESETS, Config, main
 
 TINY = {
     "seeds": 2, "channels": (), "hidden": 8, "steps": 3, "images": 24, "points": 3,
@@ -26,6 +29,41 @@ def test_the_worst_case_of_bits_equals_all_flips():
         told = [(w @ np.array(bits) + b).argmax() for bits in itertools.product(*choices)]
         assert right == all(k == label for k in told)
     assert 0 < found.sum() < 40
+
+
+def test_networks_in_turn_are_told_apart_again():
+    kept = {PLAIN: np.arange(6).reshape(3, 2), TRAINED: 10 + np.arange(6).reshape(3, 2)}
+    both = np.asarray(_adversarial.alternating(kept))
+    found = dict(_adversarial.halves(both.T))
+    for name, weights in kept.items():
+        np.testing.assert_array_equal(found[name].T, weights)
+
+
+@pytest.mark.parametrize(
+    ("change", "held"),
+    [
+        ({}, [True, True, True, True, True]),
+        ({f"PGD accuracy, {TRAINED}": 0.87}, [True, True, True, False, True]),
+        ({f"PGD accuracy, {PLAIN}": 0.02}, [True, True, False, True, True]),
+        ({"restarts": 9}, None),
+        ({"epsilon": 0.25}, None),
+        ({"seeds": 2}, None),
+    ],
+)
+def test_targets_are_of_the_attack_that_is_asked(change, held, tmp_path):
+    config = dataclasses.asdict(PRESETS["standard"])
+    means = {
+        f"clean accuracy, {PLAIN}": 0.99, f"FGSM accuracy, {PLAIN}": 0.8,
+        f"PGD accuracy, {PLAIN}": 0.0, f"PGD accuracy, {TRAINED}": 0.9,
+        f"clean accuracy, {TRAINED}": 0.985,
+    }  # fmt: skip
+    for name, value in change.items():
+        (config if name in config else means)[name] = value
+    run = Study("frontiers.adversarial", ["S54"], Config(out=tmp_path / "run"))
+    run.result = Result("frontiers.adversarial", ["S54"], config, [0])
+    run.result.metrics = {name: {"mean": mean} for name, mean in means.items()}
+    _adversarial.reach(run)
+    assert [each["met"] for each in run.result.targets.values()] == (held or [])
 
 
 def test_the_result_has_all_that_is_asked(tmp_path):

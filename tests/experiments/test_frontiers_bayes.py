@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from dljax import InputError
 from dljax.learn import uncertainty
 from dljax.nets import MLP
 from dljax.nets.bayesian import BayesianMLP
@@ -39,6 +41,22 @@ def test_chances_are_means_over_the_draws():
     assert np.abs(found - jax.nn.softmax(net.apply({"params": params}, x))).max() > 0.01
     plain = MLP((4, 3), dropout=0.5)
     assert drawn(plain, plain.init(key, x)["params"], x, 2).shape == (6, 3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"prior": 0.0}, "--prior must be above 0; got 0.0"),
+        ({"draws": 1}, "--draws must be at least 2; got 1"),
+        ({"dropout": 1.0}, "--dropout must be at least 0 and below 1; got 1.0"),
+        ({"batch": 1258}, "--batch must be below 1258; got 1258"),
+    ],
+)
+def test_bad_flags_are_named(flags, said, tmp_path):
+    with pytest.raises(InputError) as error:
+        main(Config(out=tmp_path / "run", **flags))
+    assert str(error.value).startswith(said) and "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_result_has_all_that_is_asked(tmp_path):
