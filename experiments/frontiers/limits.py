@@ -63,10 +63,16 @@ LIMITS = (
         ("train accuracy random labels", "test accuracy random labels"),
     ),
     Bound(
+        "fits any share of noise (S51)",
+        "foundations/label_noise*.json",
+        ("train accuracy, share *", "test accuracy, share *"),
+    ),
+    Bound(
         "fails outside the data (S52)",
         "frontiers/outside*.json",
         ("growth of error, *", "AUROC, *", "sure, *"),
     ),
+    Bound("garbage in, garbage out (S52)", "frontiers/garbage*.json", ("painted tint, share *",)),
 )
 
 
