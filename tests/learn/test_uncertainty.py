@@ -88,6 +88,22 @@ def test_the_divergence_of_weights_is_an_integral():
     assert float(bayesian.kl(params, 0.5)) == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_prior_counts_by_the_temperature(rng):
+    data = Batch(*(np.float32(rng.normal(size=shape)) for shape in ((8, 3), (8,))))
+    net, tx = BayesianMLP((4, 2)), optax.sgd(0.0)
+    options = {"batch": 4, "prior": 0.3}
+    found = []
+    for temperature in (0.0, 0.5, 1.0):
+        learner = uncertainty.variational(
+            net, tx, data, uncertainty.gaussian_loss, temperature=temperature, **options
+        )
+        found.append(advance(learner, start(learner, jax.random.key(0)), 1)[1])
+    divergence = float(found[0]["kl"][0]) / 8
+    assert divergence > 1
+    gained = np.diff([float(each["loss"][0]) for each in found])
+    np.testing.assert_allclose(gained, divergence / 2, rtol=1e-4)
+
+
 def test_drawn_outputs_have_the_moments_of_drawn_weights(rng):
     """The local reparameterisation, of one layer: `N(x m + b, x^2 s^2 + s_b^2)`."""
     net, x = BayesianMLP((2,)), jnp.asarray(rng.normal(size=(3, 4)), jnp.float32)
