@@ -5,6 +5,7 @@ reparameterisation, on images, beside plain networks of the same size with and w
 On MNIST validation prefers a cold posterior, whose prior counts a tenth (Wenzel et al. 2020).
 Chances are means over networks that are drawn. Then the weights with the least signal to noise
 |m| / s are removed, and of a plain network those of the least size.
+There it errs by 1.48 % (sd .10), as plain networks do; most of its weights can go, not most of theirs.
 
     python -m experiments.frontiers.bayes
     python -m experiments.frontiers.bayes --data mnist --preset standard
