@@ -2,10 +2,10 @@
 
 System S53 of the syllabus: Bayes by backprop (Blundell et al. 2015) with the local
 reparameterisation, on images, beside plain networks of the same size with and without dropout.
-On MNIST validation prefers a cold posterior, whose prior counts a tenth (Wenzel et al. 2020).
+On MNIST validation prefers a cold posterior, whose prior counts a tenth (Wenzel et al. 2020): it
+errs by 1.48 % (sd .10), as plain networks do, and without 95 % of its weights by 1.77 %.
 Chances are means over networks that are drawn. Then the weights with the least signal to noise
 |m| / s are removed, and of a plain network those of the least size.
-There it errs by 1.48 % (sd .10), as plain networks do; most of its weights can go, not most of theirs.
 
     python -m experiments.frontiers.bayes
     python -m experiments.frontiers.bayes --data mnist --preset standard
