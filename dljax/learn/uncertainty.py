@@ -161,8 +161,7 @@ def variational(
     """Bayes by backprop: `1/B sum_i L(f(x_i; w), y_i) + T KL(q(w) || N(0, prior^2)) / n`, w ~ q.
 
     `net` is of `nets.bayesian`. At a temperature T below 1 the prior counts for less than Bayes'
-    rule says, as in most of the literature that tells well (Wenzel et al. 2020).
-    Raises InputError as `risk.make`. Blundell et al. 2015, eq. 2.
+    rule says (Wenzel et al. 2020). Raises InputError as `risk.make`. Blundell et al. 2015, eq. 2.
     """
     expected = risk.objective(net, loss)
 

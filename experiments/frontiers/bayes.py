@@ -62,7 +62,7 @@ class Config(Common):
     prior: Positive = 1.0
     """The standard deviation of the weights before anything is seen."""
     temperature: NotNegative = 1.0
-    """What the prior counts; of 1 it is Bayes' rule."""
+    """What the divergence from the prior is multiplied by: 1 is Bayes' rule, less is colder."""
     dropout: ShareBelow1 = 0.5
     """Share of hidden features dropped by the network of that name."""
     draws: Annotated[int, Ge(2)] = 50

@@ -47,6 +47,7 @@ def test_chances_are_means_over_the_draws():
     ("flags", "said"),
     [
         ({"prior": 0.0}, "--prior must be above 0; got 0.0"),
+        ({"temperature": -0.1}, "--temperature must be at least 0; got -0.1"),
         ({"draws": 1}, "--draws must be at least 2; got 1"),
         ({"dropout": 1.0}, "--dropout must be at least 0 and below 1; got 1.0"),
         ({"batch": 1258}, "--batch must be below 1258; got 1258"),
