@@ -131,7 +131,7 @@ def communities(
     likely = np.where(np.arange(words) % classes == y[:, None], 2.5, 1.0)
     x = rng.rand(n, words) < likely * 8 / likely.sum(1, keepdims=True)
     names = tuple(f"community {k}" for k in range(classes))
-    graph, sizes = Graph(shares(x), *undirected(n, pairs)), Sizes(known, 100, 300)
+    graph, sizes = Graph(shares(x), *undirected(n, pairs)), Sizes(known, n // 6, n // 2)
     return Papers("communities", graph, y, names, sizes, random_split(y, sizes, 0))
 
 

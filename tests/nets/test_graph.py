@@ -1,4 +1,4 @@
-"""Networks over graphs: against dense matrices and networkx, and the properties that define them."""
+"""Networks over graphs: against dense matrices and networkx, and what defines them."""
 
 import jax
 import jax.numpy as jnp
