@@ -237,7 +237,8 @@ def renumbered(graph: Graph, order: np.ndarray, edges: np.ndarray) -> Graph:
     place = np.argsort(order).astype(np.int32)
     ends = (place[np.asarray(each)][edges] for each in (graph.senders, graph.receivers))
     x = BCOO.fromdense(graph.x.todense()[order])
-    return Graph(x, *ends, graph.edges[edges])
+    senders, receivers = ends
+    return Graph(x, senders, receivers, graph.edges[edges])
 
 
 def change(net: Network, params: PyTree) -> float:
@@ -254,9 +255,9 @@ def draw_accuracy(
 ) -> Path:
     """Test accuracy of each network and plain method: seeds of the public split, random splits."""
     groups = {
-        "public split": {name: each.public for name, each in told.items()}
+        "public split": {name: each.public.tolist() for name, each in told.items()}
         | {name: values[:1] for name, values in plain.items()},
-        "random splits": {name: each.random for name, each in told.items()}
+        "random splits": {name: each.random.tolist() for name, each in told.items()}
         | {name: values[1:] for name, values in plain.items()},
     }
     groups = {name: each for name, each in groups.items() if len(each["GCN"])}

@@ -145,7 +145,7 @@ def compare(run: Study, config: Config, task: Task, name: str, net: Network) -> 
     kept, found = _citations.learn(*shared, hparams, seeds, name, names)
     right = np.asarray(_citations.test(run, task, net, kept, hparams["split"])["test/accuracy"])
     public, random = np.split(right, [config.seeds])
-    run.metric(f"validation accuracy, {name}", found[: config.seeds], **chosen)
+    run.metric(f"validation accuracy, {name}", found[: config.seeds], chosen=chosen)
     run.metric(f"test accuracy, {name}", public)
     if config.splits:
         run.metric(f"test accuracy, {name}, random splits", random)
