@@ -1,5 +1,6 @@
 """What `experiments.frontiers.citations` compares with, measures and draws."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from dljax.host.baselines import chosen, linear_classifier
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
 from dljax.learn import node_classify
+from dljax.learn.node_classify import predict
 from dljax.learn.optimizers import is_matrix, optimizer
 from dljax.learn.risk import params_of
 from dljax.nets.graph import symmetric
@@ -148,15 +150,9 @@ def test(run: Study, task: Task, net: Network, kept: PyTree, split: Array) -> Me
     def score(params: PyTree, split: Array) -> Metrics:
         rows, built = task.splits.test[split], net.build(0.0)
         found = node_classify.evaluate(built, params, net.graph, task.y, rows, "test")
-        said = node_classify.predict(built, params, net.graph)
-        return found | {"unlikeness": unlikeness(said)}
+        return found | {"unlikeness": unlikeness(predict(built, params, net.graph))}
 
     return run.each(score, kept, split, at_once=1)
-
-
-def logits(net: Network, params: PyTree) -> np.ndarray:
-    """What one network says of all nodes, [n, K]."""
-    return np.asarray(node_classify.predict(net.build(0.0), params, net.graph))
 
 
 def operator(graph: Graph) -> Any:
@@ -241,13 +237,13 @@ def renumbered(graph: Graph, order: np.ndarray, edges: np.ndarray) -> Graph:
     return Graph(x, senders, receivers, graph.edges[edges])
 
 
-def change(net: Network, params: PyTree) -> float:
-    """`max |f(renumbered)_i - f_order(i)| / max |f|`: 0 but for rounding, if order is nothing."""
-    rng = np.random.default_rng(0)
+def change(net: Network, params: PyTree) -> tuple[float, np.ndarray]:
+    """`max |f(renumbered)_i - f_order(i)| / max |f|`, 0 but for rounding, and logits f [n, K]."""
+    rng, say = np.random.default_rng(0), jax.jit(functools.partial(predict, net.build(0.0)))
     order, edges = (rng.permutation(len(a)) for a in (net.graph.x, net.graph.senders))
-    moved = net._replace(graph=renumbered(net.graph, order, edges))
-    before, after = logits(net, params), logits(moved, params)
-    return float(np.abs(after - before[order]).max() / np.abs(before).max())
+    moved = renumbered(net.graph, order, edges)
+    before, after = (np.asarray(say(params, graph)) for graph in (net.graph, moved))
+    return float(np.abs(after - before[order]).max() / np.abs(before).max()), before
 
 
 def draw_accuracy(

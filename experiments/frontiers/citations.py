@@ -150,10 +150,10 @@ def compare(run: Study, config: Config, task: Task, name: str, net: Network) -> 
     if config.splits:
         run.metric(f"test accuracy, {name}, random splits", random)
     first = jax.tree.map(lambda leaf: leaf[0], kept)
-    moved, what = _citations.change(net, first), f"change under a permutation, {name}"
+    what, (moved, logits) = f"change under a permutation, {name}", _citations.change(net, first)
     run.metric(what, [moved], "lower")
     run.target(what, *EXACT, moved <= EXACT[0])
-    return Told(found[: config.seeds], public, random, _citations.logits(net, first))
+    return Told(found[: config.seeds], public, random, logits)
 
 
 def baselines(run: Study, task: Task) -> dict[str, list[float]]:
