@@ -26,6 +26,7 @@ from dljax.learn import (
     gan,
     landscape,
     language,
+    node_classify,
     play,
     policy_gradient,
     ppo,
@@ -43,13 +44,14 @@ from dljax.nets.adversarial import Discriminator, Generator
 from dljax.nets.bayesian import BayesianMLP
 from dljax.nets.caption import Captioner
 from dljax.nets.coders import DenseDecoder, convolutional, dense
+from dljax.nets.graph import GCN, symmetric
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.q_network import QNetwork
 from dljax.nets.translator import RecurrentTranslator
 from dljax.nets.trunk import Detect, Segment, Trunk, Vision
 from dljax.ops.backprop import ACTIVATIONS
 from dljax.ops.policies import categorical
-from dljax.typing import Boxes
+from dljax.typing import Boxes, Graph
 
 
 def images() -> Batch:
@@ -254,6 +256,15 @@ def segmented() -> Learner:
     return segment.make(net, tx, data, batch=4, side=8, weights=(1.0, 2.0), augment=augment)
 
 
+def nodes() -> Learner:
+    rng = np.random.default_rng(0)
+    ends = rng.integers(0, 12, (2, 30), dtype=np.int32)
+    graph = symmetric(Graph(rng.random((12, 5), dtype=np.float32), *ends))
+    labels, known = np.arange(12, dtype=np.int32) % 3, np.arange(12) < 6
+    net, tx = GCN(3, 2, 4, 0.3), optimizer("adam", 1e-2)
+    return node_classify.make(net, tx, graph, labels, known, views=2, agreement=0.5)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -283,4 +294,5 @@ LEARNERS = {
     "captioned": captioned,
     "segmented": segmented,
     "detected": detected,
+    "nodes": nodes,
 }

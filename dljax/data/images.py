@@ -199,8 +199,8 @@ def read_npz(path: Path) -> ImageData:
     return ImageData(path.stem, train, validation, test, tuple(map(str, range(classes))))
 
 
-def open_npz(path: Path) -> dict[str, np.ndarray]:
-    """Those of the arrays x, y, x_test and y_test that the file holds; nothing is unpickled."""
+def open_npz(path: Path, keys: tuple[str, ...] = KEYS) -> dict[str, np.ndarray]:
+    """Those of the arrays named by `keys` that the file holds; nothing is unpickled."""
     if not path.is_file():
         raise InputError(f"no such file; give the path of an .npz file, or {', '.join(NAMED)}")
     if not zipfile.is_zipfile(path):
@@ -208,11 +208,11 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
     key = "the list of arrays"
     try:
         with zipfile.ZipFile(path) as archive:  # which gives no more bytes than its list says
-            named = (f for f in archive.infolist() if f.filename.removesuffix(".npy") in KEYS)
+            named = (f for f in archive.infolist() if f.filename.removesuffix(".npy") in keys)
             check_size("it", sum(file.file_size for file in named))
         with np.load(path, allow_pickle=False) as archive:
             arrays = {}
-            for key in KEYS:
+            for key in keys:
                 if key in archive.files:
                     arrays[key] = np.asarray(archive[key])
             return arrays

