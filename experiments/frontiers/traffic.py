@@ -1,0 +1,199 @@
+"""Speeds of traffic 15 to 60 minutes ahead by a network over the roads, beside straight lines.
+
+System S57 of the syllabus. Layers of diffusion convolution (Li et al. 2018) read the last hour of
+all sensors and their mean day, and say how far each speed will go from the last. T-GCN's protocol
+(Zhao et al. 2019): the first 80 % of the time to learn from, and of the first three steps all
+errors together, "15 minutes"; each step apart stands beside it. The last fifth of the learning part
+tells how long to train, and then training begins anew with it. The same networks learn with the
+sensors shuffled and without roads: does the graph matter? Beside them stand persistence, each
+sensor's own autoregression without and with the time of day, and the mean at that time of day.
+
+A trip along the longest way: when does it arrive (ETA), by the speeds told, and by the sum of mean
+times? Lengths are known up to one factor, so the trip is said to take 30 minutes at mean speeds.
+
+    python -m experiments.frontiers.traffic
+    python -m experiments.frontiers.traffic --preset standard
+    python -m experiments.frontiers.traffic --data speeds.csv --roads nearness.csv
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from dljax import Learner, Member, sweep
+from dljax.data import traffic
+from dljax.data.traffic import DAY, Traffic
+from dljax.errors import InputError
+from dljax.host import experiment, figures
+from dljax.host.config import Common, Count, NotNegative, Number, Positive, ShareBelow1
+from dljax.host.experiment import Study
+from dljax.host.fit import Watch
+from dljax.host.result import Result
+from dljax.learn import graph_forecast, risk
+from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import params_of
+from dljax.nets.diffusion import GraphForecaster, walks
+from dljax.typing import Array, Batch, Metrics, PyTree
+from experiments.frontiers import _traffic
+from experiments.frontiers._traffic import HORIZON, LINEAR, MINUTES, Task
+
+NAME = "frontiers.traffic"
+GOALS = {
+    "RMSE": (5.05, "our goal; ridge with time of day 5.154, T-GCN 5.175"),
+    "MAE": (3.05, "our goal; AR(12) 3.065"),
+}
+POOLED = 3
+WAYS = ("", ", roads shuffled", ", no roads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Common):
+    """Tell the speeds of the next hour at all sensors."""
+
+    data: str = "ring"
+    """ring (simulated), los-loop, or the path of a CSV of speeds, a column a sensor."""
+    roads: str = ""
+    """With a path: that of a CSV of n x n weights, how near sensors are."""
+    past: Count = 12
+    """Steps of five minutes that are seen."""
+    harmonics: Number = 4
+    """Of the day, for the network and for the ridge with time of day."""
+    hops: tuple[Number, ...] = (2, 1)
+    """How far each layer hears along the roads."""
+    features: Count = 32
+    """Features of each sensor in each layer."""
+    epochs: Count = 15
+    """Passes over the windows at most, where --steps is not given."""
+    batch: Count = 32
+    """Windows, of all sensors, in a step."""
+    rate: Positive = 2e-3
+    """The learning rate of Adam, which falls as a cosine."""
+    dropout: ShareBelow1 = 0.1
+    """Share of features dropped in training."""
+    weight_decay: NotNegative = 1e-2
+    """Decoupled decay of matrices."""
+    trip: Positive = 30.0
+    """Minutes that the trip takes at mean speeds."""
+
+
+PRESETS = {
+    "quick": Config(seeds=3),
+    "standard": Config(seeds=20, data="los-loop"),
+}
+
+
+def main(config: Config) -> Result:
+    with Study(NAME, ["S57"], config) as run:
+        data = traffic.load(config.data, config.roads)
+        total = len(data.speeds)
+        tested = int(0.8 * total)
+        chosen = int(0.8 * tested)
+        if chosen <= DAY or min(tested - chosen, total - tested) < config.past + HORIZON:
+            raise InputError(
+                f"--data: {config.past} steps, an hour after them and a day to learn from are "
+                f"needed; {data.name} has {total} steps"
+            )
+        n = len(data.sensors)
+        graph = np.asarray(walks(data.roads, n))
+        if np.allclose(graph[0], graph[1]):  # roads both ways: one walk says all
+            graph = graph[:1]
+        mixed = np.random.RandomState(0).permutation(n)
+        graphs = [graph, graph[:, mixed][:, :, mixed], np.zeros_like(graph)]
+        task = Task(data.speeds, config.past, config.harmonics, tested)
+        kept = learn(run, config, data, jnp.asarray(graphs), (chosen, tested))
+        test(run, config, data, task, kept)
+    return run.result
+
+
+def learn(run: Study, config: Config, data: Traffic, graphs: Array, parts: tuple) -> Array:
+    """What each member of ways x seeds tells of the test's windows, once validated and anew."""
+    chosen, tested = parts
+    each = jnp.repeat(graphs, config.seeds, 0)
+    task = Task(data.speeds, config.past, config.harmonics, chosen)
+    train = task.batch(task.steps(0, chosen))
+    validation = task.batch(task.steps(chosen, tested))
+    per_epoch = max(1, len(train.y) // config.batch)
+    steps = config.steps or config.epochs * per_epoch
+
+    def validate(member: Member) -> Metrics:
+        told = predict(config, member.hparams, params_of(member), validation.x)
+        return {"validation/loss": jnp.mean((told - validation.y) ** 2)}
+
+    options = {"names": run.named(WAYS), "shown": ("train/loss", "validation/loss"), "chunk": 50}
+    found = run.fit(
+        sweep(lambda graph: learner(config, graph, train, steps), each, run.seeds * len(WAYS)),
+        steps,
+        Watch(validate, max(1, steps // 5)),
+        part="chosen",
+        **options,
+    )
+    at, losses = figures.curve(found.records, "validation/loss")
+    best = int(at[losses.mean(1).argmin()])
+    task = Task(data.speeds, config.past, config.harmonics, tested)
+    again = task.batch(task.steps(0, tested))
+    found = run.fit(
+        sweep(lambda graph: learner(config, graph, again, steps), each, run.seeds * len(WAYS)),
+        best,
+        part="anew",
+        **options | {"shown": ("train/loss",)},
+    )
+    run.metric("steps", [best])
+    seen = jnp.asarray(task.seen(task.steps(tested, len(data.speeds), POOLED)))
+    kept = params_of(found.run.state)
+    return run.each(lambda graph, params: predict(config, graph, params, seen), each, kept)
+
+
+def net_of(config: Config, graph: Array) -> GraphForecaster:
+    return GraphForecaster(HORIZON, graph, config.hops, config.features, config.dropout)
+
+
+def learner(config: Config, graph: Array, data: Batch, steps: int) -> Learner:
+    decay, schedule = config.weight_decay, "cosine"
+    tx = optimizer("adam", config.rate, weight_decay=decay, steps=steps, schedule=schedule)
+    return graph_forecast.make(net_of(config, graph), tx, data, batch=config.batch)
+
+
+def predict(config: Config, graph: Array, params: PyTree, x: Array) -> Array:
+    return risk.predict(net_of(config, graph), (params, {}), x, 50)
+
+
+def test(run: Study, config: Config, data: Traffic, task: Task, outputs: Array) -> None:
+    """Errors of each way, seed and plain forecast."""
+    at = task.steps(task.end, len(data.speeds), POOLED)
+    true = graph_forecast.ahead(data.speeds, at, HORIZON)
+    shape = len(WAYS), config.seeds, *true.shape
+    told = task.told(at, np.asarray(outputs, np.float64).reshape(shape))
+    plain = task.plain(at)
+    own = np.stack(graph_forecast.errors(told, true))  # [2, ways, seeds, HORIZON]
+    sides = {name: np.stack(graph_forecast.errors(each, true)) for name, each in plain.items()}
+    for i, kind in enumerate(GOALS):
+        goal = GOALS[kind] if data.name == "los-loop" else None
+        metric = f"test {kind}, {POOLED * MINUTES} minutes"
+        for way, each in zip(WAYS, own[i], strict=True):
+            run.metric(f"{metric}{way}", pooled(kind, each), "lower", None if way else goal)
+        for name, each in sides.items():
+            run.baseline(f"{name}, {metric.removeprefix('test ')}", metric, pooled(kind, each[i]))
+        for step in range(POOLED - 1, HORIZON, POOLED):
+            metric = f"test {kind}, step of {MINUTES * (step + 1)} minutes"
+            run.metric(metric, own[i, 0, :, step], "lower")
+            for name, each in sides.items():
+                run.baseline(f"{name}, {metric.removeprefix('test ')}", metric, each[i, step])
+    gain = pooled("RMSE", own[0, 2]) - pooled("RMSE", own[0, 0])
+    run.metric("gain of the roads, RMSE", gain)
+    run.figure("horizons.png", _traffic.draw_horizons, own[:, 0], sides)
+    shown = {"network": told[0, 0], **{name: plain[name] for name in (LINEAR, "persistence")}}
+    step = POOLED - 1
+    each = {k: np.sqrt(np.nanmean((v - true)[..., step] ** 2, 0)) for k, v in shown.items()}
+    run.figure("map.png", _traffic.draw_map, data, each)
+    _traffic.arrive(run, data, at, true, {"network": told[0], **plain}, config.trip)
+
+
+def pooled(kind: str, errors: np.ndarray) -> np.ndarray:
+    """The error of the first steps together, of those of each step [..., HORIZON]."""
+    first = errors[..., :POOLED]
+    return np.sqrt((first**2).mean(-1)) if kind == "RMSE" else first.mean(-1)
+
+
+if __name__ == "__main__":
+    experiment.command_line(f"experiments.{NAME}", main, PRESETS, __doc__ or "")
