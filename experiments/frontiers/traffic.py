@@ -16,26 +16,26 @@ times? Lengths are known up to one factor, so the trip is said to take 30 minute
     python -m experiments.frontiers.traffic --data speeds.csv --roads nearness.csv
 """
 
+import functools
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 
-from dljax import Learner, Member, sweep
+from dljax import Learner
 from dljax.data import traffic
 from dljax.data.traffic import DAY, Traffic
 from dljax.errors import InputError
-from dljax.host import experiment, figures
+from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Number, Positive, ShareBelow1
 from dljax.host.experiment import Study
-from dljax.host.fit import Watch
 from dljax.host.result import Result
-from dljax.learn import graph_forecast, risk
+from dljax.learn import graph_forecast
 from dljax.learn.optimizers import optimizer
-from dljax.learn.risk import params_of
 from dljax.nets.diffusion import GraphForecaster, walks
-from dljax.typing import Array, Batch, Metrics, PyTree
-from experiments.frontiers import _traffic
+from dljax.typing import Array, Batch
+from experiments.frontiers import _anew, _traffic
+from experiments.frontiers._anew import Parts
 from experiments.frontiers._traffic import HORIZON, LINEAR, MINUTES, Task
 
 NAME = "frontiers.traffic"
@@ -94,76 +94,42 @@ def main(config: Config) -> Result:
                 f"--data: {config.past} steps, an hour after them and a day to learn from are "
                 f"needed; {data.name} has {total} steps"
             )
-        n = len(data.sensors)
-        graph = np.asarray(walks(data.roads, n))
+        graph = walks(data.roads, len(data.sensors))
         if np.allclose(graph[0], graph[1]):  # roads both ways: one walk says all
             graph = graph[:1]
-        mixed = np.random.RandomState(0).permutation(n)
-        graphs = [graph, graph[:, mixed][:, :, mixed], np.zeros_like(graph)]
-        task = Task(data.speeds, config.past, config.harmonics, tested)
-        kept = learn(run, config, data, jnp.asarray(graphs), (chosen, tested))
-        test(run, config, data, task, kept)
+        tasks = [Task(data.speeds, config.past, config.harmonics, end) for end in (chosen, tested)]
+        parts = Parts(
+            tasks[0].batch(tasks[0].steps(0, chosen)),
+            tasks[0].batch(tasks[0].steps(chosen, tested)),
+            tasks[1].batch(tasks[1].steps(0, tested)),
+        )
+        per_epoch = max(1, len(parts.train.y) // config.batch)
+        at = tasks[1].steps(tested, total, POOLED)
+        steps = config.steps or config.epochs * per_epoch
+        graphs, seen = _anew.shuffled(graph), jnp.asarray(tasks[1].seen(at))
+
+        def net(graph: Array) -> GraphForecaster:
+            return GraphForecaster(HORIZON, graph, config.hops, config.features, config.dropout)
+
+        make = functools.partial(learner, config, steps)
+        outputs, steps = _anew.told(run, net, make, graphs, parts, seen, steps, WAYS)
+        run.metric("steps", [steps])
+        test(run, data, tasks[1], at, np.asarray(outputs, np.float64), config.trip)
     return run.result
 
 
-def learn(run: Study, config: Config, data: Traffic, graphs: Array, parts: tuple) -> Array:
-    """What each member of ways x seeds tells of the test's windows, once validated and anew."""
-    chosen, tested = parts
-    each = jnp.repeat(graphs, config.seeds, 0)
-    task = Task(data.speeds, config.past, config.harmonics, chosen)
-    train = task.batch(task.steps(0, chosen))
-    validation = task.batch(task.steps(chosen, tested))
-    per_epoch = max(1, len(train.y) // config.batch)
-    steps = config.steps or config.epochs * per_epoch
-
-    def validate(member: Member) -> Metrics:
-        told = predict(config, member.hparams, params_of(member), validation.x)
-        return {"validation/loss": jnp.mean((told - validation.y) ** 2)}
-
-    options = {"names": run.named(WAYS), "shown": ("train/loss", "validation/loss"), "chunk": 50}
-    found = run.fit(
-        sweep(lambda graph: learner(config, graph, train, steps), each, run.seeds * len(WAYS)),
-        steps,
-        Watch(validate, max(1, steps // 5)),
-        part="chosen",
-        **options,
-    )
-    at, losses = figures.curve(found.records, "validation/loss")
-    best = int(at[losses.mean(1).argmin()])
-    task = Task(data.speeds, config.past, config.harmonics, tested)
-    again = task.batch(task.steps(0, tested))
-    found = run.fit(
-        sweep(lambda graph: learner(config, graph, again, steps), each, run.seeds * len(WAYS)),
-        best,
-        part="anew",
-        **options | {"shown": ("train/loss",)},
-    )
-    run.metric("steps", [best])
-    seen = jnp.asarray(task.seen(task.steps(tested, len(data.speeds), POOLED)))
-    kept = params_of(found.run.state)
-    return run.each(lambda graph, params: predict(config, graph, params, seen), each, kept)
-
-
-def net_of(config: Config, graph: Array) -> GraphForecaster:
-    return GraphForecaster(HORIZON, graph, config.hops, config.features, config.dropout)
-
-
-def learner(config: Config, graph: Array, data: Batch, steps: int) -> Learner:
+def learner(config: Config, steps: int, net: GraphForecaster, data: Batch) -> Learner:
     decay, schedule = config.weight_decay, "cosine"
     tx = optimizer("adam", config.rate, weight_decay=decay, steps=steps, schedule=schedule)
-    return graph_forecast.make(net_of(config, graph), tx, data, batch=config.batch)
+    return graph_forecast.make(net, tx, data, batch=config.batch)
 
 
-def predict(config: Config, graph: Array, params: PyTree, x: Array) -> Array:
-    return risk.predict(net_of(config, graph), (params, {}), x, 50)
-
-
-def test(run: Study, config: Config, data: Traffic, task: Task, outputs: Array) -> None:
+def test(
+    run: Study, data: Traffic, task: Task, at: np.ndarray, outputs: np.ndarray, trip: float
+) -> None:
     """Errors of each way, seed and plain forecast."""
-    at = task.steps(task.end, len(data.speeds), POOLED)
     true = graph_forecast.ahead(data.speeds, at, HORIZON)
-    shape = len(WAYS), config.seeds, *true.shape
-    told = task.told(at, np.asarray(outputs, np.float64).reshape(shape))
+    told = task.told(at, outputs)
     plain = task.plain(at)
     own = np.stack(graph_forecast.errors(told, true))  # [2, ways, seeds, HORIZON]
     sides = {name: np.stack(graph_forecast.errors(each, true)) for name, each in plain.items()}
@@ -186,7 +152,7 @@ def test(run: Study, config: Config, data: Traffic, task: Task, outputs: Array) 
     step = POOLED - 1
     each = {k: np.sqrt(np.nanmean((v - true)[..., step] ** 2, 0)) for k, v in shown.items()}
     run.figure("map.png", _traffic.draw_map, data, each)
-    _traffic.arrive(run, data, at, true, {"network": told[0], **plain}, config.trip)
+    _traffic.arrive(run, data, at, true, {"network": told[0], **plain}, trip)
 
 
 def pooled(kind: str, errors: np.ndarray) -> np.ndarray:
