@@ -24,6 +24,7 @@ from dljax.learn import (
     detect,
     dqn,
     gan,
+    graph_forecast,
     landscape,
     language,
     play,
@@ -43,6 +44,7 @@ from dljax.nets.adversarial import Discriminator, Generator
 from dljax.nets.bayesian import BayesianMLP
 from dljax.nets.caption import Captioner
 from dljax.nets.coders import DenseDecoder, convolutional, dense
+from dljax.nets.diffusion import GraphForecaster
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.q_network import QNetwork
 from dljax.nets.translator import RecurrentTranslator
@@ -254,6 +256,14 @@ def segmented() -> Learner:
     return segment.make(net, tx, data, batch=4, side=8, weights=(1.0, 2.0), augment=augment)
 
 
+def forecast_on_a_graph() -> Learner:
+    rng = np.random.default_rng(0)
+    data = Batch(*(rng.normal(size=(20, 5, f)).astype(np.float32) for f in (3, 2)))
+    graph = rng.dirichlet(np.ones(5), (2, 5)).astype(np.float32)
+    net = GraphForecaster(2, graph, (2, 1), 6, dropout=0.2)
+    return graph_forecast.make(net, optimizer("adam", 1e-2), data, batch=8)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -283,4 +293,5 @@ LEARNERS = {
     "captioned": captioned,
     "segmented": segmented,
     "detected": detected,
+    "forecast_on_a_graph": forecast_on_a_graph,
 }

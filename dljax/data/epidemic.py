@@ -100,11 +100,11 @@ def padded(edges: list[np.ndarray], weights: list[np.ndarray], n: int) -> Graph:
     return Graph(None, ends[..., 0], ends[..., 1], told.astype(np.float32))
 
 
-def outbreak(regions: int = 24, days: int = 70, seed: int = 0) -> Epidemic:
+def outbreak(regions: int = 24, days: int = 60, seed: int = 0) -> Epidemic:
     """A simulated outbreak of one region that spreads along a random graph, and is brought down.
 
     `S -> I -> R` in each region (Kermack and McKendrick 1927): a day's infections are Poisson of
-    `b S / N sum_j m_ij I_j`, a fifth of I recovers; b falls from .55 to .15 on day 25, and of new
+    `b S / N sum_j m_ij I_j`, a fifth of I recovers; b falls from .55 to .18 on day 25, and of new
     cases fewer are told at weekends. m, the share of region i's contacts with j, is .85 with its
     own people. Raises InputError for fewer than 3 regions.
     """
@@ -120,7 +120,7 @@ def outbreak(regions: int = 24, days: int = 70, seed: int = 0) -> Epidemic:
     healthy, sick, cases = people.copy(), np.zeros(regions), np.zeros((days, regions))
     sick[0] = 40
     for day in range(days):
-        rate = (0.55 if day < 25 else 0.15) * healthy / people
+        rate = (0.55 if day < 25 else 0.18) * healthy / people
         new = np.minimum(rng.poisson(rate * (mixing @ sick)), healthy)
         healthy, sick = healthy - new, 0.8 * sick + new
         cases[day] = rng.binomial(new.astype(int), 0.5 if day % 7 in (5, 6) else 0.8)
