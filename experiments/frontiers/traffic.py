@@ -145,8 +145,9 @@ def test(
             run.metric(metric, own[i, 0, :, step], "lower")
             for name, each in sides.items():
                 run.baseline(f"{name}, {metric.removeprefix('test ')}", metric, each[i, step])
-    gain = pooled("RMSE", own[0, 2]) - pooled("RMSE", own[0, 0])
-    run.metric("gain of the roads, RMSE", gain)
+    right, mixed, alone = (pooled("RMSE", each) for each in own[0])
+    run.metric("gain of the roads, RMSE", alone - right)
+    run.metric("gain of the right roads, RMSE", mixed - right)
     run.figure("horizons.png", _traffic.draw_horizons, own[:, 0], sides)
     shown = {"network": told[0, 0], **{name: plain[name] for name in (LINEAR, "persistence")}}
     step = POOLED - 1

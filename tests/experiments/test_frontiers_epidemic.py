@@ -17,9 +17,8 @@ DATA = epidemic.outbreak(6, 60)
 
 def test_a_weekly_line_is_scikit_learns_and_sees_nothing_later():
     task, at = Task(DATA, 3, 40), np.array([45, 50])
-    rows = [
-        (DATA.cases[t - 6 : t + 1, i], DATA.cases[t + 3, i]) for t in range(6, 37) for i in range(6)
-    ]
+    ends = [(t, i) for t in range(6, 37) for i in range(6)]
+    rows = [(DATA.cases[t - 6 : t + 1, i], DATA.cases[t + 3, i]) for t, i in ends]
     x, y = map(np.array, zip(*rows, strict=True))
     mean, sd = x.mean(0), x.std(0)
     model = Ridge(1e-3 * len(x)).fit((x - mean) / sd, y)

@@ -93,5 +93,5 @@ def test_too_short_a_series_is_refused(tmp_path):
     (tmp_path / "speeds.csv").write_text("a,b\n" + "50,60\n" * 300)
     (tmp_path / "roads.csv").write_text("1,0.5\n0.5,1\n")
     paths = {"data": str(tmp_path / "speeds.csv"), "roads": str(tmp_path / "roads.csv")}
-    with pytest.raises(InputError, match="and a day to learn from are needed; .* has 300 steps"):
+    with pytest.raises(InputError, match=r"and a day to learn from are needed; .* has 300 steps"):
         main(Config(**paths, out=tmp_path / "run"))
