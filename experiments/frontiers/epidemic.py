@@ -5,8 +5,8 @@ al. 2021): a week of cases of all regions is read, and those of one day later on
 two weeks are for testing, the week before tells how long to train, and then training begins anew
 with it. A network of diffusion convolutions (Li et al. 2018) along the journeys of the days that
 are learnt from corrects an autoregression of logarithms. The same networks learn with the regions
-shuffled and without journeys. On England's validation part (2 seeds) journeys help, but shuffled
-ones as much: hearing others does it, not hearing those from whom people come. Beside them stand
+shuffled and without journeys. On England's validation part (2 seeds) journeys help, and shuffled
+ones nearly as much: hearing others does most of it, whoever they are. Beside them stand
 persistence, whose RMSE a day ahead over all days is 8.59, and one ridge of all regions on a week,
 of cases and of their logarithms.
 
@@ -54,13 +54,13 @@ class Config(Common):
     """Days that tell how long to train."""
     tested: Count = 14
     """The last days, for testing."""
-    hops: tuple[Number, ...] = (1, 0)
+    hops: tuple[Number, ...] = (1, 1)
     """How far each layer hears along journeys."""
     features: Count = 32
     """Features of each region in each layer."""
     batch: Count = 4
     """Days, of all regions, in a step."""
-    rate: Positive = 1e-3
+    rate: Positive = 3e-3
     """The learning rate of Adam, which falls as a cosine."""
     dropout: ShareBelow1 = 0.2
     """Share of features dropped in training."""
