@@ -24,6 +24,7 @@ from dljax.learn import (
     detect,
     dqn,
     gan,
+    graph_forecast,
     landscape,
     language,
     node_classify,
@@ -44,6 +45,7 @@ from dljax.nets.adversarial import Discriminator, Generator
 from dljax.nets.bayesian import BayesianMLP
 from dljax.nets.caption import Captioner
 from dljax.nets.coders import DenseDecoder, convolutional, dense
+from dljax.nets.diffusion import GraphForecaster
 from dljax.nets.graph import GCN, symmetric
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.q_network import QNetwork
@@ -265,6 +267,14 @@ def nodes() -> Learner:
     return node_classify.make(net, tx, graph, labels, known, views=2, agreement=0.5)
 
 
+def forecast_on_a_graph() -> Learner:
+    rng = np.random.default_rng(0)
+    data = Batch(*(rng.normal(size=(20, 5, f)).astype(np.float32) for f in (3, 2)))
+    graph = rng.dirichlet(np.ones(5), (2, 5)).astype(np.float32)
+    net = GraphForecaster(2, graph, (2, 1), 6, dropout=0.2)
+    return graph_forecast.make(net, optimizer("adam", 1e-2), data, batch=8)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -295,4 +305,5 @@ LEARNERS = {
     "segmented": segmented,
     "detected": detected,
     "nodes": nodes,
+    "forecast_on_a_graph": forecast_on_a_graph,
 }

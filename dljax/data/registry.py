@@ -107,4 +107,7 @@ FILES = {
     "cora/ind.cora.ally": File("2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71", 47959, (PLANETOID,)),
     "cora/ind.cora.graph": File("58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d", 59847, (PLANETOID,)),
     "cora/ind.cora.test.index": File("297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875", 5000, (PLANETOID,)),
+    "los_loop/los_speed.csv": File("7b732d86ae32b2930595becba28aff39dacbfb2197e250fc0332e1744ce2cbf4", 3402125, (f"{GITHUB}lehaifeng/T-GCN/219a2346f5bf68d54d91a948e7a41a08f9edc46b/data/los_speed.csv",)),
+    "los_loop/los_adj.csv": File("7a6eb41e10677992b5af50f5ab187c6c05c5c3a92cb973950cfddbf857361e76", 111686, (f"{GITHUB}lehaifeng/T-GCN/219a2346f5bf68d54d91a948e7a41a08f9edc46b/data/los_adj.csv",)),
+    "covid/england_covid.json": File("497056cc4585b58951fd5cd17554fe0c535f68ea0c907a5b5727ae30e3913450", 1436945, (f"{GITHUB}benedekrozemberczki/pytorch_geometric_temporal/adefe44265ad8faf239fd6cf3b59b95ca3ee60aa/dataset/england_covid.json",)),
 }  # fmt: skip
