@@ -4,6 +4,7 @@ Clouds lead: x [B, N, d]. `real` [B, N] denies points that are absent: none of t
 neighbour, and none is kept. Equal distances are told apart by the order of the points, nothing else.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,7 +42,8 @@ def nearest(
     apart = distances(x, x if y is None else y)
     if real is not None:
         apart = jnp.where(real[:, None], apart, jnp.inf)
-    value, found = jax.lax.top_k(-apart, k)
+    # the barrier: XLA sees a slice of a top_k and sorts all instead, ten times as slow on a CPU
+    value, found = jax.lax.optimization_barrier(jax.lax.top_k(-apart, k))
     return jnp.where(value == -jnp.inf, found[..., :1], found)
 
 
@@ -108,28 +110,27 @@ def _flat(told: Array, neighbours: Array) -> tuple[Array, Array]:
     return told.reshape(b * n, f), (neighbours + offset).reshape(-1, neighbours.shape[-1])
 
 
+def _told(told: Array, neighbours: Array) -> list[Array]:
+    """What each neighbour says, the nearest first: k arrays [B M, f]."""
+    rows, at = _flat(told, neighbours)
+    return [rows.at[slot].get(mode="promise_in_bounds") for slot in at.T]
+
+
 @_merged
 def _greatest(told: Array, neighbours: Array) -> Array:
-    rows, at = _flat(told, neighbours)
-    best = rows.at[at[:, 0]].get(mode="promise_in_bounds")
-    for slot in range(1, at.shape[1]):
-        best = jnp.maximum(best, rows.at[at[:, slot]].get(mode="promise_in_bounds"))
+    best = functools.reduce(jnp.maximum, _told(told, neighbours))
     return best.reshape(*neighbours.shape[:2], -1)
 
 
 @_merged
-def _greatest_and_whose(told: Array, neighbours: Array) -> tuple[Array, Array]:
-    """The maximum, and which point of its cloud it is of: [B, M, f] each."""
-    rows, at = _flat(told, neighbours)
-    local = neighbours.reshape(at.shape)
-    best = rows.at[at[:, 0]].get(mode="promise_in_bounds")
-    whose = jnp.broadcast_to(local[:, :1], best.shape)
-    for slot in range(1, at.shape[1]):
-        other = rows.at[at[:, slot]].get(mode="promise_in_bounds")
-        whose = jnp.where(other > best, local[:, slot : slot + 1], whose)
-        best = jnp.maximum(best, other)
-    shape = *neighbours.shape[:2], -1
-    return best.reshape(shape), whose.reshape(shape)
+def _whose(told: Array, neighbours: Array, best: Array) -> Array:
+    """Which point of its cloud said the maximum, the nearest of equals: [B, M, f]."""
+    # found with the maximum in one loop, XLA:CPU computes each slot's maximum anew for each use
+    whose, flat = jnp.zeros((), jnp.int32), best.reshape(-1, best.shape[-1])
+    each = _told(told, neighbours), neighbours.reshape(-1, neighbours.shape[-1]).T
+    for said, who in reversed([*zip(*each, strict=True)]):
+        whose = jnp.where(said == flat, who[:, None], whose)
+    return whose.reshape(best.shape)
 
 
 @_merged
@@ -142,8 +143,8 @@ def _given_back(whose: Array, g: Array, told: Array) -> Array:
 
 
 def _forward(told: Array, neighbours: Array) -> tuple[Array, tuple[Array, Array]]:
-    best, whose = _greatest_and_whose(told, neighbours)
-    return best, (whose, told)
+    best = _greatest(told, neighbours)
+    return best, (_whose(told, neighbours, best), told)
 
 
 def _backward(saved: tuple[Array, Array], g: Array) -> tuple[Array, None]:
