@@ -215,7 +215,9 @@ def shapes(key: Key, count: int, n: int = 256, sd: float = 0.01) -> Shapes:
         jax.vmap(functools.partial(one, kind=kind))(own)
         for kind, own in zip(KINDS.values(), keys, strict=True)
     ]
-    x, part = (jnp.stack(own, 1).reshape(-1, *own[0].shape[1:])[:count] for own in zip(*made))
+    x, part = (
+        jnp.stack(own, 1).reshape(-1, *own[0].shape[1:])[:count] for own in zip(*made, strict=True)
+    )
     angle = jax.random.uniform(k_turn, (count,), maxval=2 * jnp.pi)
     return Shapes(turned(x, angle), part, jnp.arange(count) % len(KINDS))
 

@@ -5,25 +5,22 @@ are made of cylinders, boxes and cones, and each point says of which part it is.
 al. 2017a) looks at each point alone, EdgeConv (Wang et al. 2019) at the nearest too, found within
 the compiled program in every layer. Beside them stand the nearest digit and logistic regression on
 the counts of points in a grid, and a random forest on what lies around each point. Then how far the
-order of the points changes what is said, fewer points, and rotation that training did not show.
+order of the points changes what is said, fewer points, and turns that training did not show.
 
     python -m experiments.frontiers.points
     python -m experiments.frontiers.points --data mnist --preset standard --seeds 3
 """
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Annotated
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from annotated_types import Ge, Le
 
-from dljax import Batch, Member, sweep
+from dljax import Member, sweep
 from dljax.data import ImageData, load
 from dljax.data.points import PARTS, strokes, wobbled
-from dljax.data.stream import unit_scale
 from dljax.errors import InputError
 from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths, require
@@ -96,7 +93,7 @@ PRESETS = {
 
 def main(config: Config) -> Result:
     with Study(NAME, ["S58"], config) as run:
-        data = drawn(config, load(config.data))
+        data = _points.drawn(load(config.data), config.points)
         nets = networks(config, len(data.classes))
         require("--batch", config.batch, below=min(len(data.train.y), config.shapes) + 1)
         made = _points.shapes(config.shapes, config.shape_points)
@@ -106,21 +103,6 @@ def main(config: Config) -> Result:
         _points.measure_digits(run, data, digits, config.measured)
         _points.measure_parts(run, made, parts, config.measured)
     return run.result
-
-
-def drawn(config: Config, data: ImageData) -> ImageData:
-    """The data, the images of validation and test drawn as points once and for all.
-
-    Raises InputError for images of several channels, or none.
-    """
-    if data.train.x.ndim != 4:
-        raise InputError(f"--data: images are needed, and {data.name} is a table")
-    draw = jax.jit(lambda key, x: strokes(key, unit_scale(x), config.points))
-
-    def of(part: Batch, number: int) -> Batch:
-        return part._replace(x=np.asarray(draw(jax.random.key(number), jnp.asarray(part.x))))
-
-    return dataclasses.replace(data, validation=of(data.validation, 1), test=of(data.test, 2))
 
 
 def networks(config: Config, classes: int) -> dict[str, tuple[PointNet, PointNet]]:
@@ -187,8 +169,8 @@ def told(
         metric = PARTS_IOU if shapes else ACCURACY
         aimed = name == "EdgeConv" and (shapes or data.name == "mnist")
         goal = (GOALS[metric], "our goal") if aimed else None
-        run.metric(metric if name == "EdgeConv" else f"{metric}, {name}", scores[metric.replace(
-            "test ", "test/")], goal=goal)  # fmt: skip
+        values = scores[metric.replace(" ", "/", 1)]
+        run.metric(metric if name == "EdgeConv" else f"{metric}, {name}", values, goal=goal)
     return kept
 
 
