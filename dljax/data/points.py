@@ -76,9 +76,9 @@ class Patch(NamedTuple):
 
 def sheet(part: int, corner: Sequence, a: Sequence, b: Sequence) -> list[Patch]:
     """A parallelogram: `corner + s a + t b`."""
-    o, a, b = (jnp.stack([jnp.float32(c) for c in each])[None] for each in (corner, a, b))
-    area = jnp.linalg.norm(jnp.cross(a[0], b[0]))
-    return [Patch(part, area, lambda s, t: o + s[:, None] * a + t[:, None] * b)]
+    o, u, v = (jnp.stack([jnp.float32(c) for c in each])[None] for each in (corner, a, b))
+    area = jnp.linalg.norm(jnp.cross(u[0], v[0]))
+    return [Patch(part, area, lambda s, t: o + s[:, None] * u + t[:, None] * v)]
 
 
 def box(part: int, low: Sequence, sizes: Sequence) -> list[Patch]:

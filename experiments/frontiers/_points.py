@@ -1,13 +1,15 @@
 """What stands beside networks of points, what is measured of them, and what a person looks at."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from dljax.data import ImageData
 from dljax.data import points as clouds
@@ -129,12 +131,16 @@ def forests(data: ImageData, trees: int) -> dict[str, float]:
     asked = np.concatenate([surroundings(x) for x in data.test.x])
     models = {
         "random forest, of surroundings": RandomForestClassifier(trees, n_jobs=-1, random_state=0),
-        "linear, of surroundings": make_pipeline(StandardScaler(), LogisticRegression()),
+        "linear, of surroundings": make_pipeline(
+            StandardScaler(), LogisticRegression(max_iter=300)
+        ),
     }
     found = {}
     for name, model in models.items():
         chances = np.zeros((len(asked), len(PARTS)), np.float32)
-        fitted = model.fit(x, y)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it stops at max_iter, short of its own tolerance
+            fitted = model.fit(x, y)
         chances[:, fitted.classes_] = fitted.predict_proba(asked)
         logits = np.log(np.maximum(chances, 1e-9)).reshape(*data.test.y.shape, -1)
         scores = point_segment.scores(jnp.asarray(logits), jnp.asarray(data.test.y))
@@ -246,9 +252,8 @@ def curves(
 def neighbours(net: PointNet, weights: classify.Weights, x: np.ndarray) -> tuple[np.ndarray, list]:
     """Which points [B, M] a network keeps of clouds, and each layer's neighbours [B, M, k]."""
     params, extra = weights
-    options = {"mutable": ["intermediates"]}
-    _, state = net.apply({"params": params, **extra}, jnp.asarray(x), **options)
-    found = state["intermediates"]
+    given: Any = {"params": params, **extra}, jnp.asarray(x)
+    found = net.apply(*given, mutable=["intermediates"])[1]["intermediates"]
     near = [np.asarray(each) for each in found["neighbours"]]
     everything = np.broadcast_to(np.arange(x.shape[1]), x.shape[:2])
     return np.asarray(found["kept"][0]) if net.keep else everything, near

@@ -115,16 +115,12 @@ def networks(config: Config, classes: int) -> dict[str, tuple[PointNet, PointNet
         if count < config.neighbours:
             said = f"{flag} leaves {count} points, fewer than the {config.neighbours}"
             raise InputError(f"{said} of --neighbours")
-    edges = {"neighbours": config.neighbours}
-    digits, parts = config.widths, config.shape_widths
-    heads = {"head": parts[-1:], "each": True}
-    return {
-        "EdgeConv": (
-            PointNet(classes, digits, **edges, keep=config.keep),
-            PointNet(len(PARTS), parts, **edges, **heads, dynamic=False),
-        ),
-        "PointNet": (PointNet(classes, digits), PointNet(len(PARTS), parts, **heads)),
-    }
+    digits = PointNet(classes, config.widths)
+    widths = config.shape_widths
+    parts = PointNet(len(PARTS), widths, widths[-1:], dynamic=False, each=True)
+    k = config.neighbours
+    edges = digits.clone(neighbours=k, keep=config.keep), parts.clone(neighbours=k)
+    return {"EdgeConv": edges, "PointNet": (digits, parts)}
 
 
 def told(

@@ -15,7 +15,11 @@ def test_the_score_of_parts_is_a_loops():
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(4, 30, 5)).astype(np.float32)
     y = rng.integers(-1, 3, (4, 30))  # -1: no point; parts 3 and 4 are of other things
-    found, guess, each = point_segment.scores(jnp.asarray(logits), y), logits.argmax(-1), []
+    found, guess, each = (
+        point_segment.scores(jnp.asarray(logits), jnp.asarray(y)),
+        logits.argmax(-1),
+        [],
+    )
     for truth, told in zip(y, guess, strict=True):
         here = truth >= 0
         pairs = [(truth[here] == part, told[here] == part) for part in np.unique(truth[here])]

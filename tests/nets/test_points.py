@@ -71,7 +71,7 @@ def test_edgeconv_is_a_loop_over_edges(x):
     weights = net.init(jax.random.key(0), x, near)
     p = weights["params"]
     v, w, b = p["own"]["kernel"], p["apart"]["kernel"], p["own"]["bias"]
-    found = net.apply(weights, x, near)
+    found: Any = net.apply(weights, x, near)
     for cloud in range(2):
         for i in range(N):
             own = x[cloud, i]
