@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue]
 
 from dljax.data import ImageData
@@ -51,14 +52,12 @@ def drawn(data: ImageData, points: int) -> ImageData:
 
 def shapes(count: int, points: int) -> ImageData:
     """Shapes to learn parts from, and a quarter as many each to choose on and to test."""
-    make = jax.jit(clouds.shapes, static_argnums=(1, 2))
-
-    def part(seed: int, count: int) -> Batch:
-        made = make(jax.random.key(seed), count, points)
-        return Batch(np.asarray(made.x), np.asarray(made.part))
-
     few = -(-count // 4)
-    return ImageData("shapes", part(0, count), part(1, few), part(2, few), PARTS)
+    make = jax.jit(clouds.shapes, static_argnums=(1, 2))
+    made = make(jax.random.key(0), count + 2 * few, points)
+    ends = np.cumsum([count, few])
+    parts = zip(*(np.split(np.asarray(each), ends) for each in made[:2]), strict=True)
+    return ImageData("shapes", *(Batch(*part) for part in parts), classes=PARTS)
 
 
 def grids(data: ImageData, points: int) -> dict[str, float]:
@@ -69,28 +68,28 @@ def grids(data: ImageData, points: int) -> dict[str, float]:
     seen = dataclasses.replace(
         data,
         train=data.train._replace(x=grid(np.concatenate(train))),
-        **{part: own._replace(x=grid(own.x)) for part, own in _judged(data).items()},
+        validation=data.validation._replace(x=grid(data.validation.x)),
+        test=data.test._replace(x=grid(data.test.x)),
     )
     found = np.mean(nearest(seen.train, seen.test.x)[0] == seen.test.y)
     linear = logistic_regression(seen)["mean"]
     return {"nearest digit, by a grid": float(found), "logistic regression, on a grid": linear}
 
 
-def _judged(data: ImageData) -> dict[str, Batch]:
-    return {"validation": data.validation, "test": data.test}
-
-
 def grid(x: np.ndarray) -> np.ndarray:
-    """The share of points [n, N, 2] in each cell of the square from -1 to 1, of its largest.
+    """How many points [n, N, 2] are in each cell of the square from -1 to 1, and around it.
 
-    [n, SIDE SIDE] float32; absent points are in none.
+    [n, SIDE SIDE] float32, of the largest, blurred by a normal whose deviation is a cell: counts
+    alone are too few for neighbours to look alike. Absent points are in none.
     """
     cell = np.clip(np.floor((np.nan_to_num(x) + 1) / 2 * SIDE), 0, SIDE - 1).astype(int)
     place = cell[..., 1] * SIDE + cell[..., 0]
     counts = np.zeros((len(x), SIDE * SIDE), np.float32)
     real = ~np.isnan(x).any(-1)
     np.add.at(counts, (np.nonzero(real)[0], place[real]), 1)
-    return counts / np.maximum(counts.max(1, keepdims=True), 1)
+    soft: Any = gaussian_filter(counts.reshape(-1, SIDE, SIDE), (0, 1, 1))
+    soft = soft.reshape(len(x), -1)
+    return soft / np.maximum(soft.max(1, keepdims=True), 1e-9)
 
 
 def surroundings(x: np.ndarray) -> np.ndarray:
