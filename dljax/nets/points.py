@@ -49,18 +49,18 @@ class PointNet(nn.Module):
     """Features of each point, their maxima over the cloud, and a head: logits [B, classes].
 
     Without `neighbours` a feature is of its point alone (Qi et al. 2017a, without its T-nets).
-    With k of them layers are `EdgeConv`s (Wang et al. 2019): the first over the k nearest points,
-    later ones over the k nearest in features if `dynamic`, else the same. With `keep` the first
-    layer leaves so many points, far from each other, for the rest. With `each` the logits are of
-    every point, [B, N, classes], which knows the maxima too. Raises InputError for fewer points
-    than k or `keep`, and for `keep` with `each`.
+    With k of them layers are `EdgeConv`s over the k points nearest in place, and from layer number
+    `dynamic` on, counted from 0, over the k nearest in features (Wang et al. 2019, where that is
+    1). With `keep` the first layer leaves so many points, far from each other, for the rest. With
+    `each` the logits are of every point, [B, N, classes], which knows the maxima too. Raises
+    InputError for fewer points than k or `keep`, and for `keep` with `each`.
     """
 
     classes: int
     widths: Sequence[int] = (64, 128)
     head: Sequence[int] = (128,)
     neighbours: int = 0
-    dynamic: bool = True
+    dynamic: int | None = 1
     keep: int | None = None
     each: bool = False
 
@@ -98,13 +98,13 @@ class PointNet(nn.Module):
             self.sow("intermediates", "kept", at)
         near = nearest(x, self.neighbours, own, real)
         for i, width in enumerate(self.widths):
-            if i and self.dynamic:
+            if i and self.dynamic is not None and i >= self.dynamic:
                 near = nearest(x, self.neighbours, None, real)
             self.sow("intermediates", "neighbours", near)
             x = jax.nn.relu(EdgeConv(width)(x, near, own))
             if own is not None:
-                near = near if self.dynamic else nearest(own, self.neighbours, None, kept)
-                own, real = None, kept
+                near, real = nearest(own, self.neighbours, None, kept), kept
+                own = None
             x = x * real[..., None]
             seen.append(x)
         return seen

@@ -50,8 +50,10 @@ class Config(Common):
     """digits, mnist, or the path of an .npz file with images x and labels y."""
     points: Count = 256
     """Points of a digit."""
-    neighbours: Count = 8
+    neighbours: Count = 16
     """Points that EdgeConv listens to, a point itself among them."""
+    dynamic: Count = 2
+    """The layer, counted from 0, from which on a digit's are near in features, not in place."""
     keep: Count = 64
     """Points of a digit that are left after EdgeConv's first layer."""
     widths: Widths = (32, 64, 128)
@@ -68,7 +70,7 @@ class Config(Common):
     """Passes over the shapes, where --steps is not given."""
     batch: Count = 32
     """Clouds in a step."""
-    rate: Positive = 2e-3
+    rate: Positive = 5e-3
     """The learning rate of Adam at its highest."""
     angle: Half = 15.0
     """Degrees by which a digit is turned at most in training; shapes are turned anyhow, upright."""
@@ -85,7 +87,7 @@ class Config(Common):
 PRESETS = {
     "quick": Config(),
     "standard": Config(
-        seeds=3, data="mnist", epochs=8, shapes=4000, shape_points=256, shape_epochs=20,
+        seeds=3, data="mnist", epochs=7, shapes=3000, shape_points=256, shape_epochs=16,
         trees=100, measured=2000,
     ),
 }  # fmt: skip
@@ -115,9 +117,9 @@ def networks(config: Config, classes: int) -> dict[str, tuple[PointNet, PointNet
         if count < config.neighbours:
             said = f"{flag} leaves {count} points, fewer than the {config.neighbours}"
             raise InputError(f"{said} of --neighbours")
-    digits = PointNet(classes, config.widths)
+    digits = PointNet(classes, config.widths, dynamic=config.dynamic)
     widths = config.shape_widths
-    parts = PointNet(len(PARTS), widths, widths[-1:], dynamic=False, each=True)
+    parts = PointNet(len(PARTS), widths, widths[-1:], dynamic=None, each=True)
     k = config.neighbours
     edges = digits.clone(neighbours=k, keep=config.keep), parts.clone(neighbours=k)
     return {"EdgeConv": edges, "PointNet": (digits, parts)}

@@ -33,7 +33,7 @@ def test_the_score_of_parts_is_a_loops():
 
 def test_parts_are_learnt():
     made = jax.jit(shapes, static_argnums=(1, 2))(jax.random.key(0), 64, 48)
-    net = PointNet(len(PARTS), (16, 32), (32,), neighbours=4, dynamic=False, each=True)
+    net = PointNet(len(PARTS), (16, 32), (32,), neighbours=4, dynamic=None, each=True)
     data = Batch(np.asarray(made.x), np.asarray(made.part))
     learner = classify.make(net, optimizer("adam", 1e-2), data, batch=16)
     run, metrics = advance(learner, start(learner, jax.random.key(0)), 100)

@@ -15,7 +15,7 @@ N = 20
 NETS = {
     "alone": PointNet(3, (5, 6), (7,)),
     "edges": PointNet(3, (5, 6), (7,), neighbours=4, keep=8),
-    "in place": PointNet(3, (5, 6), (7,), neighbours=4, keep=8, dynamic=False),
+    "in place": PointNet(3, (5, 6), (7,), neighbours=4, keep=8, dynamic=None),
     "parts": PointNet(3, (5, 6), (7,), neighbours=4, each=True),
     "parts alone": PointNet(3, (5, 6), (7,), each=True),
 }
