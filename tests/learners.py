@@ -11,6 +11,7 @@ from dljax import Batch, Learner, sweep
 from dljax.data import shift
 from dljax.data.augment import flip
 from dljax.data.augment_masks import bend
+from dljax.data.points import wobbled
 from dljax.data.stream import epochs
 from dljax.envs import tabular
 from dljax.envs.environment import Box, Environment, Step
@@ -48,6 +49,7 @@ from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.diffusion import GraphForecaster
 from dljax.nets.graph import GCN, symmetric
 from dljax.nets.language import RecurrentLanguage, Transformer
+from dljax.nets.points import PointNet
 from dljax.nets.q_network import QNetwork
 from dljax.nets.translator import RecurrentTranslator
 from dljax.nets.trunk import Detect, Segment, Trunk, Vision
@@ -275,6 +277,13 @@ def forecast_on_a_graph() -> Learner:
     return graph_forecast.make(net, optimizer("adam", 1e-2), data, batch=8)
 
 
+def parts_of_clouds() -> Learner:
+    x = np.random.default_rng(0).normal(size=(9, 12, 3)).astype(np.float32)
+    net = PointNet(2, (4, 5), (6,), neighbours=3, each=True)
+    data, turn = Batch(x, (x[..., 0] > 0).astype(np.int32)), functools.partial(wobbled, sd=0.01)
+    return classify.make(net, optimizer("adam", 1e-2), data, batch=4, augment=turn)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -303,6 +312,7 @@ LEARNERS = {
     "translated": translated,
     "captioned": captioned,
     "segmented": segmented,
+    "parts_of_clouds": parts_of_clouds,
     "detected": detected,
     "nodes": nodes,
     "forecast_on_a_graph": forecast_on_a_graph,
