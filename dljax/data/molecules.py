@@ -21,11 +21,12 @@ from dljax.typing import Graph
 
 
 class File(NamedTuple):
-    """A known file: its columns of targets, and of what another formula tells of the first."""
+    """A known file: its columns of targets, and of what something else tells of the first."""
 
     path: str
     targets: tuple[str, ...]
     formula: str | None = None
+    formula_name: str = ""
 
 
 TOX21 = (
@@ -37,8 +38,9 @@ KNOWN = {
         "molecules/esol.csv",
         ("measured log solubility in mols per litre",),
         "ESOL predicted log solubility in mols per litre",
+        "ESOL's own formula",  # which was fitted to nearly these molecules, those of a test too
     ),
-    "freesolv": File("molecules/freesolv.csv", ("expt",), "calc"),
+    "freesolv": File("molecules/freesolv.csv", ("expt",), "calc", "simulated free energy"),
     "tox21": File("molecules/tox21.csv", TOX21),
 }
 SPELLED = "spelled"
@@ -66,6 +68,7 @@ class Molecules:
     targets: tuple[str, ...]
     y: np.ndarray
     formula: np.ndarray | None = None
+    formula_name: str = ""
     leaks: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
@@ -122,6 +125,7 @@ def load(name: str, target: str | None = None) -> Molecules:
         tuple(targets),
         y[rows].astype(np.float32),
         None if formula is None else formula[rows],
+        file.formula_name if file else "",
         unread=tuple(said),
     )
 
@@ -177,14 +181,16 @@ def numeric(column: Iterable[str]) -> bool:
 
 
 def numbers(path: Path, table: dict[str, list[str]], name: str) -> np.ndarray:
-    """A column's numbers [n]. Raises InputError for an unknown one, and names a cell that is none."""
+    """A column's numbers [n]. Raises InputError for an unknown one, and for words in a cell."""
     if name not in table:
         raise unknown("column", name, table)
     for i, text in enumerate(table[name]):
         try:
             number(text)
         except ValueError:
-            raise InputError(f"{path}, row {i + 1}: {name} is {text!r}, which is no number") from None
+            raise InputError(
+                f"{path}, row {i + 1}: {name} is {text!r}, which is no number"
+            ) from None
     return np.array([*map(number, table[name])])
 
 
@@ -307,7 +313,7 @@ def scaffold_split(molecules: Molecules, shares: Shares = (0.8, 0.9)) -> Split:
 
 
 def random_split(molecules: Molecules, seed: int, shares: Shares = (0.8, 0.9)) -> Split:
-    """Rows as of `scaffold_split`, drawn by a seed. Raises InputError where a part is left empty."""
+    """Rows as of `scaffold_split`, drawn by a seed. Raises InputError as it does."""
     # the legacy generator: NumPy promises that its numbers never change
     order = np.random.RandomState(seed).permutation(len(molecules))
     cuts = [round(share * len(order)) for share in shares]

@@ -4,6 +4,7 @@
 that was not is nan. A batch is the union of its graphs, put together in the compiled loop.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -20,10 +21,10 @@ from dljax.typing import Array, Batch, Key
 
 
 class Graphs(NamedTuple):
-    """n graphs, and what is told of each as a whole, float32 [n, d] as a network should see it."""
+    """n graphs, and what is told of each as a whole: of rows [B], float32 [B, d]; d may be 0."""
 
     shelf: Shelf
-    whole: Array
+    whole: Callable[[Array], Array] = lambda rows: jnp.zeros((len(rows), 0))
 
 
 def masked(loss: risk.Loss) -> risk.Loss:
@@ -58,7 +59,7 @@ def make(
 
     def united(_: Key, drawn: Batch) -> Batch:
         rows = drawn.x
-        union, fits = unions.unite(graphs.shelf, rows, size, graphs.whole[rows])
+        union, fits = unions.unite(graphs.shelf, rows, size, graphs.whole(rows))
         return Batch(union, jnp.where(fits[:, None], drawn.y, jnp.nan))
 
     goal = risk.objective(net, masked(loss))
@@ -69,18 +70,18 @@ def make(
 
 
 def predict(net: nn.Module, weights: risk.Weights, graphs: Graphs, chunk: int = 64) -> Array:
-    """Outputs [n, K] of all graphs, `chunk` of them at a time; those of a size together."""
+    """Outputs [n, K] of all graphs, `chunk` of them at a time, of all sizes."""
     params, extra = weights
     count = len(graphs.shelf)
     order = np.argsort(np.diff(graphs.shelf.nodes), kind="stable")
-    # the chunks of large graphs are short of nothing and of small ones padded: so deal them out
+    # graphs of all sizes in each chunk, so that all have about equally many nodes
     chunks = -(-count // chunk)
     padded = np.concatenate([order, np.repeat(order[:1], chunks * chunk - count)])
     rows = padded.reshape(chunk, chunks).T
     size = unions.exact(graphs.shelf, rows)
 
     def some(rows: Array) -> Array:
-        union, _ = unions.unite(graphs.shelf, rows, size, graphs.whole[rows])
+        union, _ = unions.unite(graphs.shelf, rows, size, graphs.whole(rows))
         return net.apply({"params": params, **extra}, union)  # pyright: ignore
 
     found = jax.lax.map(some, jnp.asarray(rows))

@@ -1,4 +1,4 @@
-"""Messages along edges that say what kind of edge they came by, and a readout of whole graphs (S57).
+"""Messages along edges, by what kind of edge they come, and a readout of whole graphs (S57).
 
 `m_ij = relu(x_j + W e_ij)`, `x_i <- x_i + MLP((1 + a) x_i + sum_{j in N(i)} m_ij)`: the message
 passing of Gilmer et al. 2017 with the sum of Xu et al. 2019 and the messages of Hu et al. 2020.
@@ -67,3 +67,16 @@ def without_masked(graph: Graph) -> Graph:
     keep = there[graph.senders] & there[graph.receivers]
     senders, receivers = (jnp.where(keep, ends, n) for ends in (graph.senders, graph.receivers))
     return graph._replace(senders=senders, receivers=receivers)
+
+
+class WholeNet(nn.Module):
+    """What is told of graphs as wholes -> [B, outputs]: `MessageNet` without the graph."""
+
+    outputs: int
+    hidden: Sequence[int] = (64,)
+    dropout: float | Array = 0.0
+
+    @nn.compact
+    def __call__(self, batch: Union, *, train: bool = False) -> Array:
+        read = Dropout(self.dropout)(batch.whole, train=train)
+        return MLP((*self.hidden, self.outputs), dropout=self.dropout)(read, train=train)

@@ -49,7 +49,9 @@ class Size(NamedTuple):
 
 def shelve(graphs: Sequence[Graph]) -> Shelf:
     """Graphs x [n_i, ...], each with edges or none with any, end to end."""
-    parts = [[np.asarray(each) for each in part] for part in zip(*(g[:4] for g in graphs), strict=True)]
+    parts = [
+        [np.asarray(each) for each in part] for part in zip(*(g[:4] for g in graphs), strict=True)
+    ]
     x, senders, receivers, edges = (np.concatenate(part) for part in parts)
     nodes, bonds = (
         np.cumsum([0, *map(len, part)], dtype=np.int32) for part in (parts[0], parts[1])
@@ -123,7 +125,7 @@ def unite(
 def places(
     counts: Int[Array, "b"], room: int
 ) -> tuple[Int[Array, "{room}"], Int[Array, "{room}"], Int[Array, "b"]]:
-    """Of each place [room]: whose it is, B behind the last, and its number there; beginnings [B]."""
+    """Whose each place is, B behind the last, and its number there, [room]; beginnings [B]."""
     end = jnp.cumsum(counts)
     begin = end - counts
     place = jnp.arange(room, dtype=jnp.int32)
