@@ -24,6 +24,7 @@ from dljax.learn import (
     detect,
     dqn,
     gan,
+    graph_regress,
     landscape,
     language,
     play,
@@ -44,12 +45,14 @@ from dljax.nets.bayesian import BayesianMLP
 from dljax.nets.caption import Captioner
 from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.language import RecurrentLanguage, Transformer
+from dljax.nets.message import MessageNet
 from dljax.nets.q_network import QNetwork
 from dljax.nets.translator import RecurrentTranslator
 from dljax.nets.trunk import Detect, Segment, Trunk, Vision
+from dljax.ops import unions
 from dljax.ops.backprop import ACTIVATIONS
 from dljax.ops.policies import categorical
-from dljax.typing import Boxes
+from dljax.typing import Boxes, Graph
 
 
 def images() -> Batch:
@@ -254,6 +257,20 @@ def segmented() -> Learner:
     return segment.make(net, tx, data, batch=4, side=8, weights=(1.0, 2.0), augment=augment)
 
 
+def told_of_graphs() -> Learner:
+    rng = np.random.default_rng(0)
+    graphs = []
+    for n, e in zip(rng.integers(1, 6, 20), rng.integers(0, 9, 20), strict=True):
+        x, edges = (rng.integers(0, 2, (each, 3), dtype=np.uint8) for each in (n, e))
+        graphs.append(Graph(x, *rng.integers(0, n, (2, e), dtype=np.int32), edges))
+    whole, y = rng.normal(size=(2, 20, 2)).astype(np.float32)
+    y[::3, 1] = np.nan
+    shelf, table, data = unions.shelve(graphs), jnp.asarray(whole), Batch(np.arange(20), y)
+    told = graph_regress.Graphs(shelf, lambda rows: table[rows])
+    net, size = MessageNet(2, 8, 2, (8,), 0.2), unions.roomy(shelf, 6, 1.0)
+    return graph_regress.make(net, optimizer("adam", 1e-2), told, data, batch=6, size=size)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -283,4 +300,5 @@ LEARNERS = {
     "captioned": captioned,
     "segmented": segmented,
     "detected": detected,
+    "told_of_graphs": told_of_graphs,
 }

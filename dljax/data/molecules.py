@@ -88,7 +88,7 @@ def rdkit() -> Any:
 def load(name: str, target: str | None = None) -> Molecules:
     """One of `NAMES`, or a CSV file's column `smiles` and its `target`, by default what is numbers.
 
-    spelled: 505 molecules spelled here, and their logP as Crippen's rules tell it (RDKit). ESOL:
+    spelled: molecules spelled here, and their logP as Crippen's rules tell it (RDKit). ESOL:
     Delaney 2004; FreeSolv: Mobley and Guthrie 2014; tox21: twelve assays of 2014's challenge, of
     which RDKit does not read 8 rows. Raises InputError for what is no such file, names the first
     row of one's own whose SMILES is none, and where RDKit is missing says how to get it.
@@ -210,7 +210,7 @@ def one_of(value: Any, known: Sequence[Any]) -> list[bool]:
 
 
 def graph(mol: Any) -> Graph:
-    """A molecule's heavy atoms x uint8 [a, 37], and each bond as two edges, uint8 [2 b, 7].
+    """A molecule's atoms, without hydrogen, x uint8 [a, 36], and each bond as two edges, uint8 [2 b, 7].
 
     Atoms: element, number of neighbours, of hydrogens, charge, hybridisation, in an aromatic ring,
     in rings of 3 to 7. Bonds: single, double, triple, aromatic; conjugated, in a ring, with a side.

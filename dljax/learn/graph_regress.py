@@ -24,7 +24,7 @@ class Graphs(NamedTuple):
     """n graphs, and what is told of each as a whole: of rows [B], float32 [B, d]; d may be 0."""
 
     shelf: Shelf
-    whole: Callable[[Array], Array] = lambda rows: jnp.zeros((len(rows), 0))
+    whole: Callable[[Array], Array] = lambda rows: jnp.zeros((len(rows), 0), jnp.float32)
 
 
 def masked(loss: risk.Loss) -> risk.Loss:

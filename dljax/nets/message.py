@@ -24,7 +24,7 @@ class Messages(nn.Module):
         n, width = x.shape
         told = nn.relu(segments.tell(x, graph.senders) + nn.Dense(width)(graph.edges))
         heard = segments.total(told, graph.receivers, n)
-        own = 1 + self.param("own", nn.initializers.zeros, ())
+        own = 1 + self.param("own", nn.initializers.zeros, (), jnp.float32)
         h = nn.relu(nn.Dense(width)(nn.LayerNorm()(own * x + heard)))
         return x + nn.Dense(width)(h)
 

@@ -104,7 +104,6 @@ def unite(
         own = jnp.diff(jnp.asarray(ends))[rows]
         counts.append(own)
         fits &= jnp.cumsum(own) <= room
-    fits = jnp.cumprod(fits).astype(bool)
     whose, at, begin = places(jnp.where(fits, counts[0], 0), size.nodes)
     edge_of, edge_at, _ = places(jnp.where(fits, counts[1], 0), size.edges)
     node = taken(shelf.nodes, rows, whose, at)

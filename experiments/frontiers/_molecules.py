@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 
 from dljax.data import molecules
 from dljax.data.molecules import SPLITS, Molecules, Split
+from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.baselines import chosen
 from dljax.host.result import Result
@@ -56,6 +57,8 @@ def task(data: Molecules, told: np.ndarray, split: str, seeds: Sequence[int]) ->
         found = found[:1]
     train, validation, test = (np.stack(part) for part in zip(*found, strict=True))
     y = data.y[:, :1]
+    if not all(np.isfinite(y[rows]).any() for part in (train, validation, test) for rows in part):
+        raise InputError(f"{data.name}: in a part of a split no {data.targets[0]} was measured")
     middle, unit = (np.array([f(y[rows]) for rows in train]) for f in (np.nanmean, np.nanstd))
     unit = np.where(unit > 0, unit, 1)
     scaled = (y[None] - middle[:, None, None]) / unit[:, None, None]
@@ -65,10 +68,12 @@ def task(data: Molecules, told: np.ndarray, split: str, seeds: Sequence[int]) ->
 
 def standardised(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """By means and deviations of some rows, cut at `MOST`; 0 where nothing is told, float32."""
-    known = table.astype(np.float64)
-    known = np.where(np.isnan(known), np.nan_to_num(np.nanmean(known[rows], 0)), known)
-    mean, sd = known[rows].mean(0), known[rows].std(0)
-    scaled = (known - mean) / np.where(sd > 0, sd, 1)
+    told = np.isfinite(table)
+    filled = np.where(told, table, 0).astype(np.float64)
+    mean = filled[rows].sum(0) / np.maximum(told[rows].sum(0), 1)
+    filled = np.where(told, filled, mean)
+    sd = filled[rows].std(0)
+    scaled = (filled - mean) / np.where(sd > 0, sd, 1)
     return np.clip(scaled, -MOST, MOST).astype(np.float32)
 
 

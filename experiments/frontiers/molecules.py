@@ -183,9 +183,12 @@ def compare(run: Study, config: Config, data: Molecules) -> None:
         run.gain(f"gain by the graph, {title}", gains, "beyond two standard errors")
         for name, values in _molecules.plain(data, task, prints).items():
             run.baseline(f"{name}, {title}", f"test RMSE, {title}", values)
-        run.figure(f"{title}.png", _molecules.draw, run.result, title, data, task, first)
+        run.figure(
+            f"{data.name}-{split}.png", _molecules.draw, run.result, title, data, task, first
+        )
         alone = message, jax.tree.map(lambda leaf: leaf[0], kept)
-        run.figure(f"{title} atoms.png", _molecules.show_atoms, title, data, task, *alone)
+        name = f"{data.name}-{split}-atoms.png"
+        run.figure(name, _molecules.show_atoms, title, data, task, *alone)
 
 
 def search(run: Study, config: Config, library: Molecules) -> None:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.nets.message import Messages, MessageNet, WholeNet
+from dljax.nets.message import MessageNet, Messages, WholeNet
 from dljax.ops import unions
 from dljax.ops.unions import Size, Union
 from dljax.typing import Graph
