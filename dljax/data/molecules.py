@@ -210,7 +210,7 @@ def one_of(value: Any, known: Sequence[Any]) -> list[bool]:
 
 
 def graph(mol: Any) -> Graph:
-    """A molecule's atoms, without hydrogen, x uint8 [a, 36], and each bond as two edges, uint8 [2 b, 7].
+    """A molecule's heavy atoms, x uint8 [a, 36], and each bond as two edges, uint8 [2 b, 7].
 
     Atoms: element, number of neighbours, of hydrogens, charge, hybridisation, in an aromatic ring,
     in rings of 3 to 7. Bonds: single, double, triple, aromatic; conjugated, in a ring, with a side.
