@@ -16,6 +16,7 @@ from dljax.data.molecules import SPLITS, Molecules, Split
 from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.baselines import chosen
+from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn.risk import Loss
 from dljax.ops import unions
@@ -151,6 +152,21 @@ def without_each(net: nn.Module, params: PyTree, graph: Graph) -> np.ndarray:
     union = union._replace(graph=union.graph._replace(real=union.graph.real & kept))
     told = jax.vmap(lambda own: net.apply({"params": own}, union))(params).mean(0)[:, 0]
     return np.asarray(told[-1] - told[:-1])
+
+
+def show(
+    run: Study,
+    title: str,
+    data: Molecules,
+    own: Task,
+    told: np.ndarray,
+    net: nn.Module,
+    params: PyTree,
+) -> None:
+    """What the first ensemble tells [n], and what atoms add to what one of the graph alone tells."""
+    file = title.replace(" ", "-")
+    run.figure(f"{file}.png", draw, run.result, title, data, own, told)
+    run.figure(f"{file}-atoms.png", show_atoms, title, data, own, net, params)
 
 
 def draw(

@@ -90,6 +90,8 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S57"], config) as run:
         for flag in ("alone", "searches"):
             require(f"--{flag}", getattr(config, flag), below=config.seeds + 1)
+        most = config.steps or config.epochs  # each of which has a step at least
+        require("--evaluations", config.evaluations, below=most + 1)
         lists = [molecules.load(name) for name in dict.fromkeys(config.data)]
         library = molecules.load(config.library)
         least = min(int(0.75 * len(each)) for each in lists)
@@ -117,11 +119,9 @@ def learn(
     was best.
     """
     steps = config.steps or config.epochs * (task.train.shape[1] // config.batch)
-    require("--evaluations", config.evaluations, below=steps + 1)
     size = unions.roomy(shelf, config.batch)
-    tx = optimizer(
-        "adam", config.rate, steps=steps, schedule="warmup-cosine", weight_decay=config.decay
-    )
+    decay = {"schedule": "warmup-cosine", "weight_decay": config.decay}
+    tx = optimizer("adam", config.rate, steps=steps, **decay)
 
     def graphs(at: Array) -> Graphs:
         return Graphs(shelf, lambda rows: jnp.asarray(task.whole)[at, rows])
@@ -183,12 +183,8 @@ def compare(run: Study, config: Config, data: Molecules) -> None:
         run.gain(f"gain by the graph, {title}", gains, "beyond two standard errors")
         for name, values in _molecules.plain(data, task, prints).items():
             run.baseline(f"{name}, {title}", f"test RMSE, {title}", values)
-        run.figure(
-            f"{data.name}-{split}.png", _molecules.draw, run.result, title, data, task, first
-        )
         alone = message, jax.tree.map(lambda leaf: leaf[0], kept)
-        name = f"{data.name}-{split}-atoms.png"
-        run.figure(name, _molecules.show_atoms, title, data, task, *alone)
+        _molecules.show(run, title, data, task, first, *alone)
 
 
 def search(run: Study, config: Config, library: Molecules) -> None:
