@@ -154,8 +154,7 @@ def learn(
         names=[f"seed {seed}" for seed in run.seeds[:seeds]],
         saves=steps,
     )
-    told = run.each(tell, which, fitted.kept, at_once=1)
-    return np.asarray(told), fitted.kept
+    return np.asarray(run.each(tell, which, fitted.kept, at_once=1)), fitted.kept
 
 
 def compare(run: Study, config: Config, data: Molecules) -> None:
@@ -191,8 +190,8 @@ def search(run: Study, config: Config, library: Molecules) -> None:
     """Learn which of a part of a library hit, and rank the rest: enrichment in the first 1 %."""
     task = _library.task(library)
     shelf = unions.shelve([*map(molecules.graph, library.mols)])
-    targets = task.y.shape[-1]
-    net = MessageNet(targets, config.width, config.rounds, (config.width,), config.dropout)
+    size = task.y.shape[-1], config.width, config.rounds, (config.width,)
+    net = MessageNet(*size, config.dropout)
     told, _ = learn(run, config, f"search {library.name}", net, shelf, task, config.searches)
     _library.judge(run, library, task, told)
 
