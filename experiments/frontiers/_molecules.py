@@ -163,7 +163,7 @@ def show(
     net: nn.Module,
     params: PyTree,
 ) -> None:
-    """What the first ensemble tells [n], and what atoms add to what one without descriptors does."""
+    """What the first ensemble tells [n], and what atoms add where no descriptors are told."""
     file = title.replace(" ", "-")
     run.figure(f"{file}.png", draw, run.result, title, data, own, told)
     run.figure(f"{file}-atoms.png", show_atoms, title, data, own, net, params)
