@@ -20,7 +20,7 @@ from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn.risk import Loss
 from dljax.ops import unions
-from dljax.typing import Graph, PyTree
+from dljax.typing import Array, Graph, PyTree
 
 MOST = 10.0  # deviations of a descriptor, beyond which it is cut: some are sums of exponentials
 
@@ -137,21 +137,29 @@ def plain(data: Molecules, own: Task, prints: np.ndarray) -> dict[str, list[floa
     return found
 
 
-def without_each(net: nn.Module, params: PyTree, graph: Graph) -> np.ndarray:
-    """What each atom adds: `f(G) - f(G without it)`, its node masked, of an ensemble, [a].
+def without_each(net: nn.Module, params: PyTree, graphs: Sequence[Graph]) -> list[np.ndarray]:
+    """What each atom adds: `f(G) - f(G without it)`, its node masked, of an ensemble, [a] a graph.
 
     params lead with the ensemble's axis; the network is told nothing of graphs as wholes.
     """
-    shelf, atoms = unions.shelve([graph]), len(graph.x)
-    rows = jnp.zeros(atoms + 1, jnp.int32)
-    size = unions.exact(shelf, np.zeros((1, atoms + 1), int))
-    union, _ = unions.unite(shelf, rows, size, jnp.zeros((atoms + 1, 0)))
-    place = jnp.arange(size.nodes)
-    # copy i is without atom i, and the last one is whole
-    kept = place - union.whose * atoms != union.whose
-    union = union._replace(graph=union.graph._replace(real=union.graph.real & kept))
-    told = jax.vmap(lambda own: net.apply({"params": own}, union))(params).mean(0)[:, 0]
-    return np.asarray(told[-1] - told[:-1])
+    shelf = unions.shelve(graphs)
+    atoms, bonds = unions.largest(shelf)
+    copies = atoms + 1
+    size = unions.Size(copies * atoms, copies * bonds)
+
+    @jax.jit
+    def told(row: Array) -> Array:
+        rows, whole = jnp.full(copies, row), jnp.zeros((copies, 0))
+        union, _ = unions.unite(shelf, rows, size, whole)
+        own = jnp.diff(jnp.asarray(shelf.nodes))[row]
+        # copy i is without atom i; the last one lacks none
+        kept = jnp.arange(size.nodes) - union.whose * own != union.whose
+        union = union._replace(graph=union.graph._replace(real=union.graph.real & kept))
+        each = jax.vmap(lambda own: net.apply({"params": own}, union))(params)
+        return each.mean(0)[:, 0]
+
+    found = [np.asarray(told(row)) for row in range(len(graphs))]
+    return [each[-1] - each[: len(graph.x)] for each, graph in zip(found, graphs, strict=True)]
 
 
 def show(
@@ -206,7 +214,8 @@ def show_atoms(
     fit = [i for i in test if 5 <= data.mols[i].GetNumAtoms() <= 20 and np.isfinite(y[i])] or test
     order = np.array(sorted(fit, key=lambda i: y[i]))
     rows = order[np.unique(np.linspace(0, len(order) - 1, 8).round().astype(int))]
-    adds = [own.unit[0] * without_each(net, params, molecules.graph(data.mols[i])) for i in rows]
+    graphs = [molecules.graph(data.mols[i]) for i in rows]
+    adds = [own.unit[0] * each for each in without_each(net, params, graphs)]
     said = [f"{data.smiles[i]}\nmeasured {y[i]:.2f}" for i in rows]
     what = f"{title}, {data.targets[0]}: f(molecule) - f(without the atom), graph alone"
     return draw_atoms(path, what, [data.mols[i] for i in rows], adds, said)
