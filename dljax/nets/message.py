@@ -55,7 +55,12 @@ class MessageNet(nn.Module):
         number = jnp.maximum(segments.degree(whose, count), 1)[:, None]
         read = jnp.concatenate([total / self.typical, total / number, batch.whole], -1)
         read = Dropout(self.dropout)(read, train=train)
-        return MLP((*self.hidden, self.outputs), dropout=self.dropout)(read, train=train)
+        return head(self.hidden, self.outputs, self.dropout)(read, train=train)
+
+
+def head(hidden: Sequence[int], outputs: int, dropout: float | Array) -> MLP:
+    # bounded units: what is far from all that was learnt is not told without bound
+    return MLP((*hidden, outputs), jnp.tanh, dropout)
 
 
 def without_masked(graph: Graph) -> Graph:
@@ -79,4 +84,4 @@ class WholeNet(nn.Module):
     @nn.compact
     def __call__(self, batch: Union, *, train: bool = False) -> Array:
         read = Dropout(self.dropout)(batch.whole, train=train)
-        return MLP((*self.hidden, self.outputs), dropout=self.dropout)(read, train=train)
+        return head(self.hidden, self.outputs, self.dropout)(read, train=train)

@@ -35,6 +35,7 @@ from dljax.learn.risk import params_of
 from dljax.learn.uncertainty import ensemble
 from dljax.nets.message import MessageNet, WholeNet
 from dljax.ops import unions
+from dljax.ops.unions import Shelf
 from dljax.typing import Array, Metrics, PyTree
 from experiments.frontiers import _library, _molecules
 from experiments.frontiers._molecules import Task
@@ -66,21 +67,23 @@ class Config(Common):
     searches: Count = 3
     """Seeds of the search of the library."""
     width: Count = 64
-    """Numbers of an atom, and units of the layer after the readout."""
+    """Numbers of an atom."""
+    hidden: Count = 256
+    """Units of the layer after the readout."""
     rounds: Count = 3
     """Rounds of messages, and so how far an atom hears."""
     batch: Count = 50
     """Molecules in a step."""
-    rate: Positive = 1e-3
+    rate: Positive = 2e-3
     """The learning rate of Adam, which falls as a cosine."""
     decay: NotNegative = 1.0
     """Of the weights, decoupled, at each step times the rate."""
-    dropout: ShareBelow1 = 0.5
+    dropout: ShareBelow1 = 0.0
     """Share of the readout, the descriptors and the hidden units dropped while learning."""
 
 
 PRESETS = {
-    "quick": Config(seeds=3, members=2, alone=1, searches=1, epochs=12, evaluations=3, width=32),
+    "quick": Config(seeds=3, members=2, alone=1, searches=1, epochs=10, width=32, hidden=64),
     "standard": Config(data=("esol", "freesolv"), library="tox21"),
 }
 
@@ -104,13 +107,7 @@ def main(config: Config) -> Result:
 
 
 def learn(
-    run: Study,
-    config: Config,
-    part: str,
-    net: nn.Module,
-    shelf: unions.Shelf,
-    task: Task,
-    seeds: int,
+    run: Study, config: Config, part: str, net: nn.Module, shelf: Shelf, task: Task, seeds: int
 ) -> tuple[np.ndarray, PyTree]:
     """What each seed's ensemble tells of all molecules, as its task has them, [S, n, K].
 
@@ -160,7 +157,7 @@ def compare(run: Study, config: Config, data: Molecules) -> None:
     """Networks and plain models on one list, by both splits, and what atoms add."""
     shelf = unions.shelve([*map(molecules.graph, data.mols)])
     known, prints = molecules.descriptors(data)[0], molecules.fingerprints(data)
-    hidden = (config.width,)
+    hidden = (config.hidden,)
     message = MessageNet(1, config.width, config.rounds, hidden, config.dropout)
     for split in dict.fromkeys(config.splits):
         title = f"{data.name} {split}"
@@ -189,7 +186,7 @@ def search(run: Study, config: Config, library: Molecules) -> None:
     """Learn which of a part of a library hit, and rank the rest: enrichment in the first 1 %."""
     task = _library.task(library)
     shelf = unions.shelve([*map(molecules.graph, library.mols)])
-    size = task.y.shape[-1], config.width, config.rounds, (config.width,)
+    size = task.y.shape[-1], config.width, config.rounds, (config.hidden,)
     net = MessageNet(*size, config.dropout)
     told, _ = learn(run, config, f"search {library.name}", net, shelf, task, config.searches)
     _library.judge(run, library, task, told)

@@ -19,7 +19,15 @@ from experiments.frontiers import _library, _molecules  # noqa: E402
 from experiments.frontiers.molecules import Config, main  # noqa: E402
 
 TINY = {"seeds": 2, "members": 2, "alone": 1, "searches": 1, "epochs": 4, "evaluations": 1}
-SMALL = {"width": 8, "rounds": 1, "batch": 25, "rate": 1e-2, "dropout": 0.1, "decay": 0.0}
+SMALL = {
+    "width": 8,
+    "hidden": 8,
+    "rounds": 1,
+    "batch": 25,
+    "rate": 1e-2,
+    "dropout": 0.1,
+    "decay": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
