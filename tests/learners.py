@@ -26,6 +26,7 @@ from dljax.learn import (
     dqn,
     gan,
     graph_forecast,
+    graph_regress,
     landscape,
     language,
     node_classify,
@@ -49,10 +50,12 @@ from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.diffusion import GraphForecaster
 from dljax.nets.graph import GCN, symmetric
 from dljax.nets.language import RecurrentLanguage, Transformer
+from dljax.nets.message import MessageNet
 from dljax.nets.points import PointNet
 from dljax.nets.q_network import QNetwork
 from dljax.nets.translator import RecurrentTranslator
 from dljax.nets.trunk import Detect, Segment, Trunk, Vision
+from dljax.ops import unions
 from dljax.ops.backprop import ACTIVATIONS
 from dljax.ops.policies import categorical
 from dljax.typing import Boxes, Graph
@@ -284,6 +287,20 @@ def parts_of_clouds() -> Learner:
     return classify.make(net, optimizer("adam", 1e-2), data, batch=4, augment=turn)
 
 
+def told_of_graphs() -> Learner:
+    rng = np.random.default_rng(0)
+    graphs = []
+    for n, e in zip(rng.integers(1, 6, 20), rng.integers(0, 9, 20), strict=True):
+        x, edges = (rng.integers(0, 2, (each, 3), dtype=np.uint8) for each in (n, e))
+        graphs.append(Graph(x, *rng.integers(0, n, (2, e), dtype=np.int32), edges))
+    whole, y = rng.normal(size=(2, 20, 2)).astype(np.float32)
+    y[::3, 1] = np.nan
+    shelf, table, data = unions.shelve(graphs), jnp.asarray(whole), Batch(np.arange(20), y)
+    told = graph_regress.Graphs(shelf, lambda rows: table[rows])
+    net, size = MessageNet(2, 8, 2, (8,), 0.2), unions.roomy(shelf, 6, 1.0)
+    return graph_regress.make(net, optimizer("adam", 1e-2), told, data, batch=6, size=size)
+
+
 LEARNERS = {
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
@@ -316,4 +333,5 @@ LEARNERS = {
     "detected": detected,
     "nodes": nodes,
     "forecast_on_a_graph": forecast_on_a_graph,
+    "told_of_graphs": told_of_graphs,
 }
