@@ -28,7 +28,7 @@ class History(NamedTuple):
     """The last `n` evaluations, a ring: evaluation i stands at i mod n."""
 
     tokens: Array  # int32 [n, T]
-    value: Array  # [n]; -inf where there is none yet
+    value: Array  # [n]; 0 where there is none yet
     count: Array  # int32
 
 
@@ -113,13 +113,13 @@ def evolution(
     def step(key: Key, state: Search) -> tuple[Search, Metrics]:
         k_first, k_drawn, k_place, k_other, k_reward = jax.random.split(key, 5)
         tokens, value, count = state.history
-        drawn = jax.random.randint(k_drawn, (tournament,), 1, population + 1)
+        drawn = jax.random.randint(k_drawn, (tournament,), 1, population + 1, jnp.int32)
         rows = (count - drawn) % budget
         parent = tokens[rows[jnp.argmax(value[rows])]]
-        place = jax.random.randint(k_place, (), 0, len(counts))
-        other = jax.random.randint(k_other, (), 1, options[place])
+        place = jax.random.randint(k_place, (), 0, len(counts), jnp.int32)
+        other = jax.random.randint(k_other, (), 1, options[place], jnp.int32)
         mutant = parent.at[place].set((parent[place] + other) % options[place])
-        first = jax.random.randint(k_first, (len(counts),), 0, options)
+        first = jax.random.randint(k_first, (len(counts),), 0, options, jnp.int32)
         child = jnp.where(count < population, first, mutant)[None]
         found = reward(k_reward, child)
         history = remember(state.history, child, found)
@@ -155,7 +155,7 @@ def live(
 
 
 def empty(budget: int, steps: int) -> History:
-    return History(jnp.zeros((budget, steps), jnp.int32), jnp.full(budget, -jnp.inf), jnp.int32(0))
+    return History(jnp.zeros((budget, steps), jnp.int32), jnp.zeros(budget), jnp.int32(0))
 
 
 def remember(history: History, tokens: Array, value: Array) -> History:
@@ -169,7 +169,7 @@ def remember(history: History, tokens: Array, value: Array) -> History:
 
 def standard(history: History, value: Array) -> Array:
     """Values [m] in standard deviations from the mean of what the history holds."""
-    real = jnp.isfinite(history.value)
+    real = held(history)
     count = jnp.maximum(real.sum(), 1)
     mean = jnp.where(real, history.value, 0).sum() / count
     variance = jnp.where(real, history.value - mean, 0) ** 2
@@ -177,4 +177,10 @@ def standard(history: History, value: Array) -> Array:
 
 
 def told(history: History, value: Array) -> Metrics:
-    return {"reward": value.mean(), "best": history.value.max()}
+    best = jnp.where(held(history), history.value, -jnp.inf).max()
+    return {"reward": value.mean(), "best": best}
+
+
+def held(history: History) -> Array:
+    """Which rows [n] hold an evaluation."""
+    return jnp.arange(len(history.value)) < history.count

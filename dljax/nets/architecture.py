@@ -162,7 +162,7 @@ class Child(nn.Module):
             taps = inside(arch.kernel[i], kernel)
             start = scaled(fan * arch.kernel[i] ** 2)
             w = self.param(f"kernel_{i}", start, (kernel, kernel, h.shape[-1], width))
-            b = self.param(f"bias_{i}", nn.initializers.zeros_init(), (width,))
+            b = self.param(f"bias_{i}", nn.initializers.zeros_init(), (width,), jnp.float32)
             w = w * (taps[:, None] & taps[None])[..., None, None]
             y = activate(conv(h, w, (1, 1), "SAME") + b[None, None, None], arch.activation[i])
             if i:
@@ -174,7 +174,7 @@ class Child(nn.Module):
         h = h.reshape(len(h), -1)
         start = scaled(fan * (h.shape[-1] // width))
         w = self.param("kernel", start, (h.shape[-1], self.classes))
-        b = self.param("bias", nn.initializers.zeros_init(), (self.classes,))
+        b = self.param("bias", nn.initializers.zeros_init(), (self.classes,), jnp.float32)
         return h @ w + b[None]
 
 
@@ -189,7 +189,7 @@ def scaled(fan: Array) -> Any:
 
     def start(key: Key, shape: tuple[int, ...]) -> Array:
         whole = math.prod(shape[:-1])
-        return nn.initializers.lecun_normal()(key, shape) * jnp.sqrt(whole / fan)
+        return nn.initializers.lecun_normal()(key, shape, jnp.float32) * jnp.sqrt(whole / fan)
 
     return start
 

@@ -32,7 +32,7 @@ def search(rate, children=4, budget=120, seeds=16):
 
 def test_a_controller_learns_to_spell_the_best_and_one_without_a_rate_draws_at_random():
     learnt, random = (search(rate).run.state.history.tokens for rate in (0.1, 0.0))
-    right = [np.asarray((each == BEST).all(-1)) for each in (learnt, random)]
+    right = [(np.asarray(each) == np.asarray(BEST)).all(-1) for each in (learnt, random)]
     assert right[0][:, -40:].mean() > 0.5
     assert abs(right[1].mean() - 1 / 24) < 3 * (1 / 24 / random[..., 0].size) ** 0.5
     for i, count in enumerate(COUNTS):
@@ -46,7 +46,7 @@ def test_evolution_mutates_one_token_of_the_best_of_those_alive():
     options = {"population": 5, "tournament": 30, "budget": 40}  # all are in the tournament
 
     def reward(key, tokens):
-        return matches(key, tokens)
+        return (tokens == BEST[None]).mean(1) + 0.01 * jax.random.normal(key, (1,))
 
     learner = architecture.evolution(COUNTS, reward, **options)
     run, _ = advance(learner, start(learner, jax.random.key(1)), 40)
@@ -56,7 +56,7 @@ def test_evolution_mutates_one_token_of_the_best_of_those_alive():
         alive = slice(i - 5, i)
         parent = tokens[alive][np.argmax(value[alive])]
         assert (tokens[i] != parent).sum() == 1
-    assert value[20:].mean() > value[:5].mean() + 0.2
+    assert value[:5].max() < 0.9 < value.max()
 
 
 def test_a_history_is_a_ring_and_rewards_are_in_deviations_of_what_it_holds():
