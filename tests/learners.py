@@ -16,6 +16,7 @@ from dljax.data.stream import epochs
 from dljax.envs import tabular
 from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
+    architecture,
     attack,
     autoencode,
     by_hand,
@@ -44,6 +45,7 @@ from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.nets.actor_critic import ActorCritic
 from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.architecture import Child, Size, Space, Speller, shared
 from dljax.nets.bayesian import BayesianMLP
 from dljax.nets.caption import Captioner
 from dljax.nets.coders import DenseDecoder, convolutional, dense
@@ -301,7 +303,34 @@ def told_of_graphs() -> Learner:
     return graph_regress.make(net, optimizer("adam", 1e-2), told, data, batch=6, size=size)
 
 
+def space_and_reward() -> tuple[Space, architecture.Reward]:
+    space = shared((1, 2), (2, 3), (1, 3), (0, 2))
+    table = np.random.default_rng(0).normal(size=(len(space), 3)).astype(np.float32)
+    return space, architecture.table(table, space.place)
+
+
+def child() -> Learner:
+    space = shared((1, 2), (2, 3), (1, 3), (0, 2))
+    net = Child(space.arch(jnp.array([1, 0, 1, 0, 1, 1])), Size(2, 3, 3), 3, patch=2)
+    return classify.make(net, optimizer("adam", 1e-2), images(), batch=8)
+
+
+def controller() -> Learner:
+    space, reward = space_and_reward()
+    net, tx = Speller(space.counts, 5), optimizer("adam", 1e-2)
+    return architecture.controller(space.counts, reward, net, tx, children=3, budget=30)
+
+
+def evolved() -> Learner:
+    space, reward = space_and_reward()
+    options = {"population": 4, "tournament": 2, "budget": 6}
+    return architecture.evolution(space.counts, reward, **options)
+
+
 LEARNERS = {
+    "child": child,
+    "controller": controller,
+    "evolved": evolved,
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
     "reinforced": reinforced,
