@@ -132,7 +132,7 @@ def load(name: str, target: str | None = None) -> Molecules:
 
 def spelled() -> Molecules:
     """Every core with every two groups, and its octanol-water logP by Wildman and Crippen 1999."""
-    from rdkit.Chem import Crippen, Descriptors
+    from rdkit.Chem import Descriptors
 
     each = itertools.product(CORES, itertools.product(GROUPS, repeat=2))
     written = [core.format(*pair) for core, pair in each]
@@ -140,8 +140,9 @@ def spelled() -> Molecules:
     assert not wrong
     chem = rdkit()
     first = {chem.MolToSmiles(mol): i for i, mol in reversed([*enumerate(mols)])}
+    log_p = dict(Descriptors.descList)["MolLogP"]
     rows = sorted(first.values())  # symmetric cores give some twice
-    y = np.array([[Crippen.MolLogP(mols[i])] for i in rows], np.float32)
+    y = np.array([[log_p(mols[i])] for i in rows], np.float32)
     leaks = (name for name, _ in Descriptors.descList if "logp" in name.lower())
     return Molecules(
         SPELLED,

@@ -83,5 +83,5 @@ class WholeNet(nn.Module):
 
     @nn.compact
     def __call__(self, batch: Union, *, train: bool = False) -> Array:
-        read = Dropout(self.dropout)(batch.whole, train=train)
+        read = Dropout(self.dropout)(jnp.asarray(batch.whole), train=train)
         return head(self.hidden, self.outputs, self.dropout)(read, train=train)

@@ -174,11 +174,11 @@ def speed(run: Study, nursery: Nursery, space: Space, steps: int, sample: int) -
         laps.append(time.monotonic() - begun)
     run.metric("children per second", [count / training], compile=compiling)
     run.metric("children per second, loop", 1 / np.array(laps), compile=float(np.mean(compiled)))
-    one = np.mean(laps)
+    one = float(np.mean(laps))
     source = "the issue's: a Python loop of jitted runs, compiling counted apart"
     run.metric("times as fast as a loop", [one * count / training], goal=(5, source))
     # each child of its own shape is compiled once for all of its seeds
-    whole = one + np.mean(compiled) * len(space) / count
+    whole = one + float(np.mean(compiled)) * len(space) / count
     run.metric("times as fast as a loop, with compiling", [whole * count / (training + compiling)])
 
 
@@ -188,19 +188,19 @@ def optimum(run: Study, space: Space, table: Table) -> None:
     spread = table.test.std(1, ddof=1)
     run.metric("test accuracy, best child", table.test[best], child=space.said(space.all()[best]))
     run.metric("test accuracy, all children", table.test.mean(1))
-    run.metric("noise of a child's test accuracy", [np.sqrt((spread**2).mean())], "lower")
+    run.metric("noise of a child's test accuracy", [float(np.sqrt((spread**2).mean()))], "lower")
     noise = table.validation.std(1, ddof=1)
-    run.metric("noise of an evaluation", [np.sqrt((noise**2).mean())], "lower")
+    run.metric("noise of an evaluation", [float(np.sqrt((noise**2).mean()))], "lower")
     error = np.sqrt((spread[best] ** 2 + spread**2) / table.test.shape[1])
     run.metric("children within two errors of the best", [(table.regret <= 2 * error).sum()])
     # of the best by the other seeds, what this one says: free of the luck that made it best
     others = [np.delete(table.test, s, 1).mean(1).argmax() for s in range(table.test.shape[1])]
     held = [table.test[best, s] for s, best in enumerate(others)]
-    run.metric("test accuracy, best child by other seeds", held)
+    run.metric("test accuracy, best child by other seeds", map(float, held))
     columns = table.validation.argmax(0)
     run.metric("regret of looking at all once", table.regret[columns], "lower")
     run.metric("regret of the best by mean validation",
-               [table.regret[table.validation.mean(1).argmax()]], "lower")  # fmt: skip
+               [float(table.regret[table.validation.mean(1).argmax()])], "lower")  # fmt: skip
 
 
 def compare(run: Study, table: Table, regret: dict[str, np.ndarray]) -> np.ndarray:

@@ -155,7 +155,7 @@ def without_each(net: nn.Module, params: PyTree, graphs: Sequence[Graph]) -> lis
         # copy i is without atom i; the last one lacks none
         kept = jnp.arange(size.nodes) - union.whose * own != union.whose
         union = union._replace(graph=union.graph._replace(real=union.graph.real & kept))
-        each = jax.vmap(lambda own: net.apply({"params": own}, union))(params)
+        each = jax.vmap(lambda own: jnp.asarray(net.apply({"params": own}, union)))(params)
         return each.mean(0)[:, 0]
 
     found = [np.asarray(told(row)) for row in range(len(graphs))]
@@ -256,8 +256,8 @@ def skeleton(ax: Axes, mol: Any, adds: np.ndarray, most: float) -> None:
             ax.plot(*ends.T, color=figures.INK, lw=1, ls=dotted, zorder=1)
     limits = {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
     ax.scatter(*at.T, c=adds, s=90, edgecolors=figures.INK, lw=0.4, zorder=2, **limits)
-    for atom, place in zip(mol.GetAtoms(), at, strict=True):
+    for atom, (x, y) in zip(mol.GetAtoms(), at.tolist(), strict=True):
         if atom.GetSymbol() != "C":
-            ax.text(*place, atom.GetSymbol(), ha="center", va="center", fontsize=6, zorder=3)
+            ax.text(x, y, atom.GetSymbol(), ha="center", va="center", fontsize=6, zorder=3)
     ax.set_aspect("equal")
     ax.margins(0.15)

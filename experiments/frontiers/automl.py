@@ -149,7 +149,7 @@ def searches(run: Study, config: Config, space: Space, table: Table) -> dict[str
     fitted = run.fit(learner, budget, part="evolution", chunk=budget)
     found["evolution"] = fitted.run.state.run.state.history
     regret = {
-        name: table.regret[_automl.chosen(np.asarray(space.place(each.tokens)), each.value)]
+        name: table.regret[_automl.chosen(*map(np.asarray, (space.place(each.tokens), each.value)))]
         for name, each in found.items()
     }
     numbers = run.seeds[: config.processes]
@@ -158,14 +158,21 @@ def searches(run: Study, config: Config, space: Space, table: Table) -> dict[str
 
 
 def controlled(
-    run: Study, config: Config, space: Space, reward: Reward, seeds: list[int], part: str, **sizes
+    run: Study,
+    config: Config,
+    space: Space,
+    reward: Reward,
+    seeds: list[int],
+    part: str,
+    **sizes: int,
 ) -> dict[str, History]:
     """What the controller evaluated [S, n], and what it did at rate 0: random search."""
 
     def make(rate: Array) -> Learner:
         net, tx = Speller(space.counts, config.hidden), optimizer("adam", rate)
-        options = sizes | {"entropy": config.entropy}
-        return architecture.controller(space.counts, reward, net, tx, **options)
+        return architecture.controller(
+            space.counts, reward, net, tx, **sizes, entropy=config.entropy
+        )
 
     names = [f"{name}, seed {seed}" for name in _automl.BOTH for seed in seeds]
     rates, slow = jnp.repeat(jnp.array([config.controller_rate, 0.0]), len(seeds)), part == "live"

@@ -88,7 +88,8 @@ def main(config: Config) -> Result:
         change = rmse(data.cases[1:], data.cases[:-1])
         run.baseline("persistence, 1 day, all days", "RMSE", change)
         outcomes = {horizon: tell(run, config, data, horizon) for horizon in config.horizons}
-        told, plain = ({h: each[i] for h, each in outcomes.items()} for i in (0, 1))
+        told = {h: each for h, (each, _) in outcomes.items()}
+        plain = {h: each for h, (_, each) in outcomes.items()}
         begin = days - config.tested
         own = {h: each[0] for h, each in told.items()}
         run.figure("days.png", _epidemic.draw_days, data, begin, own, plain)

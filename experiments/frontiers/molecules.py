@@ -167,11 +167,11 @@ def compare(run: Study, config: Config, data: Molecules) -> None:
             ", descriptors alone": (WholeNet(1, hidden, config.dropout), task, config.seeds),
             ", graph alone": (message, task.bare(), config.alone),
         }
-        errors, first, kept = {}, None, None
+        errors, outputs, kept = {}, {}, None
         for name, (net, own, seeds) in fits.items():
             told, kept = learn(run, config, part := f"{title}{name}", net, shelf, own, seeds)
-            first = told[0, :, 0] if first is None else first
-            errors[name] = _molecules.errors(told[..., 0], data, own)
+            outputs[name] = told[..., 0]
+            errors[name] = _molecules.errors(outputs[name], data, own)
             goal = None if name else GOALS.get(title)
             run.metric(f"test RMSE, {part}", errors[name], "lower", goal)
         gains = np.subtract(errors[", descriptors alone"], errors[""])
@@ -179,7 +179,7 @@ def compare(run: Study, config: Config, data: Molecules) -> None:
         for name, values in _molecules.plain(data, task, prints).items():
             run.baseline(f"{name}, {title}", f"test RMSE, {title}", values)
         alone = message, jax.tree.map(lambda leaf: leaf[0], kept)
-        _molecules.show(run, title, data, task, first, *alone)
+        _molecules.show(run, title, data, task, outputs[""][0], *alone)
 
 
 def search(run: Study, config: Config, library: Molecules) -> None:
