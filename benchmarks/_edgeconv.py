@@ -113,10 +113,11 @@ TORCH: dict[str, Callable[[], Callable[[], Any]]] = {
 }
 
 
-def main(peak: float) -> list[dict[str, Any]]:
+def convolution(peak: float) -> dict[str, Any]:
+    """The step of `nets.points.PointNet` with neighbours beside torch's."""
     more, devices = training(learner(), CHUNK)
     known = TORCH if importlib.util.find_spec("torch") else {}
     each = {"dljax": more} | {name: make() for name, make in known.items()}
     times = per(interleaved(each, REPEATS), CHUNK)
     work = f"EdgeConv step, {BATCH} clouds of {POINTS} points"
-    return [row(work, times, ours="dljax", gflop=gflop(), peak=peak, devices={"ours": devices})]
+    return row(work, times, ours="dljax", gflop=gflop(), peak=peak, devices={"ours": devices})
