@@ -16,7 +16,7 @@ trained as they are asked for, beside the same search at rate 0, which is random
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -148,9 +148,10 @@ def searches(run: Study, config: Config, space: Space, table: Table) -> dict[str
     learner = sweep(evolve, jnp.zeros(config.seeds), run.seeds)
     fitted = run.fit(learner, budget, part="evolution", chunk=budget)
     found["evolution"] = fitted.run.state.run.state.history
+    places = {name: np.asarray(space.place(each.tokens)) for name, each in found.items()}
     regret = {
-        name: table.regret[_automl.chosen(*map(np.asarray, (space.place(each.tokens), each.value)))]
-        for name, each in found.items()
+        name: table.regret[_automl.chosen(own, np.asarray(found[name].value))]
+        for name, own in places.items()
     }
     numbers = run.seeds[: config.processes]
     regret["Gaussian process"] = _automl.processes(numbers, space, table, budget)
@@ -158,21 +159,14 @@ def searches(run: Study, config: Config, space: Space, table: Table) -> dict[str
 
 
 def controlled(
-    run: Study,
-    config: Config,
-    space: Space,
-    reward: Reward,
-    seeds: list[int],
-    part: str,
-    **sizes: int,
+    run: Study, config: Config, space: Space, reward: Reward, seeds: list[int], part: str, **sizes
 ) -> dict[str, History]:
     """What the controller evaluated [S, n], and what it did at rate 0: random search."""
 
     def make(rate: Array) -> Learner:
         net, tx = Speller(space.counts, config.hidden), optimizer("adam", rate)
-        return architecture.controller(
-            space.counts, reward, net, tx, **sizes, entropy=config.entropy
-        )
+        options: Any = sizes | {"entropy": config.entropy}
+        return architecture.controller(space.counts, reward, net, tx, **options)
 
     names = [f"{name}, seed {seed}" for name in _automl.BOTH for seed in seeds]
     rates, slow = jnp.repeat(jnp.array([config.controller_rate, 0.0]), len(seeds)), part == "live"

@@ -1,4 +1,4 @@
-"""New cases by region days ahead, by a network over who travels where: does the graph matter?
+"""New cases by region days ahead, by a network over who travels where, and whether it matters.
 
 System S57 of the syllabus. England's 129 regions in the 61 days from 3 March 2020 (Panagopoulos et
 al. 2021): a week of cases of all regions is read, and those of one day later on are told. The last

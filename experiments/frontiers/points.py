@@ -1,4 +1,4 @@
-"""Sets of points: digits and the parts of shapes by PointNet, and by EdgeConv on a graph it finds.
+"""Sets of points: digits and parts of shapes by PointNet, and by EdgeConv on a graph it finds.
 
 System S58 of the syllabus. Digits are drawn anew at each step as points of their strokes; shapes
 are made of cylinders, boxes and cones, and each point says of which part it is. PointNet (Qi et
