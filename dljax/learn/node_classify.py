@@ -12,6 +12,7 @@ from jax.core import Tracer
 from dljax.errors import InputError
 from dljax.learn import classify, shapes
 from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.ops import segments
 from dljax.typing import Array, Graph, Key, Metrics, PyTree
 
 
@@ -99,15 +100,7 @@ def make(
 def check(graph: Graph, labels: Any, mask: Any) -> None:
     """Raises InputError, in one line, for what `make` does not accept; a traced mask may be any."""
     n = graph.x.shape[0]
-    for name, ends in (("sender", graph.senders), ("receiver", graph.receivers)):
-        if isinstance(ends, Tracer) or not np.size(ends):
-            continue
-        ends = np.asarray(ends)
-        wrong = np.flatnonzero((ends < 0) | (ends > n))  # n: padding
-        if len(wrong):
-            raise InputError(
-                f"the {name} of edge {wrong[0]} is {ends[wrong[0]]}, but the nodes are 0 to {n - 1}"
-            )
+    segments.check_edges(graph, n)
     if np.shape(labels) != (n,) or np.shape(mask) != (n,) or mask.dtype != bool:
         raise InputError(
             f"{n} nodes need as many labels and a mask of as many booleans; got labels "

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from dljax.nets.dropout import Dropout
-from dljax.ops.segments import total
+from dljax.ops.segments import check_edges, total
 from dljax.typing import Array, Graph
 
 
@@ -20,8 +20,10 @@ def walks(graph: Graph, n: int) -> Array:
 
     `P_ij = w_ji / sum_k w_ki`, w_ji the weight of the edge from j to i (1 where edges carry none),
     and the same with all edges turned. Edges given twice add up; padding is not read. A row is 0
-    where there is no edge to follow. Li et al. 2018, eq. 2.
+    where there is no edge to follow. Raises InputError for an edge to a node that is none of the n.
+    Li et al. 2018, eq. 2.
     """
+    check_edges(graph, n)
     weights = jnp.ones(len(graph.senders)) if graph.edges is None else jnp.asarray(graph.edges)
 
     def steps(senders: Array, receivers: Array) -> Array:

@@ -21,8 +21,10 @@ def symmetric(graph: Graph) -> Graph:
     """With edges that weigh as `P = D^-1/2 (A + I) D^-1/2`, of each node to itself too.
 
     A counts an edge as often as it is listed, D the edges that a node receives, its own among them,
-    so that a node without neighbours hears itself alone. Kipf and Welling 2017, eq. 9.
+    so that a node without neighbours hears itself alone. Nothing passes by a node that is not real.
+    Kipf and Welling 2017, eq. 9.
     """
+    graph = segments.without_masked(graph)
     n = graph.x.shape[0]
     nodes = jnp.arange(n, dtype=jnp.int32)
     own = nodes if graph.real is None else jnp.where(graph.real, nodes, n)

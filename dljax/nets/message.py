@@ -45,15 +45,15 @@ class MessageNet(nn.Module):
 
     @nn.compact
     def __call__(self, batch: Union, *, train: bool = False) -> Array:
-        graph, count = without_masked(batch.graph), len(batch.whole)
+        graph, count = segments.without_masked(batch.graph), len(batch.whole)
         x = nn.Dense(self.width)(graph.x)
         for _ in range(self.rounds):
             x = Messages()(x, graph)
-        whose = jnp.where(graph.real, batch.whose, count)
+        real = graph.real
+        whose = batch.whose if real is None else jnp.where(real, batch.whose, count)
         x = nn.relu(nn.LayerNorm()(x))
-        total = segments.total(x, whose, count)
-        number = jnp.maximum(segments.degree(whose, count), 1)[:, None]
-        read = jnp.concatenate([total / self.typical, total / number, batch.whole], -1)
+        total, mean = (each(x, whose, count) for each in (segments.total, segments.mean))
+        read = jnp.concatenate([total / self.typical, mean, batch.whole], -1)
         read = Dropout(self.dropout)(read, train=train)
         return head(self.hidden, self.outputs, self.dropout)(read, train=train)
 
@@ -61,17 +61,6 @@ class MessageNet(nn.Module):
 def head(hidden: Sequence[int], outputs: int, dropout: float | Array) -> MLP:
     # bounded units: what is far from all that was learnt is not told without bound
     return MLP((*hidden, outputs), jnp.tanh, dropout)
-
-
-def without_masked(graph: Graph) -> Graph:
-    """The graph with every edge at a node that is not real made padding."""
-    n = len(graph.x)
-    if graph.real is None:
-        return graph._replace(real=jnp.ones(n, bool))
-    there = jnp.append(graph.real, False)
-    keep = there[graph.senders] & there[graph.receivers]
-    senders, receivers = (jnp.where(keep, ends, n) for ends in (graph.senders, graph.receivers))
-    return graph._replace(senders=senders, receivers=receivers)
 
 
 class WholeNet(nn.Module):

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dljax.errors import InputError
+from dljax.ops.segments import check_edges
 from dljax.typing import AnyArray, Array, Graph
 
 
@@ -48,7 +49,17 @@ class Size(NamedTuple):
 
 
 def shelve(graphs: Sequence[Graph]) -> Shelf:
-    """Graphs x [n_i, ...], each with edges or none with any, end to end."""
+    """Graphs x [n_i, ...], each with edges or none with any, end to end.
+
+    Raises InputError for no graphs, and for an edge to a node that its graph does not have.
+    """
+    if not graphs:
+        raise InputError("there are no graphs")
+    for i, each in enumerate(graphs):
+        try:
+            check_edges(each, len(each.x), padding=False)
+        except InputError as error:
+            raise InputError(f"graph {i}: {error}") from None
     parts = [
         [np.asarray(each) for each in part] for part in zip(*(g[:4] for g in graphs), strict=True)
     ]

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dljax import InputError
 from dljax.nets.diffusion import Diffusion, GraphForecaster, walks
 from dljax.typing import Graph
 
@@ -37,6 +38,11 @@ def test_walks_without_weights_and_without_edges():
     np.testing.assert_allclose(found[0, 1], [2 / 3, 0, 1 / 3, 0, 0], rtol=1e-6)
     none = walks(Graph(None, np.zeros(0, np.int32), np.zeros(0, np.int32)), N)
     assert none.shape == (2, N, N) and not none.any()
+
+
+def test_an_edge_to_no_node_is_named():
+    with pytest.raises(InputError, match="the sender of edge 1 is 6, but the nodes are 0 to 4"):
+        walks(Graph(None, np.array([N, N + 1]), np.array([N, 0])), N)
 
 
 @pytest.mark.parametrize("hops", [0, 1, 3])

@@ -72,6 +72,20 @@ def test_padding_is_not_there(fitted):
     np.testing.assert_allclose(apply({"params": params}, padded)[:N], said, atol=1e-5)
 
 
+def test_a_masked_node_equals_an_absent_one(fitted):
+    """Of the nodes that it tells, and that tell it: 2, which has three neighbours."""
+    params, apply, said = fitted
+    g, gone = graph(), 2
+    spoilt = g._replace(x=np.where(np.arange(N)[:, None] == gone, 1e3, g.x), real=np.arange(N) != 2)
+    keep = (g.senders != gone) & (g.receivers != gone)
+    ends = (each[keep] - (each[keep] > gone) for each in (g.senders, g.receivers))
+    absent = symmetric(Graph(np.delete(g.x, gone, 0), *ends))
+    found = np.asarray(apply({"params": params}, symmetric(spoilt)))
+    wanted = apply({"params": params}, absent)
+    np.testing.assert_allclose(np.delete(found, gone, 0), wanted, atol=1e-4)
+    assert np.abs(np.delete(said, gone, 0) - wanted).max() > 1e-2
+
+
 def test_nodes_in_another_order_say_the_same_in_that_order(fitted):
     params, apply, said = fitted
     order, edges = np.random.RandomState(0).permutation(N), np.random.RandomState(1).permutation(14)

@@ -69,6 +69,15 @@ def test_what_there_is_no_room_for_is_left_out_whole(graphs):
         assert union.graph.real.sum() == 3 and (union.graph.senders < size.nodes).sum() == 4
 
 
+def test_an_edge_into_another_graph_is_named(graphs):
+    bad = graphs[0]._replace(receivers=np.array([0, 1, 3, 2], np.int32))
+    said = "graph 1: the receiver of edge 2 is 3, but the nodes are 0 to 2"
+    with pytest.raises(InputError, match=said):
+        unions.shelve([graphs[2], bad])
+    with pytest.raises(InputError, match="there are no graphs"):
+        unions.shelve([])
+
+
 def test_rooms_hold_what_they_must(graphs):
     shelf = unions.shelve(graphs)
     assert len(shelf) == 4 and unions.largest(shelf) == (5, 7)
