@@ -143,7 +143,7 @@ def shares(x: np.ndarray) -> np.ndarray:
 
 def from_file(path: Path) -> Papers:
     """A graph of one's own, whose splits learn from up to 20 nodes of each class."""
-    arrays = named(path, open_npz, path, ("x", "y", "edges"))
+    arrays = named(path, open_npz, path, ("x", "y", "edges"), NAMES)
     return named(path, functools.partial(from_arrays, path.stem), **arrays)
 
 

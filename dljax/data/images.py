@@ -7,7 +7,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,10 +199,15 @@ def read_npz(path: Path) -> ImageData:
     return ImageData(path.stem, train, validation, test, tuple(map(str, range(classes))))
 
 
-def open_npz(path: Path, keys: tuple[str, ...] = KEYS) -> dict[str, np.ndarray]:
-    """Those of the arrays named by `keys` that the file holds; nothing is unpickled."""
+def open_npz(
+    path: Path, keys: Sequence[str] = KEYS, known: Iterable[str] = NAMED
+) -> dict[str, np.ndarray]:
+    """Those of the arrays named by `keys` that the file holds; nothing is unpickled.
+
+    `known` are the names that a user may have meant instead.
+    """
     if not path.is_file():
-        raise InputError(f"no such file; give the path of an .npz file, or {', '.join(NAMED)}")
+        raise InputError(f"no such file; give the path of an .npz file, or {', '.join(known)}")
     if not zipfile.is_zipfile(path):
         raise InputError("not an .npz file, or a damaged one; write it with numpy.savez")
     key = "the list of arrays"

@@ -3,8 +3,6 @@
 All but the bare reading of a file needs RDKit, which `pip install dljax[molecules]` brings.
 """
 
-import csv
-import io
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dljax.data.store import fetch, is_path
-from dljax.data.text import read_text
+from dljax.data.text import read_rows
 from dljax.errors import InputError, unknown
 from dljax.typing import Graph
 
@@ -156,7 +154,7 @@ def spelled() -> Molecules:
 
 def read(path: Path) -> dict[str, list[str]]:
     """A CSV file's columns by name. Raises InputError unless all rows are as long as the first."""
-    rows = [row for row in csv.reader(io.StringIO(read_text(path))) if row]
+    rows = [row for row in read_rows(path) if row]
     if len(rows) < 2:
         raise InputError(f"{path} holds no molecules")
     for i, row in enumerate(rows):

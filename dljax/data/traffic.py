@@ -1,7 +1,5 @@
 """Speeds of traffic at sensors along roads (S57): Los-loop, one's own tables, and a ring."""
 
-import csv
-import io
 import os
 from dataclasses import dataclass
 
@@ -9,7 +7,7 @@ import numpy as np
 
 from dljax.data.series import read_numbers
 from dljax.data.store import fetch, is_path
-from dljax.data.text import read_text
+from dljax.data.text import read_rows
 from dljax.errors import InputError, check_count, unknown
 from dljax.typing import Graph
 
@@ -90,11 +88,10 @@ def read_roads(path: str | os.PathLike[str], n: int) -> Graph:
 
 
 def rows(path: str | os.PathLike[str]) -> list[list[str]]:
-    """A CSV's lines that are not empty. Raises InputError for a file that is no such table."""
-    try:
-        return [row for row in csv.reader(io.StringIO(read_text(path))) if row]
-    except csv.Error as error:
-        raise InputError(f"{path} is not a CSV table: {error}") from None
+    """A CSV's lines that are not empty. Raises InputError where there are none."""
+    if not (found := [row for row in read_rows(path) if row]):
+        raise InputError(f"{path} is empty")
+    return found
 
 
 def edges_of(weights: np.ndarray) -> Graph:

@@ -126,6 +126,9 @@ def test_a_file_that_is_not_as_it_should_be_is_one_line(tmp_path, name):
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(InputError, match="unknown data set 'coar'; did you mean cora"):
         citations.load("coar")
+    said = r"^no.npz: no such file; give the path of an .npz file, or communities, cora$"
+    with pytest.raises(InputError, match=said):
+        citations.load("no.npz")
 
 
 def as_planetoid(text):

@@ -10,11 +10,7 @@ from dljax.errors import InputError
 
 chem = pytest.importorskip("rdkit.Chem")
 
-PUBLISHED = {
-    "esol": (1128, 1),
-    "freesolv": (642, 1),
-    "tox21": (7831, 12),
-}  # Wu et al. 2018, table 1
+PUBLISHED = {"esol": (1128, 1), "freesolv": (642, 1), "tox21": (7831, 12)}  # MoleculeNet's
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +138,7 @@ def test_ones_own_file_is_read(tmp_path):
         ("smiles,y\nCCO,wet\n", "has no column of numbers beside smiles"),
         ("smiles,y\nCCO,nan\n", "has no column of numbers beside smiles"),
         ("smiles,y\n", "holds no molecules"),
+        ("smiles,y\n" + "C" * 200_000 + ",1\n", "is not a CSV table"),
     ],
 )
 def test_a_file_that_is_not_right_is_one_line(tmp_path, text, says):

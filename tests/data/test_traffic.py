@@ -70,6 +70,13 @@ def test_damage_is_named(tables, file, line, text, says):
     assert "\n" not in str(caught.value)
 
 
+def test_an_empty_table_is_named(tables, tmp_path):
+    paths = tables()
+    (tmp_path / "speeds.csv").write_text("\n\n")
+    with pytest.raises(InputError, match=r"speeds\.csv is empty"):
+        traffic.load(*paths)
+
+
 def test_names_that_are_none_and_missing_roads_are_named(tables):
     with pytest.raises(InputError, match="unknown traffic 'los-lop'; did you mean los-loop"):
         traffic.load("los-lop")
