@@ -9,6 +9,7 @@ from dljax.host import figures
 from dljax.learn.graph_forecast import ahead, lags
 from dljax.nets.diffusion import walks
 from dljax.typing import Array, Batch, Graph
+from experiments.frontiers._forecasts import ridge
 
 WEEK = 7
 
@@ -37,12 +38,9 @@ class Task:
 
         Of the values of all seven weekdays, so that the last of the told day's own is among them.
         """
-        x, y = lags(values, self.learnt, WEEK), values[self.learnt + self.horizon]
-        mean, sd = x.mean((0, 1)), np.maximum(x.std((0, 1)), 1e-9)
-        z = ((x - mean) / sd).reshape(-1, WEEK)
-        gram = z.T @ z / len(z) + penalty * np.eye(WEEK)
-        weights = np.linalg.solve(gram, z.T @ (y - y.mean()).ravel() / len(z))
-        return (lags(values, at, WEEK) - mean) / sd @ weights + y.mean()
+        x = lags(values, self.learnt, WEEK).reshape(-1, WEEK)
+        y = values[self.learnt + self.horizon].reshape(-1, 1)
+        return ridge(x, y, lags(values, at, WEEK), penalty)[..., 0]
 
     def plain(self, at: np.ndarray) -> dict[str, np.ndarray]:
         """What needs no network, each [m, n]."""

@@ -12,6 +12,7 @@ from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.learn.graph_forecast import ahead, lags
 from dljax.typing import Batch, Graph
+from experiments.frontiers._forecasts import ridge
 
 HORIZON, MINUTES = 12, 5
 LINEAR, HISTORY = "ridge with time of day", "historical mean"
@@ -75,17 +76,8 @@ class Task:
             clock = np.broadcast_to(harmonics(at, count), (len(known), len(at), 2 * count))
             return np.concatenate([known, clock], -1)
 
-        x, y = inputs(learnt), np.moveaxis(ahead(self.speeds, learnt, HORIZON), 1, 0)
-        mean, sd, level = (
-            x.mean(1, keepdims=True),
-            x.std(1, keepdims=True),
-            y.mean(1, keepdims=True),
-        )
-        sd = np.maximum(sd, 1e-9)
-        z = (x - mean) / sd
-        gram = np.swapaxes(z, 1, 2) @ z / len(learnt) + penalty * np.eye(x.shape[-1])
-        weights = np.linalg.solve(gram, np.swapaxes(z, 1, 2) @ (y - level) / len(learnt))
-        return np.moveaxis((inputs(at) - mean) / sd @ weights + level, 0, 1)
+        y = np.moveaxis(ahead(self.speeds, learnt, HORIZON), 1, 0)
+        return np.moveaxis(ridge(inputs(learnt), y, inputs(at), penalty), 0, 1)
 
 
 def harmonics(at: np.ndarray, count: int) -> np.ndarray:

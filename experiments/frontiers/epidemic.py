@@ -5,10 +5,8 @@ al. 2021): a week of cases of all regions is read, and those of one day later on
 two weeks are for testing, the week before tells how long to train, and then training begins anew
 with it. A network of diffusion convolutions (Li et al. 2018) along the journeys of the days that
 are learnt from corrects an autoregression of logarithms. The same networks learn with the regions
-shuffled and without journeys. On England's validation part (2 seeds) journeys help, and shuffled
-ones nearly as much: hearing others does most of it, whoever they are. Beside them stand
-persistence, whose RMSE a day ahead over all days is 8.59, and one ridge of all regions on a week,
-of cases and of their logarithms.
+shuffled and without journeys. Beside them stand
+persistence, and one ridge of all regions on a week, of cases and of their logarithms.
 
     python -m experiments.frontiers.epidemic
     python -m experiments.frontiers.epidemic --preset standard
@@ -22,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from annotated_types import MinLen
 
-from dljax import Learner
 from dljax.data import epidemic
 from dljax.data.epidemic import Epidemic
 from dljax.errors import InputError
@@ -30,13 +27,11 @@ from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Number, Positive, ShareBelow1, Widths
 from dljax.host.experiment import Study
 from dljax.host.result import Result
-from dljax.learn import graph_forecast
-from dljax.learn.optimizers import optimizer
 from dljax.nets.diffusion import GraphForecaster
-from dljax.typing import Array, Batch
-from experiments.frontiers import _anew, _epidemic
-from experiments.frontiers._anew import Parts
+from dljax.typing import Array
+from experiments.frontiers import _epidemic, _forecasts
 from experiments.frontiers._epidemic import WEEK, Task, rmse
+from experiments.frontiers._forecasts import Parts
 
 NAME = "frontiers.epidemic"
 WAYS = ("", ", journeys shuffled", ", no journeys")
@@ -46,6 +41,8 @@ WAYS = ("", ", journeys shuffled", ", no journeys")
 class Config(Common):
     """Tell new cases by region."""
 
+    steps: Count = 200
+    """Training steps at most; validation says how many of them are taken."""
     data: str = "outbreak"
     """outbreak (simulated), england, or the path of a JSON file like England's."""
     horizons: Annotated[Widths, MinLen(1)] = (3, 7, 14)
@@ -70,7 +67,7 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(seeds=3, steps=100),
-    "standard": Config(seeds=20, steps=200, data="england"),
+    "standard": Config(seeds=20, data="england"),
 }
 
 
@@ -114,11 +111,11 @@ def tell(
         tasks[1].batch(tasks[1].learnt),
     )
     at = tasks[1].days(tested, len(data.cases))
-    graphs = _anew.shuffled(_epidemic.mean_travels(data, chosen))
-    steps = config.steps or 200
-    make, net = functools.partial(learner, config, steps), functools.partial(network, config)
-    seen = jnp.asarray(tasks[1].batch(at).x)
-    outputs, best = _anew.told(run, net, make, graphs, parts, seen, steps, WAYS, f"{horizon}-")
+    graphs = _forecasts.shuffled(_epidemic.mean_travels(data, chosen))
+    adam, steps = (config.rate, config.weight_decay, config.steps), config.steps
+    make = functools.partial(_forecasts.learner, *adam, config.batch)
+    net, seen = functools.partial(network, config), jnp.asarray(tasks[1].batch(at).x)
+    outputs, best = _forecasts.told(run, net, make, graphs, parts, seen, steps, WAYS, f"{horizon}-")
     told = tasks[1].told(at, np.asarray(outputs, np.float64))
     plain, true = tasks[1].plain(at), tasks[1].true(at)
     lines = {name: float(rmse(each, true)) for name, each in plain.items()}
@@ -138,12 +135,6 @@ def tell(
 def network(config: Config, graph: Array) -> GraphForecaster:
     # no bias of each region's own: there are as many days to learn it from as in a month
     return GraphForecaster(1, graph, config.hops, config.features, config.dropout, own=False)
-
-
-def learner(config: Config, steps: int, net: GraphForecaster, data: Batch) -> Learner:
-    decay, schedule = config.weight_decay, "cosine"
-    tx = optimizer("adam", config.rate, weight_decay=decay, steps=steps, schedule=schedule)
-    return graph_forecast.make(net, tx, data, batch=config.batch)
 
 
 if __name__ == "__main__":

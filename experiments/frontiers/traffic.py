@@ -22,7 +22,6 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
-from dljax import Learner
 from dljax.data import traffic
 from dljax.data.traffic import DAY, Traffic
 from dljax.errors import InputError
@@ -31,11 +30,10 @@ from dljax.host.config import Common, Count, NotNegative, Number, Positive, Shar
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from dljax.learn import graph_forecast
-from dljax.learn.optimizers import optimizer
 from dljax.nets.diffusion import GraphForecaster, walks
-from dljax.typing import Array, Batch
-from experiments.frontiers import _anew, _traffic
-from experiments.frontiers._anew import Parts
+from dljax.typing import Array
+from experiments.frontiers import _forecasts, _traffic
+from experiments.frontiers._forecasts import Parts
 from experiments.frontiers._traffic import HORIZON, LINEAR, MINUTES, Task
 
 NAME = "frontiers.traffic"
@@ -106,22 +104,17 @@ def main(config: Config) -> Result:
         per_epoch = max(1, len(parts.train.y) // config.batch)
         at = tasks[1].steps(tested, total, POOLED)
         steps = config.steps or config.epochs * per_epoch
-        graphs, seen = _anew.shuffled(graph), jnp.asarray(tasks[1].seen(at))
+        graphs, seen = _forecasts.shuffled(graph), jnp.asarray(tasks[1].seen(at))
 
         def net(graph: Array) -> GraphForecaster:
             return GraphForecaster(HORIZON, graph, config.hops, config.features, config.dropout)
 
-        make = functools.partial(learner, config, steps)
-        outputs, steps = _anew.told(run, net, make, graphs, parts, seen, steps, WAYS)
+        adam = config.rate, config.weight_decay, steps
+        make = functools.partial(_forecasts.learner, *adam, config.batch)
+        outputs, steps = _forecasts.told(run, net, make, graphs, parts, seen, steps, WAYS)
         run.metric("steps", [steps])
         test(run, data, tasks[1], at, np.asarray(outputs, np.float64), config.trip)
     return run.result
-
-
-def learner(config: Config, steps: int, net: GraphForecaster, data: Batch) -> Learner:
-    decay, schedule = config.weight_decay, "cosine"
-    tx = optimizer("adam", config.rate, weight_decay=decay, steps=steps, schedule=schedule)
-    return graph_forecast.make(net, tx, data, batch=config.batch)
 
 
 def test(

@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 from dljax import InputError
 from dljax.data import epidemic
-from experiments.frontiers import _anew, _epidemic
+from experiments.frontiers import _epidemic, _forecasts
 from experiments.frontiers._epidemic import Task
 from experiments.frontiers.epidemic import Config, main
 
@@ -43,7 +43,7 @@ def test_journeys_leave_and_are_shuffled_as_a_whole():
     walk = np.asarray(_epidemic.mean_travels(DATA, 40))
     assert not np.einsum("snn->sn", walk).any(), "who stays does not travel"
     np.testing.assert_allclose(walk.sum(-1), 1, rtol=1e-5)
-    own, mixed, none = np.asarray(_anew.shuffled(walk))
+    own, mixed, none = np.asarray(_forecasts.shuffled(walk))
     np.testing.assert_array_equal(own, walk)
     assert not none.any() and (mixed != own).any()
     np.testing.assert_allclose(np.sort(mixed, None), np.sort(own, None))

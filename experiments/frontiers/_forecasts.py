@@ -1,4 +1,4 @@
-"""Forecasters of several graphs and seeds: how long to train by validation, then trained anew."""
+"""What forecasts of all nodes of a graph share: training over graphs and seeds, and a ridge."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,8 @@ from dljax import Learner, Member, sweep
 from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.host.fit import Watch
-from dljax.learn import risk
+from dljax.learn import graph_forecast, risk
+from dljax.learn.optimizers import optimizer
 from dljax.learn.risk import params_of
 from dljax.nets.diffusion import GraphForecaster
 from dljax.typing import Array, Batch, Metrics
@@ -29,6 +30,14 @@ def shuffled(graph: Array) -> Array:
     # NumPy keeps the numbers of its legacy generator for ever
     mixed = np.random.RandomState(0).permutation(graph.shape[-1])
     return jnp.stack([graph, graph[:, mixed][:, :, mixed], jnp.zeros_like(graph)])
+
+
+def learner(
+    rate: float, decay: float, steps: int, batch: int, net: GraphForecaster, data: Batch
+) -> Learner:
+    """Adam with decoupled decay of matrices, whose rate falls as a cosine over the steps."""
+    tx = optimizer("adam", rate, weight_decay=decay, steps=steps, schedule="cosine")
+    return graph_forecast.make(net, tx, data, batch=batch)
 
 
 def told(
@@ -70,3 +79,16 @@ def told(
         params_of(again.run.state),
     )
     return found.reshape(len(graphs), len(run.seeds), *found.shape[1:]), best
+
+
+def ridge(x: np.ndarray, y: np.ndarray, asked: np.ndarray, penalty: float) -> np.ndarray:
+    """What a ridge of x [..., m, F] and y [..., m, H] tells of `asked` [..., k, F]: [..., k, H].
+
+    `y' + z (Z^T Z / m + penalty I)^-1 Z^T (Y - y') / m`, y' the mean and z in standard deviations.
+    """
+    mean, level = x.mean(-2, keepdims=True), y.mean(-2, keepdims=True)
+    sd, m = np.maximum(x.std(-2, keepdims=True), 1e-9), x.shape[-2]
+    z = (x - mean) / sd
+    turned = np.swapaxes(z, -1, -2)
+    gram = turned @ z / m + penalty * np.eye(x.shape[-1])
+    return (asked - mean) / sd @ np.linalg.solve(gram, turned @ (y - level) / m) + level
