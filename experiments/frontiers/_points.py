@@ -1,6 +1,7 @@
 """What stands beside networks of points, what is measured of them, and what a person looks at."""
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from dljax.host.baselines import logistic_regression, nearest
 from dljax.host.experiment import Study
 from dljax.learn import classify, point_segment
 from dljax.nets.points import PointNet
-from dljax.typing import Array, Batch, PyTree
+from dljax.typing import Array, Batch, Key, PyTree
 
 Told = dict[str, tuple[PointNet, PyTree]]
 """Each network by name, and its weights, a stack of seeds."""
@@ -35,6 +36,11 @@ ORDERS = 3  # in which the same points are told
 ALIKE = "change under order"
 
 
+@functools.partial(jax.jit, static_argnums=2)
+def draw(key: Key, images: Array, points: int) -> Array:
+    return strokes(key, unit_scale(images), points)
+
+
 def drawn(data: ImageData, points: int) -> ImageData:
     """The data, the images of validation and test drawn as points once and for all.
 
@@ -42,10 +48,10 @@ def drawn(data: ImageData, points: int) -> ImageData:
     """
     if data.train.x.ndim != 4:
         raise InputError(f"--data: images are needed, and {data.name} is a table")
-    draw = jax.jit(lambda key, x: strokes(key, unit_scale(x), points))
 
     def of(part: Batch, number: int) -> Batch:
-        return part._replace(x=np.asarray(draw(jax.random.key(number), jnp.asarray(part.x))))
+        x = draw(jax.random.key(number), jnp.asarray(part.x), points)
+        return part._replace(x=np.asarray(x))
 
     return dataclasses.replace(data, validation=of(data.validation, 1), test=of(data.test, 2))
 
@@ -62,9 +68,8 @@ def shapes(count: int, points: int) -> ImageData:
 
 def grids(data: ImageData, points: int) -> dict[str, float]:
     """Test accuracy of the nearest digit and of logistic regression, of counts in a grid."""
-    draw = jax.jit(lambda key, x: strokes(key, unit_scale(x), points))
     pieces = np.array_split(data.train.x, -(-len(data.train.x) // 5000))
-    train = [draw(jax.random.key(i), jnp.asarray(x)) for i, x in enumerate(pieces)]
+    train = [draw(jax.random.key(i), jnp.asarray(x), points) for i, x in enumerate(pieces)]
     seen = dataclasses.replace(
         data,
         train=data.train._replace(x=grid(np.concatenate(train))),

@@ -16,7 +16,7 @@ trained as they are asked for, beside the same search at rate 0, which is random
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax.numpy as jnp
 import numpy as np
@@ -138,8 +138,8 @@ def parts(config: Config, data: ImageData) -> ImageData:
 def searches(run: Study, config: Config, space: Space, table: Table) -> dict[str, np.ndarray]:
     """The regret [S, n] of what each search would choose after each evaluation."""
     reward, budget = architecture.table(table.validation, space.place), config.evaluations
-    options = {"children": config.children, "budget": budget}
-    found = controlled(run, config, space, reward, run.seeds, "table", **options)
+    own = run.seeds, "table", config.children, budget
+    found = controlled(run, config, space, reward, *own)
 
     def evolve(_: Array) -> Learner:
         sizes = {"population": config.population, "tournament": config.tournament}
@@ -148,30 +148,32 @@ def searches(run: Study, config: Config, space: Space, table: Table) -> dict[str
     learner = sweep(evolve, jnp.zeros(config.seeds), run.seeds)
     fitted = run.fit(learner, budget, part="evolution", chunk=budget)
     found["evolution"] = fitted.run.state.run.state.history
-    places = {name: np.asarray(space.place(each.tokens)) for name, each in found.items()}
-    regret = {
-        name: table.regret[_automl.chosen(own, np.asarray(found[name].value))]
-        for name, own in places.items()
-    }
+    regret = {}
+    for name, each in found.items():
+        places, values = np.asarray(space.place(each.tokens)), np.asarray(each.value)
+        regret[name] = table.regret[_automl.chosen(places, values)]
     numbers = run.seeds[: config.processes]
     regret["Gaussian process"] = _automl.processes(numbers, space, table, budget)
     return regret
 
 
 def controlled(
-    run: Study, config: Config, space: Space, reward: Reward, seeds: list[int], part: str, **sizes
-) -> dict[str, History]:
+    run: Study, config: Config, space: Space, reward: Reward, seeds: list[int], part: str,
+    children: int, budget: int,
+) -> dict[str, History]:  # fmt: skip
     """What the controller evaluated [S, n], and what it did at rate 0: random search."""
 
     def make(rate: Array) -> Learner:
         net, tx = Speller(space.counts, config.hidden), optimizer("adam", rate)
-        options: Any = sizes | {"entropy": config.entropy}
-        return architecture.controller(space.counts, reward, net, tx, **options)
+        sizes = {"children": children, "budget": budget}
+        return architecture.controller(
+            space.counts, reward, net, tx, **sizes, entropy=config.entropy
+        )
 
     names = [f"{name}, seed {seed}" for name in _automl.BOTH for seed in seeds]
     rates, slow = jnp.repeat(jnp.array([config.controller_rate, 0.0]), len(seeds)), part == "live"
     learner = sweep(make, rates, seeds * 2, at_once=1 if slow else None)
-    steps, shown = sizes["budget"] // sizes["children"], ("train/reward", "train/best")
+    steps, shown = budget // children, ("train/reward", "train/best")
     chunk = 1 if slow else steps
     fitted = run.fit(learner, steps, part=part, names=names, shown=shown, chunk=chunk, saves=chunk)
     history = fitted.run.state.run.state.history
@@ -182,12 +184,8 @@ def controlled(
 def live(run: Study, config: Config, nursery: Nursery, space: Space) -> None:
     """The controller on a space too large to exhaust, beside random search of equal budget."""
     reward = nursery.reward(space, config.live_steps)
-    seeds = run.seeds[: config.live_seeds]
-    options = {
-        "children": config.live_children,
-        "budget": config.rounds * config.live_children,
-    }
-    found = controlled(run, config, space, reward, seeds, "live", **options)
+    own = run.seeds[: config.live_seeds], "live", config.live_children
+    found = controlled(run, config, space, reward, *own, config.rounds * config.live_children)
     _automl.judge(run, nursery, space, found, config.steps, config.repeats)
     title = f"{nursery.data.name}: a space of {len(space):,}, children trained as they are spelled"
     run.figure("live.png", _automl_figures.draw_live, title, found, config.live_children)
