@@ -7,6 +7,7 @@ from it, and no reduction sees what it carries. A node without neighbours hears 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Float, Int
 
 from dljax.errors import InputError
@@ -73,7 +74,7 @@ def check_edges(graph: Graph, n: int, *, padding: bool = True) -> None:
     Ends that are traced may be any.
     """
     for name, ends in (("sender", graph.senders), ("receiver", graph.receivers)):
-        if isinstance(ends, jax.core.Tracer):
+        if isinstance(ends, Tracer):
             continue
         ends = np.asarray(ends)
         wrong = np.flatnonzero((ends < 0) | (ends > (n if padding else n - 1)))

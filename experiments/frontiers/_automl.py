@@ -193,8 +193,8 @@ def optimum(run: Study, space: Space, table: Table) -> None:
     run.metric("children within two errors of the best", [(table.regret <= 2 * error).sum()])
     # of the best by the other seeds, what this one says: free of the luck that made it best
     others = [np.delete(table.test, s, 1).mean(1).argmax() for s in range(table.test.shape[1])]
-    held = [table.test[best, s] for s, best in enumerate(others)]
-    run.metric("test accuracy, best child by other seeds", map(float, held))
+    held = [float(table.test[best, s]) for s, best in enumerate(others)]
+    run.metric("test accuracy, best child by other seeds", held)
     columns = table.validation.argmax(0)
     run.metric("regret of looking at all once", table.regret[columns], "lower")
     run.metric("regret of the best by mean validation",
