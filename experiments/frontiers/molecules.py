@@ -75,9 +75,9 @@ class Config(Common):
     batch: Count = 50
     """Molecules in a step."""
     rate: Positive = 2e-3
-    """The learning rate of Adam, which falls as a cosine."""
-    decay: NotNegative = 1.0
-    """Of the weights, decoupled, at each step times the rate."""
+    """The learning rate of Adam at its highest; it rises first, then falls as a cosine."""
+    weight_decay: NotNegative = 1.0
+    """Decoupled decay of matrices, at each step times the rate."""
     dropout: ShareBelow1 = 0.0
     """Share of the readout, the descriptors and the hidden units dropped while learning."""
 
@@ -116,8 +116,8 @@ def learn(
     """
     steps = config.steps or config.epochs * (task.train.shape[1] // config.batch)
     size = unions.roomy(shelf, config.batch)
-    decay = {"schedule": "warmup-cosine", "weight_decay": config.decay}
-    tx = optimizer("adam", config.rate, steps=steps, **decay)
+    options = {"schedule": "warmup-cosine", "weight_decay": config.weight_decay}
+    tx = optimizer("adam", config.rate, steps=steps, **options)
 
     def graphs(at: Array) -> Graphs:
         return Graphs(shelf, lambda rows: jnp.asarray(task.whole)[at, rows])

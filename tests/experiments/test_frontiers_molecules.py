@@ -26,7 +26,7 @@ SMALL = {
     "batch": 25,
     "rate": 1e-2,
     "dropout": 0.1,
-    "decay": 0.0,
+    "weight_decay": 0.0,
 }
 
 
