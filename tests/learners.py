@@ -11,10 +11,12 @@ from dljax import Batch, Learner, sweep
 from dljax.data import shift
 from dljax.data.augment import flip
 from dljax.data.augment_masks import bend
+from dljax.data.points import wobbled
 from dljax.data.stream import epochs
 from dljax.envs import tabular
 from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
+    architecture,
     attack,
     autoencode,
     by_hand,
@@ -24,8 +26,11 @@ from dljax.learn import (
     detect,
     dqn,
     gan,
+    graph_forecast,
+    graph_regress,
     landscape,
     language,
+    node_classify,
     play,
     policy_gradient,
     ppo,
@@ -40,16 +45,22 @@ from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.nets.actor_critic import ActorCritic
 from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.architecture import Child, Size, Space, Speller, shared
 from dljax.nets.bayesian import BayesianMLP
 from dljax.nets.caption import Captioner
 from dljax.nets.coders import DenseDecoder, convolutional, dense
+from dljax.nets.diffusion import GraphForecaster
+from dljax.nets.graph import GCN, symmetric
 from dljax.nets.language import RecurrentLanguage, Transformer
+from dljax.nets.message import MessageNet
+from dljax.nets.points import PointNet
 from dljax.nets.q_network import QNetwork
 from dljax.nets.translator import RecurrentTranslator
 from dljax.nets.trunk import Detect, Segment, Trunk, Vision
+from dljax.ops import unions
 from dljax.ops.backprop import ACTIVATIONS
 from dljax.ops.policies import categorical
-from dljax.typing import Boxes
+from dljax.typing import Boxes, Graph
 
 
 def images() -> Batch:
@@ -254,7 +265,72 @@ def segmented() -> Learner:
     return segment.make(net, tx, data, batch=4, side=8, weights=(1.0, 2.0), augment=augment)
 
 
+def nodes() -> Learner:
+    rng = np.random.default_rng(0)
+    ends = rng.integers(0, 12, (2, 30), dtype=np.int32)
+    graph = symmetric(Graph(rng.random((12, 5), dtype=np.float32), *ends))
+    labels, known = np.arange(12, dtype=np.int32) % 3, np.arange(12) < 6
+    net, tx = GCN(3, 2, 4, 0.3), optimizer("adam", 1e-2)
+    return node_classify.make(net, tx, graph, labels, known, views=2, agreement=0.5)
+
+
+def forecast_on_a_graph() -> Learner:
+    rng = np.random.default_rng(0)
+    data = Batch(*(rng.normal(size=(20, 5, f)).astype(np.float32) for f in (3, 2)))
+    graph = rng.dirichlet(np.ones(5), (2, 5)).astype(np.float32)
+    net = GraphForecaster(2, graph, (2, 1), 6, dropout=0.2)
+    return graph_forecast.make(net, optimizer("adam", 1e-2), data, batch=8)
+
+
+def parts_of_clouds() -> Learner:
+    x = np.random.default_rng(0).normal(size=(9, 12, 3)).astype(np.float32)
+    net = PointNet(2, (4, 5), (6,), neighbours=3, each=True)
+    data, turn = Batch(x, (x[..., 0] > 0).astype(np.int32)), functools.partial(wobbled, sd=0.01)
+    return classify.make(net, optimizer("adam", 1e-2), data, batch=4, augment=turn)
+
+
+def told_of_graphs() -> Learner:
+    rng = np.random.default_rng(0)
+    graphs = []
+    for n, e in zip(rng.integers(1, 6, 20), rng.integers(0, 9, 20), strict=True):
+        x, edges = (rng.integers(0, 2, (each, 3), dtype=np.uint8) for each in (n, e))
+        graphs.append(Graph(x, *rng.integers(0, n, (2, e), dtype=np.int32), edges))
+    whole, y = rng.normal(size=(2, 20, 2)).astype(np.float32)
+    y[::3, 1] = np.nan
+    shelf, table, data = unions.shelve(graphs), jnp.asarray(whole), Batch(np.arange(20), y)
+    told = graph_regress.Graphs(shelf, lambda rows: table[rows])
+    net, size = MessageNet(2, 8, 2, (8,), 0.2), unions.roomy(shelf, 6, 1.0)
+    return graph_regress.make(net, optimizer("adam", 1e-2), told, data, batch=6, size=size)
+
+
+def space_and_reward() -> tuple[Space, architecture.Reward]:
+    space = shared((1, 2), (2, 3), (1, 3), (0, 2))
+    table = np.random.default_rng(0).normal(size=(len(space), 3)).astype(np.float32)
+    return space, architecture.table(table, space.place)
+
+
+def child() -> Learner:
+    space = shared((1, 2), (2, 3), (1, 3), (0, 2))
+    net = Child(space.arch(jnp.array([1, 0, 1, 0, 1, 1])), Size(2, 3, 3), 3, patch=2)
+    return classify.make(net, optimizer("adam", 1e-2), images(), batch=8)
+
+
+def controller() -> Learner:
+    space, reward = space_and_reward()
+    net, tx = Speller(space.counts, 5), optimizer("adam", 1e-2)
+    return architecture.controller(space.counts, reward, net, tx, children=3, budget=30)
+
+
+def evolved() -> Learner:
+    space, reward = space_and_reward()
+    options = {"population": 4, "tournament": 2, "budget": 6}
+    return architecture.evolution(space.counts, reward, **options)
+
+
 LEARNERS = {
+    "child": child,
+    "controller": controller,
+    "evolved": evolved,
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
     "reinforced": reinforced,
@@ -282,5 +358,9 @@ LEARNERS = {
     "translated": translated,
     "captioned": captioned,
     "segmented": segmented,
+    "parts_of_clouds": parts_of_clouds,
     "detected": detected,
+    "nodes": nodes,
+    "forecast_on_a_graph": forecast_on_a_graph,
+    "told_of_graphs": told_of_graphs,
 }

@@ -7,7 +7,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,20 +199,25 @@ def read_npz(path: Path) -> ImageData:
     return ImageData(path.stem, train, validation, test, tuple(map(str, range(classes))))
 
 
-def open_npz(path: Path) -> dict[str, np.ndarray]:
-    """Those of the arrays x, y, x_test and y_test that the file holds; nothing is unpickled."""
+def open_npz(
+    path: Path, keys: Sequence[str] = KEYS, known: Iterable[str] = NAMED
+) -> dict[str, np.ndarray]:
+    """Those of the arrays named by `keys` that the file holds; nothing is unpickled.
+
+    `known` are the names that a user may have meant instead.
+    """
     if not path.is_file():
-        raise InputError(f"no such file; give the path of an .npz file, or {', '.join(NAMED)}")
+        raise InputError(f"no such file; give the path of an .npz file, or {', '.join(known)}")
     if not zipfile.is_zipfile(path):
         raise InputError("not an .npz file, or a damaged one; write it with numpy.savez")
     key = "the list of arrays"
     try:
         with zipfile.ZipFile(path) as archive:  # which gives no more bytes than its list says
-            named = (f for f in archive.infolist() if f.filename.removesuffix(".npy") in KEYS)
+            named = (f for f in archive.infolist() if f.filename.removesuffix(".npy") in keys)
             check_size("it", sum(file.file_size for file in named))
         with np.load(path, allow_pickle=False) as archive:
             arrays = {}
-            for key in KEYS:
+            for key in keys:
                 if key in archive.files:
                     arrays[key] = np.asarray(archive[key])
             return arrays

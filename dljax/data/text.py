@@ -1,5 +1,7 @@
 """Text as integers (S15, S23): files, vocabularies of characters or words, corpora by name."""
 
+import csv
+import io
 import json
 import os
 import sysconfig
@@ -54,6 +56,14 @@ class Vocabulary:
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(self.tokens, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[list[str]]:
+    """A CSV file's rows of cells, [] for an empty line. Raises InputError for what is no table."""
+    try:
+        return list(csv.reader(io.StringIO(read_text(path))))
+    except csv.Error as error:
+        raise InputError(f"{path} is not a CSV table: {error}") from None
 
 
 def read_vocabulary(path: Path) -> Vocabulary:

@@ -37,7 +37,9 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def spread(ax: Axes, x: Sequence[float], values: np.ndarray, label: str, color: str) -> None:
+def spread(
+    ax: Axes, x: Sequence[float] | np.ndarray, values: np.ndarray, label: str, color: str
+) -> None:
     """The mean over members of values [T, N], and a band from their least to their greatest."""
     ax.plot(x, values.mean(1), color=color, lw=1.6, label=label)
     ax.fill_between(x, values.min(1), values.max(1), color=color, alpha=0.2, lw=0)

@@ -60,7 +60,8 @@ def descend(
         k_net, k_stream = jax.random.split(key)
         # zeros: a real example would be a constant, and XLA would augment it while compiling
         example = jax.eval_shape(lambda: first(data, augment).x)
-        extra = dict(net.init(k_net, jnp.zeros(example.shape, example.dtype)))
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), example)
+        extra = dict(net.init(k_net, zeros))
         params = extra.pop("params")
         return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
 

@@ -35,6 +35,17 @@ def iou(counts: Counts) -> Float[Array, "K"]:
     return both / (counts.sum(0) + counts.sum(1) - both)
 
 
+def part_iou(truth: Int[AnyArray, "n"], guess: Int[AnyArray, "n"], parts: int) -> Float[Array, ""]:
+    """The mean IoU of the parts that one thing truly has, of its points' parts [n]; -1: no point.
+
+    A guess of another thing's part only misses its own. As for ShapeNet's parts, but without being
+    told what the thing is. Yi et al. 2016; Qi et al. 2017a, section 5.1.
+    """
+    counts = confusion(truth, jnp.where(truth < 0, -1, guess), parts)
+    has = counts.sum(1) > 0
+    return jnp.where(has, iou(counts), 0).sum() / jnp.maximum(has.sum(), 1)
+
+
 def dice(counts: Counts) -> Float[Array, "K"]:
     """`2 n_kk / (n_k. + n_.k)` of each class, its F1; NaN of one in neither. Dice 1945."""
     return 2 * jnp.diag(counts) / (counts.sum(0) + counts.sum(1))

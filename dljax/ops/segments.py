@@ -6,9 +6,12 @@ from it, and no reduction sees what it carries. A node without neighbours hears 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Float, Int
 
-from dljax.typing import AnyArray, Array
+from dljax.errors import InputError
+from dljax.typing import AnyArray, Array, Graph
 
 Told = Float[AnyArray, "e *f"]
 Ends = Int[AnyArray, "e"]
@@ -52,3 +55,31 @@ def softmax(scores: Told, receivers: Ends, n: int) -> Float[Array, "e *f"]:
     real = (receivers < n).reshape(-1, *[1] * (scores.ndim - 1))
     raised = jnp.where(real, jnp.exp(jnp.where(real, scores - tell(top, receivers), 0)), 0)
     return raised / jnp.maximum(tell(total(raised, receivers, n), receivers), 1e-30)
+
+
+def without_masked(graph: Graph) -> Graph:
+    """The graph with every edge at a node that is not real made padding."""
+    if graph.real is None:
+        return graph
+    n = len(graph.real)
+    there = jnp.append(graph.real, False)
+    keep = there[graph.senders] & there[graph.receivers]
+    senders, receivers = (jnp.where(keep, ends, n) for ends in (graph.senders, graph.receivers))
+    return graph._replace(senders=senders, receivers=receivers)
+
+
+def check_edges(graph: Graph, n: int, *, padding: bool = True) -> None:
+    """Raises InputError that names the first edge at a node that is none of the n, nor padding.
+
+    Ends that are traced may be any.
+    """
+    for name, ends in (("sender", graph.senders), ("receiver", graph.receivers)):
+        if isinstance(ends, Tracer):
+            continue
+        ends = np.asarray(ends)
+        wrong = np.flatnonzero((ends < 0) | (ends > (n if padding else n - 1)))
+        if len(wrong):
+            at = wrong[0]
+            raise InputError(
+                f"the {name} of edge {at} is {ends[at]}, but the nodes are 0 to {n - 1}"
+            )

@@ -1,0 +1,57 @@
+"""Forecasts of all nodes of a graph at once (S57): windows, the learner, and errors by horizon."""
+
+import numpy as np
+import optax
+
+from dljax.errors import InputError
+from dljax.learn import risk
+from dljax.learner import Learner
+from dljax.nets.diffusion import GraphForecaster
+from dljax.typing import Batch
+
+
+def lags(values: np.ndarray, at: np.ndarray, past: int) -> np.ndarray:
+    """The last `past` values up to each of the steps `at`, the newest last: [T, n] -> [m, n, past].
+
+    Raises InputError for a step with fewer behind it, and for a value that is no number.
+    """
+    if not np.isfinite(values).all():
+        step, node = np.argwhere(~np.isfinite(values))[0]
+        raise InputError(f"step {step} of node {node} is {values[step, node]}")
+    if len(at) == 0 or at.min() < past - 1 or at.max() >= len(values):
+        raise InputError(f"no {past} steps end at each step asked for, of {len(values)}")
+    return np.stack([values[at - k] for k in range(past - 1, -1, -1)], -1)
+
+
+def ahead(values: np.ndarray, at: np.ndarray, horizon: int) -> np.ndarray:
+    """The `horizon` values after each of the steps `at`, NaN behind the end: [m, n, horizon]."""
+    more = np.concatenate([values, np.full((horizon, values.shape[1]), np.nan)])
+    return np.stack([more[at + k] for k in range(1, horizon + 1)], -1)
+
+
+def make(
+    net: GraphForecaster,
+    tx: optax.GradientTransformation,
+    data: Batch,
+    *,
+    batch: int,
+    loss: risk.Loss = optax.squared_error,
+) -> Learner:
+    """Descent on the loss over windows of all nodes, x [m, n, F] and y [m, n, horizon].
+
+    Targets should be on one scale at every horizon, or the farthest have most of the say. Raises
+    InputError if the network's graph is of another number of nodes, and as `risk.make`.
+    """
+    n = data.x.shape[1]
+    if net.walks.shape[-2:] != (n, n):
+        raise InputError(f"the graph has {net.walks.shape[-1]} nodes, the series {n}")
+    return risk.make(net, tx, data, loss, batch=batch)
+
+
+def errors(told: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """RMSE and MAE of each horizon over windows and nodes: [..., m, n, horizon] -> [..., horizon].
+
+    What is not known, NaN, is not counted.
+    """
+    error = told - true
+    return np.sqrt(np.nanmean(error**2, (-3, -2))), np.nanmean(np.abs(error), (-3, -2))

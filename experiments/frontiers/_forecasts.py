@@ -1,0 +1,94 @@
+"""What forecasts of all nodes of a graph share: training over graphs and seeds, and a ridge."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from dljax import Learner, Member, sweep
+from dljax.host import figures
+from dljax.host.experiment import Study
+from dljax.host.fit import Watch
+from dljax.learn import graph_forecast, risk
+from dljax.learn.optimizers import optimizer
+from dljax.learn.risk import params_of
+from dljax.nets.diffusion import GraphForecaster
+from dljax.typing import Array, Batch, Metrics
+
+
+class Parts(NamedTuple):
+    """What is learnt from and told while steps are chosen; and both, scaled alike, afterwards."""
+
+    train: Batch
+    validation: Batch
+    whole: Batch
+
+
+def shuffled(graph: Array) -> Array:
+    """Walks [S, n, n], those of a graph whose nodes are shuffled, and none: [3, S, n, n]."""
+    # NumPy keeps the numbers of its legacy generator for ever
+    mixed = np.random.RandomState(0).permutation(graph.shape[-1])
+    return jnp.stack([graph, graph[:, mixed][:, :, mixed], jnp.zeros_like(graph)])
+
+
+def learner(
+    rate: float, decay: float, steps: int, batch: int, net: GraphForecaster, data: Batch
+) -> Learner:
+    """Adam with decoupled decay of matrices, whose rate falls as a cosine over the steps."""
+    tx = optimizer("adam", rate, weight_decay=decay, steps=steps, schedule="cosine")
+    return graph_forecast.make(net, tx, data, batch=batch)
+
+
+def told(
+    run: Study,
+    net: Callable[[Array], GraphForecaster],
+    make: Callable[[GraphForecaster, Batch], Learner],
+    graphs: Array,
+    parts: Parts,
+    seen: Array,
+    steps: int,
+    ways: tuple[str, ...],
+    part: str = "",
+) -> tuple[Array, int]:
+    """Outputs for `seen` of members of graphs x seeds, [G, seeds, m, n, horizon], and steps taken.
+
+    Training ends where the mean validation loss of all was least.
+    """
+    each = jnp.repeat(graphs, len(run.seeds), 0)
+    seeds = run.seeds * len(graphs)
+
+    def validate(member: Member) -> Metrics:
+        found = risk.predict(net(member.hparams), (params_of(member), {}), parts.validation.x, 50)
+        return {"validation/loss": jnp.mean((found - parts.validation.y) ** 2)}
+
+    def learners(data: Batch) -> Learner:
+        return sweep(lambda graph: make(net(graph), data), each, seeds)
+
+    every = max(1, steps // 5)
+    options = {"names": run.named(ways), "shown": ("train/loss", "validation/loss"), "chunk": 50}
+    first = run.fit(
+        learners(parts.train), steps, Watch(validate, every), part=f"{part}chosen", **options
+    )
+    at, losses = figures.curve(first.records, "validation/loss")
+    best = int(at[losses.mean(1).argmin()])
+    again = run.fit(learners(parts.whole), best, part=f"{part}anew", **options)
+    found = run.each(
+        lambda graph, params: risk.predict(net(graph), (params, {}), seen, 50),
+        each,
+        params_of(again.run.state),
+    )
+    return found.reshape(len(graphs), len(run.seeds), *found.shape[1:]), best
+
+
+def ridge(x: np.ndarray, y: np.ndarray, asked: np.ndarray, penalty: float) -> np.ndarray:
+    """What a ridge of x [..., m, F] and y [..., m, H] tells of `asked` [..., k, F]: [..., k, H].
+
+    `y' + z (Z^T Z / m + penalty I)^-1 Z^T (Y - y') / m`, y' the mean and z in standard deviations.
+    """
+    mean, level = x.mean(-2, keepdims=True), y.mean(-2, keepdims=True)
+    sd, m = np.maximum(x.std(-2, keepdims=True), 1e-9), x.shape[-2]
+    z = (x - mean) / sd
+    turned = np.swapaxes(z, -1, -2)
+    gram = turned @ z / m + penalty * np.eye(x.shape[-1])
+    return (asked - mean) / sd @ np.linalg.solve(gram, turned @ (y - level) / m) + level

@@ -1,0 +1,246 @@
+"""Speeds as windows, plain forecasts of them, times of arrival, and the figures of `traffic`."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import shortest_path
+
+from dljax.data.traffic import DAY, Traffic
+from dljax.host import figures
+from dljax.host.experiment import Study
+from dljax.learn.graph_forecast import ahead, lags
+from dljax.typing import Batch, Graph
+from experiments.frontiers._forecasts import ridge
+
+HORIZON, MINUTES = 12, 5
+LINEAR, HISTORY = "ridge with time of day", "historical mean"
+
+
+class Task:
+    """What is known at a step of all sensors, and the speeds of the hour after it.
+
+    Whatever is learnt here, a scale, a mean day, is of the steps before `end`.
+    """
+
+    def __init__(self, speeds: np.ndarray, past: int, harmonics: int, end: int):
+        self.speeds, self.past, self.harmonics, self.end = speeds, past, harmonics, end
+        self.center, self.scale = speeds[:end].mean(), speeds[:end].std()
+        learnt = self.steps(0, end)
+        change = ahead(speeds, learnt, HORIZON) - speeds[learnt][..., None]
+        self.spread = np.sqrt((change**2).mean((0, 1)))  # of what a persistence gets wrong
+        self.day = mean_day(speeds, end, HORIZON)
+
+    def steps(self, begin: int, end: int, told: int = HORIZON) -> np.ndarray:
+        """The steps of windows, `past` steps and `told` after them, all within [begin, end)."""
+        return np.arange(begin + self.past - 1, end - told)
+
+    def seen(self, at: np.ndarray) -> np.ndarray:
+        """x [m, n, F]: past speeds less the last, that, the mean day's course, the time of day."""
+        known = lags(self.speeds, at, self.past)
+        last = known[..., -1:]
+        day = ahead(self.day, at, HORIZON)[..., 2::3]
+        now = self.day[at][..., None]
+        parts = [known[..., :-1] - last, last - self.center, now - last, day - now]
+        found = np.concatenate(parts, -1) / self.scale
+        clock = harmonics(at, self.harmonics)[:, None].repeat(found.shape[1], 1)
+        return np.concatenate([found, clock], -1).astype(np.float32)
+
+    def batch(self, at: np.ndarray) -> Batch:
+        """What the network sees, and how far speeds go from the last, on one scale for all."""
+        change = ahead(self.speeds, at, HORIZON) - self.speeds[at][..., None]
+        return Batch(self.seen(at), (change / self.spread).astype(np.float32))
+
+    def told(self, at: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        """Speeds of a network's outputs [..., m, n, HORIZON]."""
+        return self.speeds[at][..., None] + self.spread * outputs
+
+    def plain(self, at: np.ndarray) -> dict[str, np.ndarray]:
+        """What needs no network, each [m, n, HORIZON]."""
+        last = self.speeds[at][..., None]
+        by_time = mean_day(self.speeds, self.end, HORIZON, apart=False, around=0)
+        return {
+            "persistence": np.broadcast_to(last, (*last.shape[:2], HORIZON)),
+            f"AR({self.past})": self.linear(at, 0),
+            LINEAR: self.linear(at, self.harmonics),
+            HISTORY: ahead(by_time, at, HORIZON),
+        }
+
+    def linear(self, at: np.ndarray, count: int, penalty: float = 1e-4) -> np.ndarray:
+        """Each sensor's own ridge on its past speeds and `count` harmonics of the day."""
+        learnt = self.steps(0, self.end)
+
+        def inputs(at: np.ndarray) -> np.ndarray:
+            known = np.moveaxis(lags(self.speeds, at, self.past), 1, 0)  # [n, m, past]
+            clock = np.broadcast_to(harmonics(at, count), (len(known), len(at), 2 * count))
+            return np.concatenate([known, clock], -1)
+
+        y = np.moveaxis(ahead(self.speeds, learnt, HORIZON), 1, 0)
+        return np.moveaxis(ridge(inputs(learnt), y, inputs(at), penalty), 0, 1)
+
+
+def harmonics(at: np.ndarray, count: int) -> np.ndarray:
+    """`cos, sin` of k turns a day for k = 1..count, [m, 2 count]."""
+    angles = 2 * np.pi * at[:, None] / DAY * np.arange(1, count + 1)
+    return np.concatenate([np.cos(angles), np.sin(angles)], 1)
+
+
+def mean_day(
+    values: np.ndarray, end: int, more: int, *, apart: bool = True, around: int = 3
+) -> np.ndarray:
+    """For each step the mean speed at its time of day, and of `around` steps, of others than its.
+
+    [T + more, n], of steps before `end`; of its own day too unless `apart`: then a network would
+    find what it is to tell in what it sees. Where no other day is known, the mean of all.
+    """
+    days = -(-(len(values) + more) // DAY)
+    known = np.full((days * DAY, values.shape[1]), np.nan)
+    known[:end] = values[:end]
+    shifts = [np.roll(known, k, 0) for k in range(-around, around + 1)]
+    near = np.stack(shifts).reshape(len(shifts), days, DAY, -1)
+    total, count = np.nansum(near, 0), np.isfinite(near).sum(0)
+    own = float(apart)
+    rest = count.sum(0) - own * count
+    found = (total.sum(0) - own * total) / np.maximum(rest, 1)
+    found = np.where(rest > 0, found, values[:end].mean(0))
+    return found.reshape(days * DAY, -1)[: len(values) + more]
+
+
+class Route(NamedTuple):
+    """Sensors that a trip passes [k + 1], and the way from each to the next, [k]."""
+
+    sensors: np.ndarray
+    lengths: np.ndarray
+
+
+def distances(roads: Graph, n: int) -> Any:
+    """How far sensors are along the roads, [n, n], and each one's last before; inf if not at all.
+
+    Weights are `exp(-d^2 / s^2)` (Li et al. 2018), so that d is known up to the factor s.
+    """
+    d = np.sqrt(-np.log(np.minimum(roads.edges, 1 - 1e-6)))
+    ways = csr_array((d, (roads.senders, roads.receivers)), (n, n))
+    return shortest_path(ways, return_predecessors=True)
+
+
+def longest(roads: Graph, n: int) -> Route | None:
+    """The longest of all shortest ways; None where there are no roads."""
+    far, before = distances(roads, n)
+    far = np.where(np.isfinite(far), far, -1)
+    begin, at = np.unravel_index(far.argmax(), far.shape)
+    if begin == at:
+        return None
+    passed = [int(at)]
+    while passed[-1] != begin:
+        passed.append(int(before[begin, passed[-1]]))
+    passed = passed[::-1]
+    return Route(np.array(passed), np.diff(far[begin, passed]))
+
+
+def arrival(speeds: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Minutes that trips take: speeds [m, k, H] of the k ways in the H steps to come -> [m].
+
+    A way is driven at the speed of the step in which the car enters it; after the last step speeds
+    stay. Lengths are in speed x hours.
+    """
+    minutes = np.zeros(len(speeds))
+    for way, length in enumerate(lengths):
+        step = np.minimum(minutes // MINUTES, speeds.shape[-1] - 1).astype(int)
+        minutes += 60 * length / speeds[np.arange(len(speeds)), way, step]
+    return minutes
+
+
+def trips(route: Route, told: np.ndarray, usual: np.ndarray, minutes: float) -> np.ndarray:
+    """Arrival by sensors' speeds [..., m, n, H], [..., m]; at usual ones [n] it takes `minutes`.
+
+    Between two sensors the speed is their mean, and at least 1.
+    """
+
+    def between(speeds: np.ndarray, axis: int) -> np.ndarray:
+        passed = np.maximum(speeds, 1).take(route.sensors, axis)
+        ends = [passed.take(np.arange(len(route.lengths)) + i, axis) for i in (0, 1)]
+        return (ends[0] + ends[1]) / 2
+
+    lengths = route.lengths * minutes / (60 * route.lengths / between(usual, 0)).sum()
+    ways = between(told, -2)
+    flat = ways.reshape(-1, *ways.shape[-2:])
+    return arrival(flat, lengths).reshape(told.shape[:-2])
+
+
+def arrive(
+    run: Study, data: Traffic, at: np.ndarray, true: np.ndarray, told: dict, minutes: float
+) -> None:
+    """How far off times of arrival are, of trips whose whole hour is known."""
+    route = longest(data.roads, len(data.sensors))
+    if route is None:
+        return
+    whole = np.isfinite(true).all((1, 2))
+    usual = data.speeds[: at[0]].mean(0)
+    taken = trips(route, true[whole], usual, minutes)
+    by = {name: trips(route, each[..., whole, :, :], usual, minutes) for name, each in told.items()}
+    metric = "test MAE of arrival, minutes"
+    run.metric(metric, np.abs(by["network"] - taken).mean(-1), "lower")
+    for name, said in (
+        ("persistence", "speeds as they are"),
+        (LINEAR, LINEAR),
+        (HISTORY, "sum of mean times"),
+    ):
+        run.baseline(f"{said}, arrival", metric, np.abs(by[name] - taken).mean())
+    shown = {"network": by["network"][0], "speeds as they are": by["persistence"]}
+    run.figure("arrival.png", draw_trips, at[whole], taken, shown | {"mean times": by[HISTORY]})
+
+
+def places(roads: Graph, n: int) -> np.ndarray:
+    """Places [n, 2] in the plane that keep distances along the roads: classical scaling."""
+    far = distances(roads, n)[0]
+    finite = np.isfinite(far)
+    far = np.where(finite, far, 1.2 * far[finite].max())
+    far = (far + far.T) / 2
+    middle = np.eye(n) - 1 / n
+    values, vectors = np.linalg.eigh(-middle @ far**2 @ middle / 2)
+    return vectors[:, -2:] * np.sqrt(np.maximum(values[-2:], 0))
+
+
+def draw_horizons(path: Path, found: np.ndarray, plain: dict[str, np.ndarray]) -> Path:
+    """RMSE and MAE over minutes: found [2, seeds, HORIZON], plain forecasts [2, HORIZON]."""
+    figure, axes = figures.panels(2)
+    minutes = (MINUTES * np.arange(1, HORIZON + 1)).tolist()
+    for ax, own, i, name in zip(axes, found, range(2), ("RMSE", "MAE"), strict=True):
+        for (side, each), color in zip(plain.items(), figures.COLORS[1:], strict=False):
+            ax.plot(minutes, each[i], color=color, lw=1, ls="--", label=side)
+        figures.spread(ax, minutes, own.T, "network", figures.COLORS[0])
+        ax.set(
+            xlabel="minutes ahead",
+            ylabel=f"test {name}",
+            ylim=(0, 1.1 * plain["persistence"][i].max()),
+        )
+    axes[0].legend(frameon=False, fontsize=7)
+    return figures.save(figure, path)
+
+
+def draw_map(path: Path, data: Traffic, sides: dict[str, np.ndarray]) -> Path:
+    """Each sensor's RMSE [n] where distances along the roads place it, a panel a forecast."""
+    n = len(data.sensors)
+    at, top = places(data.roads, n), float(np.quantile(np.stack([*sides.values()]), 0.98))
+    figure, axes = figures.panels(len(sides), size=(4.0, 3.6))
+    ends = at[np.stack([data.roads.senders, data.roads.receivers])]
+    for ax, (title, values) in zip(axes, sides.items(), strict=True):
+        ax.plot(*np.moveaxis(ends, -1, 0), color="0.85", lw=0.3, zorder=0)
+        dots = ax.scatter(*at.T, c=values, s=16, cmap="viridis_r", vmin=0, vmax=top)
+        ax.set(title=title, xticks=[], yticks=[])
+        ax.title.set_fontsize(9)
+    figure.colorbar(dots, ax=axes, label="test RMSE after 15 minutes", shrink=0.8)
+    return figures.save(figure, path)
+
+
+def draw_trips(path: Path, at: np.ndarray, true: np.ndarray, told: dict[str, np.ndarray]) -> Path:
+    """Minutes that a trip took [m] by when it began, and what was told [m] then."""
+    figure, (ax,) = figures.panels(1, size=(8, 3))
+    hours = at % DAY / 12 + 24 * (at // DAY - at[0] // DAY)
+    ax.plot(hours, true, color=figures.INK, lw=1.4, label="taken")
+    for (name, each), color in zip(told.items(), figures.COLORS, strict=False):
+        ax.plot(hours, each, color=color, lw=1, label=name)
+    ax.set(xlabel="hour of the test's first day", ylabel="minutes")
+    ax.legend(frameon=False, fontsize=8)
+    return figures.save(figure, path)
