@@ -159,7 +159,7 @@ def from_arrays(name: str, x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> P
         raise InputError(f"two classes or more, numbered from 0 on, are needed; got {classes}")
     y = y.astype(np.int32)
     few = max(1, min(20, np.bincount(y).min() // 3))
-    sizes = Sizes(few, min(500, len(y) // 5), min(1000, len(y) // 3))
+    sizes = Sizes(few, *(max(1, min(most, len(y) // k)) for most, k in ((500, 5), (1000, 3))))
     names = tuple(f"class {k}" for k in range(classes))
     graph = Graph(shares(x), *undirected(len(x), edges))
     return Papers(name, graph, y, names, sizes, random_split(y, sizes, 0))
@@ -176,7 +176,7 @@ def cora() -> Papers:
 
 
 def planetoid(paths: dict[str, Path], classes: Sequence[str], sizes: Sizes) -> Papers:
-    """The eight files of Planetoid put together: known papers first, those of the test last."""
+    """The seven files of Planetoid put together: known papers first, those of the test last."""
 
     def words(part: str) -> np.ndarray:
         return named(paths[part], dense, unpickled(paths[part]))

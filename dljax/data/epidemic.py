@@ -58,7 +58,9 @@ def read(path: str | os.PathLike[str], name: str) -> Epidemic:
         ends, weights = (found["edge_mapping"][key] for key in ("edge_index", "edge_weight"))
         days = [(ends[str(day)], weights[str(day)]) for day in range(len(told))]
         cases = [np.array(row, np.float64) for row in told]
-        edges = [np.array(pairs, np.int64).reshape(-1, 2) for pairs, _ in days]
+        edges = [
+            np.array(pairs).reshape(-1, 2) if not pairs else np.array(pairs) for pairs, _ in days
+        ]
         moved = [np.array(each, np.float64).reshape(-1) for _, each in days]
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0][:80]
@@ -79,6 +81,11 @@ def check_days(path: Any, cases: list, edges: list, moved: list) -> None:
         if wrong.any():
             region = int(wrong.argmax())
             raise InputError(f"{path}: day {day}, region {region}: {row[region]} cases")
+        if ends.shape[1:] != (2,) or (len(ends) and ends.dtype.kind not in "iu"):
+            raise InputError(
+                f"{path}: day {day} needs edges [e, 2] of regions' numbers; got {[*ends.shape]} of "
+                f"{ends.dtype}"
+            )
         if len(ends) != len(weights):
             raise InputError(f"{path}: day {day} has {len(ends)} edges and {len(weights)} weights")
         outside = ~((ends >= 0) & (ends < n)).all(1)

@@ -83,8 +83,8 @@ def rdkit() -> Any:
     return Chem
 
 
-def load(name: str, target: str | None = None) -> Molecules:
-    """One of `NAMES`, or a CSV file's column `smiles` and its `target`, by default what is numbers.
+def load(name: str) -> Molecules:
+    """One of `NAMES`, or a CSV file's column `smiles` and its columns of numbers.
 
     spelled: molecules spelled here, and their logP as Crippen's rules tell it (RDKit). ESOL:
     Delaney 2004; FreeSolv: Mobley and Guthrie 2014; tox21: twelve assays of 2014's challenge, of
@@ -96,9 +96,9 @@ def load(name: str, target: str | None = None) -> Molecules:
         return spelled()
     if name in KNOWN:
         file = KNOWN[name]
-        path, targets = fetch(file.path), (target,) if target else file.targets
+        path, targets = fetch(file.path), file.targets
     elif is_path(name):
-        file, path, targets = None, Path(name).expanduser(), (target,) if target else None
+        file, path, targets = None, Path(name).expanduser(), None
     else:
         raise unknown("list of molecules", name, NAMES)
     table = read(path)
@@ -141,7 +141,7 @@ def spelled() -> Molecules:
     log_p = dict(Descriptors.descList)["MolLogP"]
     rows = sorted(first.values())  # symmetric cores give some twice
     y = np.array([[log_p(mols[i])] for i in rows], np.float32)
-    leaks = (name for name, _ in Descriptors.descList if "logp" in name.lower())
+    leaks = (n for n, _ in Descriptors.descList if "logp" in n.lower() or n == "qed")  # of logP too
     return Molecules(
         SPELLED,
         tuple(written[i] for i in rows),
@@ -154,18 +154,20 @@ def spelled() -> Molecules:
 
 def read(path: Path) -> dict[str, list[str]]:
     """A CSV file's columns by name. Raises InputError unless all rows are as long as the first."""
-    rows = [row for row in read_rows(path) if row]
+    rows = read_rows(path)
     if len(rows) < 2:
         raise InputError(f"{path} holds no molecules")
     for i, row in enumerate(rows):
         if len(row) != len(rows[0]):
             raise InputError(f"{path}, row {i}: {len(row)} fields, not {len(rows[0])}")
+    if twice := [each for each in rows[0] if rows[0].count(each) > 1]:
+        raise InputError(f"{path} has two columns called {twice[0]}")
     return dict(zip(rows[0], map(list, zip(*rows[1:], strict=True)), strict=True))
 
 
 def number(text: str) -> float:
-    """A cell's number, nan where it is empty; raises ValueError for words, nan and infinity."""
-    if not text.strip():
+    """A cell's number, nan where it is empty or nan; raises ValueError for words and infinity."""
+    if text.strip().lower() in ("", "nan"):
         return np.nan
     if not np.isfinite(found := float(text)):
         raise ValueError(text)
@@ -209,8 +211,9 @@ def one_of(value: Any, known: Sequence[Any]) -> list[bool]:
 
 
 def graph(mol: Any) -> Graph:
-    """A molecule's heavy atoms, x uint8 [a, 36], and each bond as two edges, uint8 [2 b, 7].
+    """RDKit's atoms of a molecule, x uint8 [a, 36], and each bond as two edges, uint8 [2 b, 7].
 
+    Hydrogens are counted at their atoms, but for those that a SMILES spells as atoms.
     Atoms: element, number of neighbours, of hydrogens, charge, hybridisation, in an aromatic ring,
     in rings of 3 to 7. Bonds: single, double, triple, aromatic; conjugated, in a ring, with a side.
     """
@@ -304,7 +307,7 @@ def scaffold_split(molecules: Molecules, shares: Shares = (0.8, 0.9)) -> Split:
         known = len(parts[0]) + len(rows)
         if known <= limits[0]:
             parts[0].extend(rows)
-        elif known - len(rows) + len(parts[1]) + len(rows) <= limits[1]:
+        elif known + len(parts[1]) <= limits[1]:
             parts[1].extend(rows)
         else:
             parts[2].extend(rows)
@@ -312,7 +315,10 @@ def scaffold_split(molecules: Molecules, shares: Shares = (0.8, 0.9)) -> Split:
 
 
 def random_split(molecules: Molecules, seed: int, shares: Shares = (0.8, 0.9)) -> Split:
-    """Rows as of `scaffold_split`, drawn by a seed. Raises InputError as it does."""
+    """Rows as of `scaffold_split`, drawn by a seed. Raises InputError as it does.
+
+    A molecule that a file lists twice (ESOL has 11 such) may be in two parts.
+    """
     # the legacy generator: NumPy promises that its numbers never change
     order = np.random.RandomState(seed).permutation(len(molecules))
     cuts = [round(share * len(order)) for share in shares]

@@ -61,7 +61,10 @@ def wobbled(
 
 
 def thinned(key: Key, points: Array, m: int) -> Array:
-    """All but m points of each cloud [B, n, d], drawn without replacement, made absent."""
+    """All but m points of each cloud [B, n, d], drawn without replacement, made absent.
+
+    Of the m some may have been absent before.
+    """
     order = jax.random.uniform(key, points.shape[:2]).argsort(-1).argsort(-1)
     return jnp.where(order[..., None] < m, points, jnp.nan)
 
@@ -115,6 +118,8 @@ def handle(part: int, centre: Sequence, radius: Array, r: Array) -> list[Patch]:
 
     def at(s: Array, t: Array) -> Array:
         along, around = jnp.pi * (s - 0.5), 2 * jnp.pi * t
+        for _ in range(20):  # more of the area is outside: a + r / R sin a is uniform
+            around = 2 * jnp.pi * t - r / radius * jnp.sin(around)
         out = radius + r * jnp.cos(around)
         x, y, z = centre
         own = [x + out * jnp.cos(along), y + r * jnp.sin(around), z + out * jnp.sin(along)]

@@ -115,10 +115,6 @@ def read_csv(path: str | os.PathLike[str]) -> Series:
     line of names, or fewer than two rows below it.
     """
     rows = read_rows(path)
-    while rows and not rows[-1]:  # empty lines at the end are none
-        rows.pop()
-    if not rows:
-        raise InputError(f"{path} is empty")
     names, cells = rows[0], rows[1:]
     if len(names) == 1 and ";" in names[0]:
         raise InputError(f"{path}: cells must be separated by commas; got {names[0][:40]!r}")

@@ -59,11 +59,19 @@ class Vocabulary:
 
 
 def read_rows(path: str | os.PathLike[str]) -> list[list[str]]:
-    """A CSV file's rows of cells, [] for an empty line. Raises InputError for what is no table."""
+    """A CSV file's rows of cells, [] for an empty line but for those at the end, which are none.
+
+    Raises InputError for what is no table, and for an empty one.
+    """
     try:
-        return list(csv.reader(io.StringIO(read_text(path))))
+        rows = list(csv.reader(io.StringIO(read_text(path))))
     except csv.Error as error:
         raise InputError(f"{path} is not a CSV table: {error}") from None
+    while rows and not rows[-1]:
+        rows.pop()
+    if not rows:
+        raise InputError(f"{path} is empty")
+    return rows
 
 
 def read_vocabulary(path: Path) -> Vocabulary:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dljax.data.series import read_numbers
+from dljax.data.series import number, read_numbers
 from dljax.data.store import fetch, is_path
 from dljax.data.text import read_rows
 from dljax.errors import InputError, check_count, unknown
@@ -38,6 +38,8 @@ def load(name: str, roads: str = "") -> Traffic:
     all stays below 70 looks like miles. Raises InputError for another name, and for tables that
     `read` refuses.
     """
+    if roads and name in NAMES:
+        raise InputError(f"--roads goes with speeds of one's own; {name} has its own roads")
     if name == "ring":
         return ring()
     if name == "los-loop":
@@ -53,10 +55,15 @@ def read(speeds: str | os.PathLike[str], roads: str | os.PathLike[str], name: st
     """A CSV of speeds, a column a sensor below its name, and one of n x n weights without names.
 
     Weights are of the edge from the row's sensor to the column's, 0 for none. Raises InputError
-    that names the file, the sensor and the line of a reading that is missing (also as nan) or is no
-    number; and for a table of roads that is not n x n, or holds what is no weight from 0 to 1.
+    that names the file, the sensor and the line of a reading that is missing (also as nan), below 0
+    or no number; and for a table of roads that is not n x n of weights from 0 to 1.
     """
-    names, *lines = rows(speeds)
+    names, *lines = read_rows(speeds)
+    if all(number(each) is not None for each in names) and not all(
+        each.isdigit() for each in names
+    ):
+        first = ",".join(names)[:40]
+        raise InputError(f"{speeds}, line 1 must hold the sensors' names; got {first!r}")
     for line, row in enumerate(lines, start=2):
         if len(row) != len(names):
             raise InputError(f"{speeds}, line {line} has {len(row)} readings of {len(names)}")
@@ -66,12 +73,16 @@ def read(speeds: str | os.PathLike[str], roads: str | os.PathLike[str], name: st
         raise InputError(f"{speeds} has no readings")
     columns = zip(names, zip(*lines, strict=True), strict=True)
     values = np.stack([read_numbers(speeds, *column) for column in columns], 1)
+    if (values < 0).any():
+        line, sensor = np.argwhere(values < 0)[0]
+        said = f"line {line + 2}: a speed of {values[line, sensor]:g} is below 0"
+        raise InputError(f"{speeds}: column {names[sensor]!r}, {said}")
     return Traffic(name, tuple(names), values, read_roads(roads, len(names)))
 
 
 def read_roads(path: str | os.PathLike[str], n: int) -> Graph:
     """A CSV of n x n weights as edges, see `read`."""
-    lines = rows(path)
+    lines = read_rows(path)
     if len(lines) != n or {len(row) for row in lines} != {n}:
         lengths = sorted({len(row) for row in lines})
         raise InputError(f"{path} must be {n} x {n}, a row a sensor; got {len(lines)} x {lengths}")
@@ -85,13 +96,6 @@ def read_roads(path: str | os.PathLike[str], n: int) -> Graph:
         bad = weights[row, column]
         raise InputError(f"{path}, line {row + 1}, column {column + 1}: {bad} is not from 0 to 1")
     return edges_of(weights)
-
-
-def rows(path: str | os.PathLike[str]) -> list[list[str]]:
-    """A CSV's lines that are not empty. Raises InputError where there are none."""
-    if not (found := [row for row in read_rows(path) if row]):
-        raise InputError(f"{path} is empty")
-    return found
 
 
 def edges_of(weights: np.ndarray) -> Graph:

@@ -51,7 +51,8 @@ def make(
 def errors(told: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """RMSE and MAE of each horizon over windows and nodes: [..., m, n, horizon] -> [..., horizon].
 
-    What is not known, NaN, is not counted.
+    What is not known, a `true` of NaN, is not counted.
     """
-    error = told - true
-    return np.sqrt(np.nanmean(error**2, (-3, -2))), np.nanmean(np.abs(error), (-3, -2))
+    missing = np.isnan(true)
+    error, known = np.where(missing, 0, told - true), (~missing).sum((-3, -2))
+    return np.sqrt((error**2).sum((-3, -2)) / known), np.abs(error).sum((-3, -2)) / known

@@ -12,7 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 
+from dljax.errors import InputError
 from dljax.learn import risk, shapes
 from dljax.learner import Learner
 from dljax.ops import unions
@@ -52,10 +54,15 @@ def make(
     """Descent over data: x [m], which of the graphs, and y float32 [m, K], nan where not measured.
 
     `size` is the room of a batch (`unions.roomy`); graphs beyond it are left out of that step, as
-    if not measured. Raises InputError if one would not fit alone, if `batch` exceeds m, or if the
-    network's outputs are not K.
+    if not measured. Raises InputError if one would not fit alone, for a row x of no graph, if
+    `batch` exceeds m, or if the network's outputs are not K.
     """
     unions.check_room(graphs.shelf, size)
+    if not isinstance(data.x, Tracer):
+        rows, count = np.asarray(data.x), len(graphs.shelf)
+        if len(wrong := np.flatnonzero((rows < 0) | (rows >= count))):
+            at = wrong[0]
+            raise InputError(f"row {at} is graph {rows[at]}, but graphs are 0 to {count - 1}")
 
     def united(_: Key, drawn: Batch) -> Batch:
         rows = drawn.x

@@ -23,7 +23,10 @@ class State(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What there is to learn from: labels int32 [n], read only where `mask` [n] is true."""
+    """What there is to learn from: labels int32 [n], read only where `mask` [n] is true.
+
+    A label below 0 is not known.
+    """
 
     graph: Graph
     labels: Array
@@ -52,17 +55,21 @@ def objective(
         right = logits.argmax(-1) == labels
         cross, accuracy = (jnp.mean(a, where=known.mask[None]) for a in (each, right))
         if views > 1:
-            cross = cross + agreement * apart(jax.nn.softmax(logits), sharpness)
+            cross += agreement * apart(jax.nn.softmax(logits), sharpness, known.graph.real)
         return cross, (extra, {"accuracy": accuracy})
 
     return loss
 
 
-def apart(chances: Array, sharpness: float) -> Array:
-    """`mean_{s, i} |p_si - q_i|^2` of p [S, n, K]; q is the sharpened mean over S, and is given."""
+def apart(chances: Array, sharpness: float, real: Array | None = None) -> Array:
+    """`mean_{s, i} |p_si - q_i|^2` of p [S, n, K]; q is the sharpened mean over S, and is given.
+
+    The mean is over nodes that are `real` [n].
+    """
     powers = chances.mean(0) ** sharpness
     agreed = jax.lax.stop_gradient(powers / powers.sum(-1, keepdims=True))
-    return jnp.square(chances - agreed[None]).sum(-1).mean()
+    far = jnp.square(chances - agreed[None]).sum(-1)
+    return jnp.mean(far, where=None if real is None else real[None])
 
 
 def make(
@@ -77,12 +84,13 @@ def make(
 ) -> Learner:
     """Descent on all of `graph` at once, from the labels [n] of nodes in `mask` (bool [n]) alone.
 
-    See `objective`; the mask may be traced, so that a sweep learns from many splits. Raises
-    InputError for an edge to a node that does not exist, labels or a mask that do not fit the
-    nodes, and a class of which no node is known.
+    See `objective`; the mask may be traced, so that a sweep learns from many splits. A label below
+    0 is not known. Raises InputError for an edge to a node that does not exist, labels or a mask
+    that do not fit the nodes, a node to learn from without a label, and a class without one.
     """
+    labels, mask = np.asarray(labels), mask if isinstance(mask, Tracer) else np.asarray(mask)
     check(graph, labels, mask)
-    shapes.check_labels(shapes.given(net, lambda: (graph,)), np.asarray(labels))
+    shapes.check_labels(shapes.given(net, lambda: (graph,)), np.maximum(labels, 0))
     known = Known(jax.tree.map(jnp.asarray, graph), jnp.asarray(labels), jnp.asarray(mask))
     one_step = gradient_step(objective(net, views=views, agreement=agreement), tx)
 
@@ -108,7 +116,9 @@ def check(graph: Graph, labels: Any, mask: Any) -> None:
         )
     if isinstance(mask, Tracer):
         return
-    missing = np.setdiff1d(labels, np.asarray(labels)[np.asarray(mask)])
+    if len(unknown := np.flatnonzero(mask & (labels < 0))):
+        raise InputError(f"node {unknown[0]} is to learn from, but has no label")
+    missing = np.setdiff1d(labels[labels >= 0], labels[mask])
     if len(missing):
         raise InputError(f"class {missing[0]} has no node to learn from")
 

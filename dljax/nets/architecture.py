@@ -57,8 +57,10 @@ class Space:
     decisions: tuple[Decision, ...]
 
     def __post_init__(self) -> None:
-        """Raises InputError unless each decision has options, all different, that can be."""
+        """Raises InputError unless each decision is of layers and has different options."""
         for each in self.decisions:
+            if each.field not in Arch._fields or (each.field == "depth") == bool(each.layers):
+                raise InputError(f"a decision is the depth or a field of layers; got {each}")
             least = 0 if each.field in ("activation", "skip") else 1
             options, said = each.options, f"the options of {each.field}"
             if not options or min(options) < least or len(set(options)) < len(options):
@@ -79,7 +81,9 @@ class Space:
         return np.stack(np.unravel_index(np.arange(len(self)), self.counts), -1).astype(np.int32)
 
     def place(self, tokens: Array) -> Array:
-        """Where sequences [..., T] stand in `all()`."""
+        """Where sequences [..., T] stand in `all()`; raises InputError if int32 cannot say it."""
+        if math.prod(self.counts) > np.iinfo(np.int32).max:
+            raise InputError(f"places of {math.prod(self.counts):,} children exceed int32")
         steps = np.cumprod([1, *self.counts[:0:-1]])[::-1]
         return tokens @ jnp.asarray(steps.copy(), jnp.int32)
 
@@ -90,10 +94,10 @@ class Space:
         depth = jnp.int32(layers)
         for token, each in zip(tokens, self.decisions, strict=True):
             value = jnp.asarray(each.options, jnp.int32)[token]
-            if each.layers:
-                found[each.field] = found[each.field].at[jnp.array(each.layers)].set(value)
-            else:
+            if each.field == "depth":
                 depth = value
+            else:
+                found[each.field] = found[each.field].at[jnp.array(each.layers)].set(value)
         return Arch(**found, depth=depth)
 
     def said(self, tokens: Sequence[int]) -> str:
@@ -115,8 +119,7 @@ def shared(
     return Space(
         (
             Decision("depth", (), tuple(depths)),
-            Decision("width", layers[:1], tuple(widths)),
-            Decision("width", layers[1:], tuple(widths)),
+            *(Decision("width", each, tuple(widths)) for each in (layers[:1], layers[1:]) if each),
             Decision("kernel", layers, tuple(kernels)),
             Decision("activation", layers, tuple(activations)),
             Decision("skip", layers, (0, 1)),

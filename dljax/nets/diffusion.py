@@ -11,19 +11,20 @@ import jax
 import jax.numpy as jnp
 
 from dljax.nets.dropout import Dropout
-from dljax.ops.segments import check_edges, total
+from dljax.ops.segments import check_edges, total, without_masked
 from dljax.typing import Array, Graph
 
 
 def walks(graph: Graph, n: int) -> Array:
     """One step of a random walk to each node, against and along its edges: [2, n, n].
 
-    `P_ij = w_ji / sum_k w_ki`, w_ji the weight of the edge from j to i (1 where edges carry none),
-    and the same with all edges turned. Edges given twice add up; padding is not read. A row is 0
-    where there is no edge to follow. Raises InputError for an edge to a node that is none of the n.
-    Li et al. 2018, eq. 2.
+    `P_ij = w_ji / sum_k w_ki`, w_ji >= 0 the weight of the edge from j to i (1 where edges carry
+    none), and the same with all edges turned. Edges given twice add up; padding and edges at
+    nodes that are not real are not read. A row is 0 where there is no edge to follow. Raises
+    InputError for an edge to a node that is none of the n. Li et al. 2018, eq. 2.
     """
     check_edges(graph, n)
+    graph = without_masked(graph)
     weights = jnp.ones(len(graph.senders)) if graph.edges is None else jnp.asarray(graph.edges)
 
     def steps(senders: Array, receivers: Array) -> Array:
@@ -64,9 +65,9 @@ class Diffusion(nn.Module):
 class GraphForecaster(nn.Module):
     """x [B, n, F], what is known of n nodes -> what they will do: [B, n, horizon].
 
-    Layers of `Diffusion`, as many as `hops`, each with a bias of every node's own, and a dense one
-    that starts at zero, so that what is added to it (a persistence, a linear forecast) is where
-    training starts.
+    Layers of `Diffusion`, as many as `hops`, each with a bias of every node's own unless `own` is
+    false, and a dense one that starts at zero, so that what is added to it (a persistence, a linear
+    forecast) is where training starts.
     """
 
     horizon: int

@@ -22,8 +22,10 @@ def symmetric(graph: Graph) -> Graph:
 
     A counts an edge as often as it is listed, D the edges that a node receives, its own among them,
     so that a node without neighbours hears itself alone. Nothing passes by a node that is not real.
-    Kipf and Welling 2017, eq. 9.
+    Kipf and Welling 2017, eq. 9. Raises InputError for edges that carry numbers already.
     """
+    if graph.edges is not None:
+        raise InputError("the edges carry numbers, which would be lost; give the graph without")
     graph = segments.without_masked(graph)
     n = graph.x.shape[0]
     nodes = jnp.arange(n, dtype=jnp.int32)
@@ -55,8 +57,8 @@ class Linear(nn.Module):
         kernel = self.param("kernel", GLOROT, (x.shape[-1], self.width))
         drop = Dropout(self.dropout)
         if isinstance(x, BCOO):
-            known = {"shape": x.shape, "indices_sorted": True, "unique_indices": True}
-            x = BCOO((drop(x.data, train=train), x.indices), **known)
+            known = {"indices_sorted": x.indices_sorted, "unique_indices": x.unique_indices}
+            x = BCOO((drop(x.data, train=train), x.indices), shape=x.shape, **known)
         else:
             x = drop(x, train=train)
         return x @ kernel

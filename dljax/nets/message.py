@@ -1,6 +1,6 @@
 """Messages along edges, by what kind of edge they come, and a readout of whole graphs (S57).
 
-`m_ij = relu(x_j + W e_ij)`, `x_i <- x_i + MLP((1 + a) x_i + sum_{j in N(i)} m_ij)`: the message
+`m_ij = relu(x_j + W e_ij)`, `x_i <- x_i + MLP(LN((1 + a) x_i + sum_{j in N(i)} m_ij))`: the message
 passing of Gilmer et al. 2017 with the sum of Xu et al. 2019 and the messages of Hu et al. 2020.
 """
 
@@ -17,7 +17,7 @@ from dljax.typing import Array, Graph
 
 
 class Messages(nn.Module):
-    """Graph x [n, H] -> [n, H] after one round. Nodes that are not real tell nothing."""
+    """Graph x [n, H] -> [n, H] after one round, over all edges that are not padding."""
 
     @nn.compact
     def __call__(self, x: Array, graph: Graph) -> Array:

@@ -48,7 +48,8 @@ class EdgeConv(nn.Module):
 class PointNet(nn.Module):
     """Features of each point, their maxima over the cloud, and a head: logits [B, classes].
 
-    Without `neighbours` a feature is of its point alone (Qi et al. 2017a, without its T-nets).
+    Without `neighbours` a feature is of its point alone (Qi et al. 2017a, without its T-nets, and
+    with maxima of every layer, so that only whom a point hears tells the two apart).
     With k of them layers are `EdgeConv`s over the k points nearest in place, and from layer number
     `dynamic` on, counted from 0, over the k nearest in features (Wang et al. 2019, where that is
     1). With `keep` the first layer leaves so many points, far from each other, for the rest. With
@@ -87,7 +88,7 @@ class PointNet(nn.Module):
         for width in self.widths:
             x = jax.nn.relu(Dense(width)(x)) * real[..., None]
             seen.append(x)
-        return seen if self.each else seen[-1:]
+        return seen
 
     def local(self, x: Array, real: Array) -> list[Array]:
         """The same over graphs; of the points kept, [B, keep, c]."""

@@ -39,7 +39,8 @@ def part_iou(truth: Int[AnyArray, "n"], guess: Int[AnyArray, "n"], parts: int) -
     """The mean IoU of the parts that one thing truly has, of its points' parts [n]; -1: no point.
 
     A guess of another thing's part only misses its own. As for ShapeNet's parts, but without being
-    told what the thing is. Yi et al. 2016; Qi et al. 2017a, section 5.1.
+    told what the thing is: a part that it has not is left out, where they count 1. Yi et al. 2016;
+    Qi et al. 2017a, section 5.1.
     """
     counts = confusion(truth, jnp.where(truth < 0, -1, guess), parts)
     has = counts.sum(1) > 0

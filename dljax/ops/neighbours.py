@@ -26,7 +26,9 @@ def distances(x: Cloud, y: Float[AnyArray, "B M d"]) -> Float[Array, "B M N"]:
     if x.shape[-1] <= DIRECT:
         apart = [y[:, :, None, c] - x[:, None, :, c] for c in range(x.shape[-1])]
         return sum(jnp.square(each) for each in apart)  # pyright: ignore[reportReturnType]
-    return jnp.square(x).sum(-1)[:, None] - 2 * jnp.einsum("bmd,bnd->bmn", y, x)
+    # in full precision: rounded to TF32 a point may not be its own nearest
+    products = jnp.einsum("bmd,bnd->bmn", y, x, precision="highest")
+    return jnp.square(x).sum(-1)[:, None] - 2 * products
 
 
 def nearest(

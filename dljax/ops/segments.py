@@ -71,15 +71,21 @@ def without_masked(graph: Graph) -> Graph:
 def check_edges(graph: Graph, n: int, *, padding: bool = True) -> None:
     """Raises InputError that names the first edge at a node that is none of the n, nor padding.
 
-    Ends that are traced may be any.
+    And unless senders and receivers are as many integers. Ends that are traced may be any nodes.
     """
-    for name, ends in (("sender", graph.senders), ("receiver", graph.receivers)):
-        if isinstance(ends, Tracer):
+    known = (graph.senders, graph.receivers)
+    ends = [each if isinstance(each, Tracer) else np.asarray(each) for each in known]
+    if ends[0].shape != ends[1].shape or any(
+        each.ndim != 1 or not jnp.issubdtype(each.dtype, jnp.integer) for each in ends
+    ):
+        said = " and ".join(f"{[*each.shape]} of {each.dtype}" for each in ends)
+        raise InputError(f"senders and receivers must be as many integers; got {said}")
+    for name, each in zip(("sender", "receiver"), ends, strict=True):
+        if isinstance(each, Tracer):
             continue
-        ends = np.asarray(ends)
-        wrong = np.flatnonzero((ends < 0) | (ends > (n if padding else n - 1)))
+        wrong = np.flatnonzero((each < 0) | (each > (n if padding else n - 1)))
         if len(wrong):
             at = wrong[0]
             raise InputError(
-                f"the {name} of edge {at} is {ends[at]}, but the nodes are 0 to {n - 1}"
+                f"the {name} of edge {at} is {each[at]}, but the nodes are 0 to {n - 1}"
             )

@@ -49,30 +49,46 @@ class Size(NamedTuple):
 
 
 def shelve(graphs: Sequence[Graph]) -> Shelf:
-    """Graphs x [n_i, ...], each with edges or none with any, end to end.
+    """Graphs x [n_i, ...] and edges [e_i, ...], all real, end to end.
 
-    Raises InputError for no graphs, and for an edge to a node that its graph does not have.
+    Raises InputError for no graphs, and names the first that has an edge to a node which it does
+    not have, a masked node, or numbers that do not fit its edges or the first graph.
     """
     if not graphs:
         raise InputError("there are no graphs")
     for i, each in enumerate(graphs):
         try:
             check_edges(each, len(each.x), padding=False)
+            check_alike(each, graphs[0])
         except InputError as error:
             raise InputError(f"graph {i}: {error}") from None
     parts = [
         [np.asarray(each) for each in part] for part in zip(*(g[:4] for g in graphs), strict=True)
     ]
-    x, senders, receivers, edges = (np.concatenate(part) for part in parts)
     nodes, bonds = (
         np.cumsum([0, *map(len, part)], dtype=np.int32) for part in (parts[0], parts[1])
     )
-    return Shelf(Graph(x, senders, receivers, edges), nodes, bonds)
+    if not bonds[-1]:  # padding reads a row, which must be there
+        parts[1:] = [[np.zeros((1, *part[0].shape[1:]), part[0].dtype)] for part in parts[1:]]
+    return Shelf(Graph(*(np.concatenate(part) for part in parts)), nodes, bonds)
+
+
+def check_alike(graph: Graph, first: Graph) -> None:
+    """Raises InputError unless a graph's arrays fit each other, and the first graph's."""
+    if graph.real is not None and not np.all(graph.real):
+        raise InputError("a graph on a shelf has no masked nodes")
+    if len(np.shape(graph.edges)) < 1 or len(graph.edges) != len(graph.senders):
+        has = "none" if graph.edges is None else f"{[*np.shape(graph.edges)]}"
+        raise InputError(f"{len(graph.senders)} edges need a row of numbers each; got {has}")
+    for what in ("x", "edges"):
+        own, wanted = (np.shape(getattr(each, what))[1:] for each in (graph, first))
+        if own != wanted:
+            raise InputError(f"{what} has rows of {[*own]}, the first graph's of {[*wanted]}")
 
 
 def largest(shelf: Shelf) -> Size:
     """The nodes of the largest graph, and the edges of that with most."""
-    return Size(*(int(np.diff(ends).max(initial=1)) or 1 for ends in (shelf.nodes, shelf.bonds)))
+    return Size(*(int(np.diff(ends).max(initial=1)) for ends in (shelf.nodes, shelf.bonds)))
 
 
 def roomy(shelf: Shelf, batch: int, deviations: float = 5.0) -> Size:

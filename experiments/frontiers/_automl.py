@@ -152,13 +152,17 @@ def train_all(run: Study, nursery: Nursery, space: Space, steps: int, repeats: i
 
 
 def speed(run: Study, nursery: Nursery, space: Space, steps: int, sample: int) -> None:
-    """Children a second in the sweeps, and of a loop over learners each compiled for its child."""
+    """Children a second in the sweeps, and of a loop over learners each compiled for its child.
+
+    The loop's children have no masks, and their products all cores; a sweep has a device a core.
+    """
     fits = run.fits.values()
     count = sum(len(fitted.run.state.run.step) for fitted in fits)
-    training = sum(steps / fitted.rate for fitted in fits if fitted.rate)
-    compiling = sum(fitted.seconds["compile"] for fitted in fits)
-    run.metric("seconds to train the space", [sum(f.seconds["train"] for f in fits)], "lower",
-               (600, "the issue's: 10 minutes on 2 cores"))  # fmt: skip
+    training, compiling = (sum(f.seconds[what] for f in fits) for what in ("train", "compile"))
+    run.metric("seconds to train the space", [training], "lower", compile=compiling)
+    if nursery.data.name == "digits":
+        source = "the issue's: 10 minutes on 2 cores, compiling apart"
+        run.target("seconds to train the space", 600, source, training <= 600)
     rows = np.linspace(0, len(space) - 1, min(sample, len(space))).round().astype(int)
     laps, compiled = [], []
     for tokens in space.all()[rows]:
@@ -170,11 +174,12 @@ def speed(run: Study, nursery: Nursery, space: Space, steps: int, sample: int) -
         begun = time.monotonic()
         jax.block_until_ready(advance(child, first, steps))
         laps.append(time.monotonic() - begun)
-    run.metric("children per second", [count / training], compile=compiling)
-    run.metric("children per second, loop", 1 / np.array(laps), compile=float(np.mean(compiled)))
-    one = float(np.mean(laps))
-    source = "the issue's: a Python loop of jitted runs, compiling counted apart"
-    run.metric("times as fast as a loop", [one * count / training], goal=(5, source))
+    one, local = float(np.mean(laps)), len(devices.local(run.config.devices))
+    run.metric("children per second", [count / training], devices=local)
+    run.metric("children per second, loop", [1 / one], compile=float(np.mean(compiled)))
+    times, source = one * count / training, "the issue's: a Python loop of jitted runs"
+    run.metric("times as fast as a loop", [times])
+    run.target("times as fast as a loop", 5, f"{source}, compiling apart", times >= 5)
     # each child of its own shape is compiled once for all of its seeds
     whole = one + float(np.mean(compiled)) * len(space) / count
     run.metric("times as fast as a loop, with compiling", [whole * count / (training + compiling)])

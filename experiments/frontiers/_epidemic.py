@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dljax.data.epidemic import Epidemic
+from dljax.errors import InputError
 from dljax.host import figures
 from dljax.learn.graph_forecast import ahead, lags
 from dljax.nets.diffusion import walks
@@ -24,7 +25,9 @@ class Task:
     def __init__(self, data: Epidemic, horizon: int, end: int):
         self.cases, self.z, self.horizon = data.cases, np.log1p(data.cases), horizon
         self.learnt = self.days(WEEK - 1 + horizon, end)
-        self.scale = self.z[:end].std()
+        self.center, self.scale = self.z[:end].mean(), self.z[:end].std()
+        if not self.scale:
+            raise InputError(f"{data.name}: cases never change before day {end}")
 
     def days(self, begin: int, end: int) -> np.ndarray:
         """The days from which [begin, end) are told."""
@@ -54,7 +57,7 @@ class Task:
         """x [m, n, 8], each day less the week's mean, and that; y [m, n, 1]."""
         week = lags(self.z, at, WEEK)
         mean = week.mean(-1, keepdims=True)
-        x = np.concatenate([week - mean, mean - self.z.mean()], -1) / self.scale
+        x = np.concatenate([week - mean, mean - self.center], -1) / self.scale
         y = (self.z[at + self.horizon] - self.line(self.z, at))[..., None] / self.scale
         return Batch(x.astype(np.float32), y.astype(np.float32))
 

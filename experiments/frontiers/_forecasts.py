@@ -1,6 +1,6 @@
 """What forecasts of all nodes of a graph share: training over graphs and seeds, and a ridge."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -25,11 +25,16 @@ class Parts(NamedTuple):
     whole: Batch
 
 
-def shuffled(graph: Array) -> Array:
-    """Walks [S, n, n], those of a graph whose nodes are shuffled, and none: [3, S, n, n]."""
+def shuffled(graph: Array, seeds: Sequence[int]) -> Array:
+    """Walks [S, n, n], those of the graph with its nodes shuffled by each seed, and none.
+
+    [3, seeds, S, n, n].
+    """
     # NumPy keeps the numbers of its legacy generator for ever
-    mixed = np.random.RandomState(0).permutation(graph.shape[-1])
-    return jnp.stack([graph, graph[:, mixed][:, :, mixed], jnp.zeros_like(graph)])
+    orders = [np.random.RandomState(seed).permutation(graph.shape[-1]) for seed in seeds]
+    mixed = jnp.stack([graph[:, order][:, :, order] for order in orders])
+    same = jnp.broadcast_to(graph[None], mixed.shape)
+    return jnp.stack([same, mixed, jnp.zeros_like(mixed)])
 
 
 def learner(
@@ -51,11 +56,11 @@ def told(
     ways: tuple[str, ...],
     part: str = "",
 ) -> tuple[Array, int]:
-    """Outputs for `seen` of members of graphs x seeds, [G, seeds, m, n, horizon], and steps taken.
+    """Outputs for `seen` over graphs [G, seeds, ...]: [G, seeds, m, n, horizon], and steps taken.
 
     Training ends where the mean validation loss of all was least.
     """
-    each = jnp.repeat(graphs, len(run.seeds), 0)
+    each = graphs.reshape(-1, *graphs.shape[2:])
     seeds = run.seeds * len(graphs)
 
     def validate(member: Member) -> Metrics:
@@ -66,7 +71,8 @@ def told(
         return sweep(lambda graph: make(net(graph), data), each, seeds)
 
     every = max(1, steps // 5)
-    options = {"names": run.named(ways), "shown": ("train/loss", "validation/loss"), "chunk": 50}
+    names = run.named(way.removeprefix(", ") or "the graph" for way in ways)
+    options = {"names": names, "shown": ("train/loss", "validation/loss"), "chunk": 50}
     first = run.fit(
         learners(parts.train), steps, Watch(validate, every), part=f"{part}chosen", **options
     )

@@ -68,13 +68,16 @@ def task(data: Molecules, told: np.ndarray, split: str, seeds: Sequence[int]) ->
 
 
 def standardised(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """By means and deviations of some rows, cut at `MOST`; 0 where nothing is told, float32."""
+    """By means and deviations of some rows, cut at `MOST`, float32 [n, d].
+
+    0 where nothing is told, and where the rows are all alike: nothing was learnt of what differs.
+    """
     told = np.isfinite(table)
     filled = np.where(told, table, 0).astype(np.float64)
     mean = filled[rows].sum(0) / np.maximum(told[rows].sum(0), 1)
     filled = np.where(told, filled, mean)
     sd = filled[rows].std(0)
-    scaled = (filled - mean) / np.where(sd > 0, sd, 1)
+    scaled = np.where(sd > 0, filled - mean, 0) / np.where(sd > 0, sd, 1)
     return np.clip(scaled, -MOST, MOST).astype(np.float32)
 
 
@@ -126,7 +129,8 @@ def plain(data: Molecules, own: Task, prints: np.ndarray) -> dict[str, list[floa
     for at in range(len(own.train)):
         train, validation, test = own.of(at)[1]
         train, validation = (rows[np.isfinite(y[rows])] for rows in (train, validation))
-        features = {"descriptors": own.whole[at], "fingerprints": np.log1p(prints)}
+        counts = np.log1p(prints.astype(np.float32))
+        features = {"descriptors": own.whole[at], "fingerprints": counts}
         for name, (kind, candidates) in plain_models().items():
             x = features[kind]
             fits = (model.fit(x[train], y[train]) for model in candidates())

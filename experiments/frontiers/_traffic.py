@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
 from dljax.data.traffic import DAY, Traffic
+from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.learn.graph_forecast import ahead, lags
@@ -15,7 +16,8 @@ from dljax.typing import Batch, Graph
 from experiments.frontiers._forecasts import ridge
 
 HORIZON, MINUTES = 12, 5
-LINEAR, HISTORY = "ridge with time of day", "historical mean"
+LINEAR, HISTORY, SEEN = "ridge with time of day", "historical mean", "ridge on what is seen"
+PENALTIES = (1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0)
 
 
 class Task:
@@ -27,9 +29,10 @@ class Task:
     def __init__(self, speeds: np.ndarray, past: int, harmonics: int, end: int):
         self.speeds, self.past, self.harmonics, self.end = speeds, past, harmonics, end
         self.center, self.scale = speeds[:end].mean(), speeds[:end].std()
-        learnt = self.steps(0, end)
-        change = ahead(speeds, learnt, HORIZON) - speeds[learnt][..., None]
+        change = self.change(self.steps(0, end))
         self.spread = np.sqrt((change**2).mean((0, 1)))  # of what a persistence gets wrong
+        if not self.spread.all():
+            raise InputError(f"--data: no speed changes in the first {end} steps")
         self.day = mean_day(speeds, end, HORIZON)
 
     def steps(self, begin: int, end: int, told: int = HORIZON) -> np.ndarray:
@@ -47,25 +50,42 @@ class Task:
         clock = harmonics(at, self.harmonics)[:, None].repeat(found.shape[1], 1)
         return np.concatenate([found, clock], -1).astype(np.float32)
 
+    def change(self, at: np.ndarray) -> np.ndarray:
+        """How far speeds go from the last, [m, n, HORIZON]."""
+        return ahead(self.speeds, at, HORIZON) - self.speeds[at][..., None]
+
     def batch(self, at: np.ndarray) -> Batch:
-        """What the network sees, and how far speeds go from the last, on one scale for all."""
-        change = ahead(self.speeds, at, HORIZON) - self.speeds[at][..., None]
-        return Batch(self.seen(at), (change / self.spread).astype(np.float32))
+        """What the network sees, and what it is to tell, on one scale for all horizons."""
+        return Batch(self.seen(at), (self.change(at) / self.spread).astype(np.float32))
 
     def told(self, at: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """Speeds of a network's outputs [..., m, n, HORIZON]."""
         return self.speeds[at][..., None] + self.spread * outputs
 
-    def plain(self, at: np.ndarray) -> dict[str, np.ndarray]:
-        """What needs no network, each [m, n, HORIZON]."""
+    def plain(self, at: np.ndarray, penalty: float) -> dict[str, np.ndarray]:
+        """What needs no network, each [m, n, HORIZON]; the penalty is of `line`."""
         last = self.speeds[at][..., None]
         by_time = mean_day(self.speeds, self.end, HORIZON, apart=False, around=0)
         return {
             "persistence": np.broadcast_to(last, (*last.shape[:2], HORIZON)),
             f"AR({self.past})": self.linear(at, 0),
             LINEAR: self.linear(at, self.harmonics),
+            SEEN: self.line(at, penalty),
             HISTORY: ahead(by_time, at, HORIZON),
         }
+
+    def line(self, at: np.ndarray, penalty: float) -> np.ndarray:
+        """Each sensor's own ridge on what the network sees of it."""
+        learnt = self.steps(0, self.end)
+        x, asked = (np.moveaxis(self.seen(each).astype(float), 1, 0) for each in (learnt, at))
+        found = ridge(x, np.moveaxis(self.change(learnt), 1, 0), asked, penalty)
+        return self.speeds[at][..., None] + np.moveaxis(found, 0, 1)
+
+    def best(self, at: np.ndarray) -> float:
+        """The penalty of `line` that errs least over the steps `at`."""
+        true = ahead(self.speeds, at, HORIZON)
+        wrong = [((self.line(at, each) - true) ** 2).mean() for each in PENALTIES]
+        return PENALTIES[int(np.argmin(wrong))]
 
     def linear(self, at: np.ndarray, count: int, penalty: float = 1e-4) -> np.ndarray:
         """Each sensor's own ridge on its past speeds and `count` harmonics of the day."""
@@ -89,10 +109,11 @@ def harmonics(at: np.ndarray, count: int) -> np.ndarray:
 def mean_day(
     values: np.ndarray, end: int, more: int, *, apart: bool = True, around: int = 3
 ) -> np.ndarray:
-    """For each step the mean speed at its time of day, and of `around` steps, of others than its.
+    """For each step the mean of values [T, n] at its time of day, on other days than its own.
 
-    [T + more, n], of steps before `end`; of its own day too unless `apart`: then a network would
-    find what it is to tell in what it sees. Where no other day is known, the mean of all.
+    [T + more, n], of steps before `end`, and of `around` of them about that time, as a day before
+    and after go on. Of its own day too unless `apart`: then a network would find what it is to tell
+    in what it sees. Where no other day is known, the mean of all.
     """
     days = -(-(len(values) + more) // DAY)
     known = np.full((days * DAY, values.shape[1]), np.nan)
@@ -139,56 +160,61 @@ def longest(roads: Graph, n: int) -> Route | None:
 
 
 def arrival(speeds: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Minutes that trips take: speeds [m, k, H] of the k ways in the H steps to come -> [m].
+    """Minutes that trips take: speeds [..., k, H] of the k ways in the H steps to come -> [...].
 
     A way is driven at the speed of the step in which the car enters it; after the last step speeds
     stay. Lengths are in speed x hours.
     """
-    minutes = np.zeros(len(speeds))
+    minutes = np.zeros(speeds.shape[:-2])
     for way, length in enumerate(lengths):
         step = np.minimum(minutes // MINUTES, speeds.shape[-1] - 1).astype(int)
-        minutes += 60 * length / speeds[np.arange(len(speeds)), way, step]
+        own = np.take_along_axis(speeds[..., way, :], step[..., None], -1)[..., 0]
+        minutes += 60 * length / own
     return minutes
 
 
-def trips(route: Route, told: np.ndarray, usual: np.ndarray, minutes: float) -> np.ndarray:
-    """Arrival by sensors' speeds [..., m, n, H], [..., m]; at usual ones [n] it takes `minutes`.
+def between(route: Route, speeds: np.ndarray, axis: int) -> np.ndarray:
+    """Speeds of the ways, k on `axis`, of those of all sensors, n there: the mean of both ends'.
 
-    Between two sensors the speed is their mean, and at least 1.
+    A sensor's is at least 1.
     """
-
-    def between(speeds: np.ndarray, axis: int) -> np.ndarray:
-        passed = np.maximum(speeds, 1).take(route.sensors, axis)
-        ends = [passed.take(np.arange(len(route.lengths)) + i, axis) for i in (0, 1)]
-        return (ends[0] + ends[1]) / 2
-
-    lengths = route.lengths * minutes / (60 * route.lengths / between(usual, 0)).sum()
-    ways = between(told, -2)
-    flat = ways.reshape(-1, *ways.shape[-2:])
-    return arrival(flat, lengths).reshape(told.shape[:-2])
+    passed = np.maximum(speeds, 1).take(route.sensors, axis)
+    ends = [passed.take(np.arange(len(route.lengths)) + i, axis) for i in (0, 1)]
+    return (ends[0] + ends[1]) / 2
 
 
 def arrive(
-    run: Study, data: Traffic, at: np.ndarray, true: np.ndarray, told: dict, minutes: float
+    run: Study,
+    data: Traffic,
+    task: Task,
+    at: np.ndarray,
+    true: np.ndarray,
+    told: dict[str, np.ndarray],
+    minutes: float,
 ) -> None:
-    """How far off times of arrival are, of trips whose whole hour is known."""
+    """How far off times of arrival are, of trips whose whole hour is known.
+
+    At the mean speeds of what is learnt from, the trip takes `minutes`. Mean times are, of each
+    way, its mean time at that time of day.
+    """
     route = longest(data.roads, len(data.sensors))
     if route is None:
         return
+    usual = between(route, data.speeds[: task.end].mean(0), 0)
+    lengths = route.lengths * minutes / (60 * route.lengths / usual).sum()
     whole = np.isfinite(true).all((1, 2))
-    usual = data.speeds[: at[0]].mean(0)
-    taken = trips(route, true[whole], usual, minutes)
-    by = {name: trips(route, each[..., whole, :, :], usual, minutes) for name, each in told.items()}
+    ways = {name: between(route, each[..., whole, :, :], -2) for name, each in told.items()}
+    slow = 1 / between(route, data.speeds, 1)
+    by_time = mean_day(slow, task.end, HORIZON, apart=False, around=0)
+    ways |= {"sum of mean times": 1 / ahead(by_time, at[whole], HORIZON)}
+    by = {name: arrival(each, lengths) for name, each in ways.items()}
+    taken = arrival(between(route, true[whole], -2), lengths)
     metric = "test MAE of arrival, minutes"
     run.metric(metric, np.abs(by["network"] - taken).mean(-1), "lower")
-    for name, said in (
-        ("persistence", "speeds as they are"),
-        (LINEAR, LINEAR),
-        (HISTORY, "sum of mean times"),
-    ):
-        run.baseline(f"{said}, arrival", metric, np.abs(by[name] - taken).mean())
-    shown = {"network": by["network"][0], "speeds as they are": by["persistence"]}
-    run.figure("arrival.png", draw_trips, at[whole], taken, shown | {"mean times": by[HISTORY]})
+    for name in ("persistence", LINEAR, SEEN, "sum of mean times"):
+        run.baseline(f"{name}, arrival", metric, np.abs(by[name] - taken).mean())
+    shown = {name: by[name] for name in ("persistence", "sum of mean times")}
+    run.figure("arrival.png", draw_trips, at[whole], taken, {"network": by["network"][0]} | shown)
 
 
 def places(roads: Graph, n: int) -> np.ndarray:

@@ -15,6 +15,7 @@ trained as they are asked for, beside the same search at rate 0, which is random
     python -m experiments.frontiers.automl --preset fashion
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from annotated_types import Ge, Le, MinLen
 
 from dljax import Learner, sweep
 from dljax.data import ImageData, load
+from dljax.errors import InputError
 from dljax.host import experiment
 from dljax.host.baselines import logistic_regression
 from dljax.host.config import Common, Count, NotNegative, Positive, Widths, require
@@ -129,7 +131,9 @@ def main(config: Config) -> Result:
 
 
 def parts(config: Config, data: ImageData) -> ImageData:
-    """The data cut as is asked for, once sure that they can be."""
+    """The data cut as is asked for, once sure that all can be done."""
+    if AFTER % config.children or config.evaluations % config.children:
+        raise InputError(f"--children must divide {AFTER} and --evaluations; got {config.children}")
     require("--examples", config.examples, below=len(data.train.y))
     require("--batch", config.batch, below=config.examples + 1)
     return _automl.cut(data, config.examples, config.held, config.tested)
@@ -187,7 +191,8 @@ def live(run: Study, config: Config, nursery: Nursery, space: Space) -> None:
     own = run.seeds[: config.live_seeds], "live", config.live_children
     found = controlled(run, config, space, reward, *own, config.rounds * config.live_children)
     _automl.judge(run, nursery, space, found, config.steps, config.repeats)
-    title = f"{nursery.data.name}: a space of {len(space):,}, children trained as they are spelled"
+    size = f"{math.prod(space.counts):,} children"  # more than len() can say
+    title = f"{nursery.data.name}: a space of {size}, trained as they are spelled"
     run.figure("live.png", _automl_figures.draw_live, title, found, config.live_children)
 
 

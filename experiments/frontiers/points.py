@@ -37,7 +37,7 @@ from experiments.frontiers import _points
 NAME = "frontiers.points"
 ACCURACY, PARTS_IOU = "test accuracy", "test part mIoU"
 GOALS = {ACCURACY: 0.99, PARTS_IOU: 0.95}
-Half = Annotated[float, Ge(0), Le(180)]
+Angle = Annotated[float, Ge(0), Le(180)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Config(Common):
     """Clouds in a step."""
     rate: Positive = 5e-3
     """The learning rate of Adam at its highest."""
-    angle: Half = 15.0
+    angle: Angle = 15.0
     """Degrees by which a digit is turned at most in training; shapes are turned anyhow, upright."""
     stretch: ShareBelow1 = 0.1
     """Share by which each axis is stretched at most in training."""
@@ -164,11 +164,13 @@ def told(
             return judge(net, weights, data.test, "test")
 
         scores = run.each(score, fitted.kept, at_once=1)
+        size = sum(leaf[0].size for leaf in jax.tree.leaves(fitted.kept))
         metric = PARTS_IOU if shapes else ACCURACY
-        aimed = name == "EdgeConv" and (shapes or data.name == "mnist")
+        aimed = name == "EdgeConv" and (shapes or config.data == "mnist")
         goal = (GOALS[metric], "our goal") if aimed else None
         values = scores[metric.replace(" ", "/", 1)]
-        run.metric(metric if name == "EdgeConv" else f"{metric}, {name}", values, goal=goal)
+        named = metric if name == "EdgeConv" else f"{metric}, {name}"
+        run.metric(named, values, goal=goal, parameters=size)
     return kept
 
 
@@ -177,7 +179,7 @@ def beside(run: Study, config: Config, data: ImageData, made: ImageData) -> None
     for name, value in _points.grids(data, config.points).items():
         run.baseline(name, ACCURACY, value)
     for name, value in _points.forests(made, config.trees).items():
-        run.baseline(name, PARTS_IOU, value)
+        run.baseline(name, PARTS_IOU, value, points=min(_points.LEARNT, made.train.y.size))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,14 @@ def test_england_is_as_published():
             r"day 0 has an edge \[0, 3\]; regions are 0 to 2",
         ),
         (
+            lambda t: t["edge_mapping"]["edge_index"].__setitem__("0", [[0, 2, 0], [1, 2, 1]]),
+            r"day 0 needs edges \[e, 2\] of regions' numbers; got \[2, 3\]",
+        ),
+        (
+            lambda t: t["edge_mapping"]["edge_index"].__setitem__("1", [[0.9, 1.7]]),
+            r"day 1 needs edges \[e, 2\] of regions' numbers; got \[1, 2\] of float64",
+        ),
+        (
             lambda t: t["edge_mapping"]["edge_weight"]["0"].pop(),
             "day 0 has 3 edges and 2 weights",
         ),

@@ -63,6 +63,9 @@ def test_patches_are_the_surfaces_that_they_say():
     tube = jnp.hypot(jnp.hypot(x[:, 0], x[:, 2]) - r, x[:, 1])
     np.testing.assert_allclose(tube, top / 3, atol=1e-5)
     assert x[:, 0].min() > -1e-5
+    x, _ = drawn(jax.random.key(0), handle(0, (0.0, 0.0, 0.0), r, r / 2), 4000)
+    share = np.mean(jnp.hypot(x[:, 0], x[:, 2]) > r)
+    assert abs(share - (0.5 + 0.5 / np.pi)) < 0.03  # there is more area outside
 
 
 def test_shapes_have_all_parts_of_their_kind():

@@ -56,6 +56,9 @@ def test_los_loop_is_as_published():
         ("speeds.csv", 3, "40,,42", "speeds.csv: column 'b', line 4: is empty"),
         ("speeds.csv", 1, "60,inf,62", "speeds.csv: column 'b', line 2: 'inf' is not a number"),
         ("speeds.csv", 2, "50,51", "speeds.csv, line 3 has 2 readings of 3"),
+        ("speeds.csv", 2, "50,-1,52", "column 'b', line 3: a speed of -1 is below 0"),
+        ("speeds.csv", 1, "", "speeds.csv, line 2 has 0 readings of 3"),
+        ("speeds.csv", 0, "60.5,61,62", "line 1 must hold the sensors' names; got '60.5,61,62'"),
         ("speeds.csv", 0, "a,b,b", "speeds.csv: each sensor must have a name of its own"),
         ("roads.csv", 1, "-", r"roads.csv must be 3 x 3, a row a sensor; got 2 x \[3\]"),
         ("roads.csv", 2, "0,0,1,1", r"roads.csv must be 3 x 3, a row a sensor; got 3 x \[3, 4\]"),
@@ -80,6 +83,8 @@ def test_an_empty_table_is_named(tables, tmp_path):
 def test_names_that_are_none_and_missing_roads_are_named(tables):
     with pytest.raises(InputError, match="unknown traffic 'los-lop'; did you mean los-loop"):
         traffic.load("los-lop")
+    with pytest.raises(InputError, match="--roads goes with speeds of one's own; ring has its own"):
+        traffic.load("ring", "roads.csv")
     with pytest.raises(InputError, match="needs --roads"):
         traffic.load(tables()[0])
     with pytest.raises(InputError, match="at least 3 sensors; got 2"):

@@ -98,6 +98,10 @@ def test_the_result_has_all_that_is_asked(tmp_path):
     for name in ("controller", "random"):
         assert len(metrics[f"test accuracy, live {name}"]["values"]) == 2
     assert metrics["times as fast as a loop"]["mean"] > 0
+    again = main(Config(out=tmp_path / "run", quiet=True, resume=True, **TINY))  # all is done
+    assert again.metrics["seconds to train the space"]["mean"] > 0
+    name = "regret after 64, controller"
+    assert again.metrics[name]["values"] == metrics[name]["values"]
     drawn = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
     assert drawn == {"space.png", "regret.png", "live.png"}
 
@@ -109,6 +113,7 @@ def test_the_result_has_all_that_is_asked(tmp_path):
         ({"batch": 801}, "--batch must be below 801; got 801"),
         ({"evaluations": 63}, "--evaluations must be at least 64; got 63"),
         ({"children": 65}, "--children must be at least 1 and at most 64; got 65"),
+        ({"children": 48}, "--children must divide 64 and --evaluations; got 48"),
         ({"widths": (4, 4)}, r"the options of width must differ and be at least 1; got \(4, 4\)"),
         ({"kernels": (3,)}, "the count of --kernels must be at least 2"),
     ],

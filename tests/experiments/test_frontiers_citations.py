@@ -58,7 +58,7 @@ def test_unlikeness_is_a_mean_over_pairs():
 def test_a_tiny_run_learns_and_reports(tmp_path, monkeypatch):
     monkeypatch.setattr(citations.citations, "load", lambda name: data.communities(n=120, words=40))
     config = Config(
-        seeds=2, steps=20, every=10, splits=1, width=8, trials=1, dropout=(0.3,),
+        seeds=2, steps=20, every=10, splits=1, width=8, trials=2, dropout=(0.99, 0.3),
         agreement=(0.0,), depths=(3,), rate=0.03, out=tmp_path, quiet=True,
     )  # fmt: skip
     found = main(config)
@@ -68,6 +68,7 @@ def test_a_tiny_run_learns_and_reports(tmp_path, monkeypatch):
     assert metrics["test accuracy"]["values"] == metrics[f"test accuracy, {best}"]["values"]
     for name in nets:
         assert len(metrics[f"test accuracy, {name}, random splits"]["values"]) == 1
+        assert metrics[f"validation accuracy, {name}"]["chosen"]["dropout"] == pytest.approx(0.3)
         assert found.targets[f"change under a permutation, {name}"]["met"]
     assert metrics["test accuracy"]["mean"] > 0.4  # chance is a quarter
     assert {f"unlikeness, {name}, depth 3" for name in ("GCN", "PageRank")} <= set(metrics)

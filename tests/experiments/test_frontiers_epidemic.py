@@ -27,7 +27,11 @@ def test_a_weekly_line_is_scikit_learns_and_sees_nothing_later():
     later = DATA.cases.copy()
     later[40:] = 0
     other = Task(epidemic.Epidemic("", later, DATA.travels), 3, 40)
-    np.testing.assert_array_equal(other.batch(other.learnt).y, task.batch(task.learnt).y)
+    for mine, theirs in zip(task.batch(task.learnt), other.batch(other.learnt), strict=True):
+        np.testing.assert_array_equal(theirs, mine)
+    still = epidemic.Epidemic("still", np.zeros_like(later), DATA.travels)
+    with pytest.raises(InputError, match="still: cases never change before day 40"):
+        Task(still, 3, 40)
 
 
 def test_no_correction_is_the_line_itself():
@@ -43,10 +47,13 @@ def test_journeys_leave_and_are_shuffled_as_a_whole():
     walk = np.asarray(_epidemic.mean_travels(DATA, 40))
     assert not np.einsum("snn->sn", walk).any(), "who stays does not travel"
     np.testing.assert_allclose(walk.sum(-1), 1, rtol=1e-5)
-    own, mixed, none = np.asarray(_forecasts.shuffled(walk))
-    np.testing.assert_array_equal(own, walk)
-    assert not none.any() and (mixed != own).any()
-    np.testing.assert_allclose(np.sort(mixed, None), np.sort(own, None))
+    own, mixed, none = np.asarray(_forecasts.shuffled(walk, [0, 5]))
+    assert not none.any() and (mixed[0] != mixed[1]).any()
+    for seed, each, found in zip((0, 5), own, mixed, strict=True):
+        order = np.random.RandomState(seed).permutation(6)
+        np.testing.assert_array_equal(each, walk)
+        np.testing.assert_array_equal(found, walk[:, order][:, :, order])
+        assert (found != walk).any()
 
 
 def test_a_run_writes_what_it_should(tmp_path):

@@ -88,7 +88,7 @@ def test_features_are_scaled_by_what_is_learnt_from():
     scaled = _molecules.standardised(table, np.array([0, 1, 2]))
     np.testing.assert_allclose(scaled[:3].mean(0), 0, atol=1e-6)
     assert scaled[2, 0] == 0 and not scaled[:3, 1].any()
-    assert scaled[3, 0] == _molecules.MOST and scaled[3, 1] == 2
+    assert scaled[3, 0] == _molecules.MOST and scaled[3, 1] == 0
 
 
 def test_enrichment_is_counted():

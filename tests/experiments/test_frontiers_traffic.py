@@ -10,7 +10,7 @@ from dljax import InputError
 from dljax.data import traffic
 from dljax.typing import Graph
 from experiments.frontiers import _traffic
-from experiments.frontiers._traffic import Task, arrival, mean_day
+from experiments.frontiers._traffic import Task, arrival, between, mean_day
 from experiments.frontiers.traffic import Config, main, pooled
 
 SPEEDS = traffic.ring(4, 3).speeds
@@ -42,6 +42,15 @@ def test_a_mean_day_never_tells_its_own():
     again = mean_day(other, 600, 12)
     np.testing.assert_allclose(again[300:560], found[300:560])
     assert (again[3:280] > found[3:280] + 2).all()
+    later = SPEEDS.copy()
+    task = Task(SPEEDS, 3, 1, 864)
+    for at in (2, 280, 287, 288, 300, 575, 576, 700):
+        later[:] = SPEEDS
+        later[at + 1 : at + 13] += 9
+        other = Task(later, 3, 1, 864)
+        other.center, other.scale = task.center, task.scale
+        step = np.array([at])
+        np.testing.assert_allclose(other.seen(step)[..., 3:], task.seen(step)[..., 3:], atol=1e-6)
     by_time = mean_day(SPEEDS, 576, 12, apart=False, around=0)
     expected = np.tile((SPEEDS[:288] + SPEEDS[288:576]) / 2, (4, 1))[: len(SPEEDS) + 12]
     np.testing.assert_allclose(by_time, expected)
@@ -65,16 +74,33 @@ def test_the_longest_way_is_found_and_takes_its_time():
     route = _traffic.longest(Graph(None, *ends, np.exp(-(d**2))), 4)
     assert route is not None and route.sensors.tolist() == [0, 1, 2, 3]
     np.testing.assert_allclose(route.lengths, [1, 0.5, 0.25], rtol=1e-5)
-    usual = np.array([50.0, 60, 40, 30])
-    told = np.broadcast_to(usual[:, None], (2, 4, 12))
-    np.testing.assert_allclose(_traffic.trips(route, told, usual, 30), [30, 30])
+    told = np.broadcast_to(np.array([50.0, 60, 40, 0])[:, None], (2, 4, 12))
+    ways = between(route, told, -2)
+    np.testing.assert_allclose(ways[0, :, 0], [55, 50, 20.5])
+    minutes = 60 * (route.lengths / [55, 50, 20.5]).sum()
+    np.testing.assert_allclose(arrival(ways, route.lengths), [minutes] * 2)
     none = np.zeros(0, np.int32)
     assert _traffic.longest(Graph(None, none, none, np.zeros(0, np.float32)), 4) is None
 
 
 def test_errors_of_three_steps_together():
     errors = np.array([3.0, 4.0, 5.0, 99.0])
-    assert pooled("MAE", errors) == 4 and pooled("RMSE", errors) == pytest.approx((50 / 3) ** 0.5)
+    assert pooled("MAE", errors, 3) == 4 and pooled("MAE", errors, 4) == 27.75
+    assert pooled("RMSE", errors, 3) == pytest.approx((50 / 3) ** 0.5)
+
+
+def test_a_line_on_what_is_seen_is_chosen_on_other_steps_and_beats_persistence():
+    task, at = Task(SPEEDS, 3, 1, 600), np.arange(700, 800)
+    chosen = task.best(np.arange(610, 690))
+    assert chosen in _traffic.PENALTIES
+    plain, true = task.plain(at, chosen), SPEEDS[at + 3]
+    wrong = {name: ((each[..., 2] - true) ** 2).mean() for name, each in plain.items()}
+    assert wrong[_traffic.SEEN] < wrong["persistence"]
+
+
+def test_speeds_that_never_change_are_refused():
+    with pytest.raises(InputError, match="no speed changes in the first 600 steps"):
+        Task(np.full((700, 2), 60.0), 3, 1, 600)
 
 
 def test_a_run_writes_what_it_should(tmp_path):

@@ -22,6 +22,15 @@ def test_windows_end_at_their_step_and_go_on_after_it():
     np.testing.assert_array_equal(found, [[6, 8, 10], [16, 18, np.nan]])
 
 
+def test_errors_count_what_is_known_and_a_forecast_that_is_nan():
+    true, told = np.array([[[1.0, 2]], [[4, np.nan]]]), np.array([[[2.0, 4]], [[7, 9]]])
+    rmse, mae = graph_forecast.errors(told, true)
+    np.testing.assert_allclose(rmse, [5**0.5, 2])
+    np.testing.assert_allclose(mae, [2, 2])
+    told[0, 0, 0] = np.nan
+    assert np.isnan(graph_forecast.errors(told, true)[0][0])
+
+
 def test_what_is_not_there_is_named():
     for at in ([1], [10], []):
         with pytest.raises(InputError, match="no 3 steps end at each step asked for, of 10"):

@@ -94,5 +94,8 @@ def test_what_cannot_be_is_refused(many):
         graph_regress.make(NET, tx, graphs, data, batch=20, size=Size(3, 99))
     with pytest.raises(InputError, match="batch must be from 1 to the 60"):
         graph_regress.make(NET, tx, graphs, data, batch=61, size=size)
+    beyond = Batch(np.append(np.arange(59), 60), y)
+    with pytest.raises(InputError, match="row 59 is graph 60, but graphs are 0 to 59"):
+        graph_regress.make(NET, tx, graphs, beyond, batch=20, size=size)
     with pytest.raises(InputError, match="gives 2 numbers; the targets are 1 numbers"):
         graph_regress.make(NET, tx, graphs, Batch(data.x, y[:, :1]), batch=20, size=size)

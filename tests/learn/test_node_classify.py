@@ -66,6 +66,22 @@ def test_views_are_drawn_apart_and_their_losses_averaged(papers, mask):
     assert losses[0] != losses[1]
 
 
+def test_a_masked_node_changes_no_loss(papers, mask):
+    """Nor does a label that is not known, whatever the two views say of either."""
+    net, n, key = GCN(2, 2, 4, dropout=0.0), len(mask), jax.random.key(1)
+    params = net.init(jax.random.key(0), symmetric(papers.graph))["params"]
+    x = np.concatenate([papers.graph.x, np.ones((30, papers.graph.x.shape[1]), np.float32)])
+    padded = symmetric(papers.graph._replace(x=x, real=np.arange(n + 30) < n))
+    own = Known(symmetric(papers.graph), jnp.asarray(papers.y), jnp.asarray(mask))
+    labels, known = np.where(mask, papers.y, -1), np.pad(mask, (0, 30))
+    more = Known(padded, jnp.asarray(np.pad(labels, (0, 30))), jnp.asarray(known))
+    # the same network twice agrees with itself; a sharpened mean is farther from less sure nodes
+    loss = node_classify.objective(net, views=2, agreement=3.0)
+    wanted, found = (loss(params, {}, each, key)[0] for each in (own, more))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    assert wanted > node_classify.objective(net)(params, {}, own, key)[0] + 1e-5
+
+
 def test_the_edges_tell_what_words_do_not(papers, mask):
     """Both networks are the same; the one whose nodes have no neighbours only reads."""
     none, rows = np.zeros(0, np.int32), papers.public.test
@@ -97,6 +113,7 @@ BAD = {
     "short": (lambda g, y, m: (g, y[:9], m), "200 nodes need as many labels and a mask"),
     "numbers": (lambda g, y, m: (g, y, m.astype(int)), "a mask [200] of int64"),
     "absent": (lambda g, y, m: (g, y, m & (y == 0)), "class 1 has no node to learn from"),
+    "unknown": (lambda g, y, m: (g, np.where(m, -1, y), m), "to learn from, but has no label"),
     "classes": (lambda g, y, m: (g, y + 1, m), "takes labels from 0 to 1; got 0 to 2"),
 }
 

@@ -137,9 +137,24 @@ def test_a_space_counts_places_and_means_its_sequences():
     assert arch.activation.tolist() == [2, 1, 0] and int(arch.depth) == 3
 
 
+def test_a_space_of_one_layer_has_no_other_layers():
+    space = shared((1,), (2, 4), (1,), (0,))
+    arch = space.arch(jnp.array([0, 1, 0, 0, 0]))
+    assert len(space) == 4 and int(arch.depth) == 1 and arch.width.tolist() == [4]
+
+
+def test_a_place_that_no_int32_can_say_is_refused():
+    space = layered(9, (2, 4, 8), (1, 2, 3), (0, 1, 2))
+    with pytest.raises(InputError, match="children exceed int32"):
+        space.place(jnp.zeros(len(space.counts), jnp.int32))
+
+
 @pytest.mark.parametrize(
     ("decision", "said"),
     [
+        (Decision("widht", (0,), (2, 4)), "a decision is the depth or a field of layers"),
+        (Decision("width", (), (2, 4)), "a decision is the depth or a field of layers"),
+        (Decision("depth", (0,), (2, 4)), "a decision is the depth or a field of layers"),
         (Decision("width", (0,), ()), "the options of width must differ and be at least 1"),
         (Decision("kernel", (0,), (0, 1)), "the options of kernel must differ and be at least 1"),
         (Decision("depth", (), (2, 2)), "the options of depth must differ"),

@@ -40,6 +40,15 @@ def test_walks_without_weights_and_without_edges():
     assert none.shape == (2, N, N) and not none.any()
 
 
+def test_walks_pass_by_what_is_not_real():
+    real = np.arange(N) != 1
+    keep = (ROADS.senders != 1) & (ROADS.receivers != 1)
+    absent = Graph(None, *(np.asarray(each)[keep] for each in ROADS[1:4]))
+    found = walks(ROADS._replace(real=real), N)
+    np.testing.assert_allclose(found, walks(absent, N), rtol=1e-6)
+    assert not found[:, 1].any() and not found[:, :, 1].any()
+
+
 def test_an_edge_to_no_node_is_named():
     with pytest.raises(InputError, match="the sender of edge 1 is 6, but the nodes are 0 to 4"):
         walks(Graph(None, np.array([N, N + 1]), np.array([N, 0])), N)

@@ -111,10 +111,16 @@ def test_graph_convolution_is_its_formula():
     np.testing.assert_allclose(net.apply({"params": params}, g), wanted, atol=1e-5)
 
 
-def test_a_graph_without_edges_is_a_network_of_each_node_alone():
+def test_a_graph_without_edges_is_a_network_of_each_node_alone(fitted):
+    params, apply, _ = fitted
     none = np.zeros(0, np.int32)
-    g = symmetric(graph()._replace(senders=none, receivers=none))
+    bare = graph()._replace(senders=none, receivers=none)
+    g = symmetric(bare)
     np.testing.assert_array_equal(operator(g), np.eye(N))
+    found = apply({"params": params}, g)
+    other = apply({"params": params}, g._replace(x=np.where(np.arange(N)[:, None] == 3, 9, g.x)))
+    same = np.isclose(found, other).all(1)
+    assert same.sum() == N - 1 and not same[3]
 
 
 def test_attention_is_a_loop_over_neighbours():
@@ -155,3 +161,8 @@ def test_dropping_sparse_features_drops_some_and_keeps_the_mean():
 def test_edges_that_weigh_nothing_are_refused():
     with pytest.raises(InputError, match=r"needs a weight, as `nets.graph.symmetric` gives it"):
         GCN(K).init(jax.random.key(0), graph())
+
+
+def test_edges_that_weigh_already_are_not_weighed_again():
+    with pytest.raises(InputError, match="the edges carry numbers, which would be lost"):
+        symmetric(symmetric(graph()))

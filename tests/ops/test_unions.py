@@ -78,6 +78,38 @@ def test_an_edge_into_another_graph_is_named(graphs):
         unions.shelve([])
 
 
+BAD = {
+    "masked": (lambda g: g._replace(real=np.array([True, False, True])), "has no masked nodes"),
+    "none": (lambda g: g._replace(edges=None), "4 edges need a row of numbers each; got none"),
+    "few": (lambda g: g._replace(edges=g.edges[:3]), r"4 edges need a row .* each; got \[3, 3\]"),
+    "ends": (lambda g: g._replace(senders=g.senders[:3]), "must be as many integers"),
+    "floats": (lambda g: g._replace(senders=g.senders * 1.0), "must be as many integers"),
+    "wide": (
+        lambda g: g._replace(x=g.x[:, :1]),
+        r"x has rows of \[1\], the first graph's of \[2\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_graph_that_does_not_fit_is_named(graphs, name):
+    change, said = BAD[name]
+    with pytest.raises(InputError, match=said) as caught:
+        unions.shelve([graphs[2], change(graphs[0])])
+    assert str(caught.value).startswith("graph 1: ") and "\n" not in str(caught.value)
+
+
+def test_graphs_none_of_which_has_an_edge():
+    none = np.zeros(0, np.int32)
+    alone = [Graph(np.full((n, 2), n), none, none, np.zeros((0, 3))) for n in (1, 2)]
+    shelf = unions.shelve(alone)
+    assert shelf.bonds.tolist() == [0, 0, 0] and unions.largest(shelf) == (2, 1)
+    size = unions.roomy(shelf, 2)
+    union, fits = unions.unite(shelf, jnp.array([1, 0]), Size(size.nodes, 1), jnp.zeros((2, 0)))
+    assert fits.all() and union.graph.x[:, 0].tolist()[:3] == [2, 2, 1]
+    assert (union.graph.senders == size.nodes).all() and not union.graph.edges.any()
+
+
 def test_rooms_hold_what_they_must(graphs):
     shelf = unions.shelve(graphs)
     assert len(shelf) == 4 and unions.largest(shelf) == (5, 7)
