@@ -49,6 +49,8 @@ def draw_regret(path: Path, title: str, regret: dict[str, np.ndarray], exact: np
               label="random, exactly")  # fmt: skip
     left.axvline(AFTER, color=figures.INK, lw=0.5)
     left.set(xlabel="evaluations", ylabel="mean regret, % test accuracy", yscale="log")
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter("{x:g}")
     left.legend(frameon=False, fontsize=7)
     right.set(xlabel=f"regret after {AFTER}, %", ylabel="share of searches")
     figure.suptitle(title, fontsize=10)
