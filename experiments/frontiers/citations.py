@@ -7,9 +7,9 @@ System S56 of the syllabus: graph convolution (Kipf and Welling 2017), attention
 validation prefers it: passes that drop otherwise must agree (Feng et al. 2020). The validation
 nodes of the public split choose each network's settings, when to stop, and the network whose
 accuracy is `test accuracy`; random splits of the same sizes take these settings as they are, though
-some of these nodes are theirs to test on (plain methods choose on each split's own). Then
-accuracy and what is left of the nodes' differences, against depth: graph convolution smooths all
-alike, PageRank's restart does not.
+some of these nodes are theirs to test on (plain methods choose on each split's own). Then accuracy
+and what is left of the nodes' differences, against depth. On Cora 16 layers of graph convolution
+learn nothing (.20), 16 hops of PageRank do (.83), and nodes' logits grow alike little in either.
 
     python -m experiments.frontiers.citations
     python -m experiments.frontiers.citations --data cora --preset standard
