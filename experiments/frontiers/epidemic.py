@@ -5,8 +5,12 @@ al. 2021): a week of cases of all regions is read, and those of one day later on
 two weeks are for testing, the week before tells how long to train, and then training begins anew
 with it. A network of diffusion convolutions (Li et al. 2018) along the journeys of the days that
 are learnt from corrects an autoregression of logarithms. The same networks learn with the regions
-shuffled and without journeys. Beside them stand
-persistence, and one ridge of all regions on a week, of cases and of their logarithms.
+shuffled and without journeys. Beside them stand persistence, and one ridge of all regions on a
+week, of cases and of their logarithms.
+
+On England the network errs less than all of these at each horizon, and less with the journeys than
+without; three fifths to four of that gain shuffled journeys give too. The fortnight is a decline:
+.7, .6 and .5 of last week's mean, picked in hindsight, would get 6.55, 6.75 and 7.29.
 
     python -m experiments.frontiers.epidemic
     python -m experiments.frontiers.epidemic --preset standard
