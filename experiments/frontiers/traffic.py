@@ -6,7 +6,9 @@ all sensors and their mean day, and say how far each speed will go from the last
 errors together, "15 minutes"; each step apart stands beside it. The last fifth of the learning part
 tells how long to train, and then training begins anew with it. The same networks learn with the
 sensors shuffled and without roads: does the graph matter? Beside them stand persistence, each
-sensor's own autoregression without and with the time of day, and the mean at that time of day.
+sensor's own ridge on its last hour, with the time of day, and on all that the network sees of it,
+and the mean at that time of day. On Los-loop roads lower the RMSE (4.75; without them 4.91, the
+best ridge 5.11), and the MAE not at all: 2.82 both ways.
 
 A trip along the longest way: when does it arrive (ETA), by the speeds told, and by the sum of mean
 times? Lengths are known up to one factor, so the trip is said to take 30 minutes at mean speeds.
