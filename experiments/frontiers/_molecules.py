@@ -199,7 +199,7 @@ def draw(
     lines = [(k, v) for k, v in found.baselines.items() if v["metric"] == start]
     for (name, value), color in zip(lines, figures.COLORS, strict=False):
         left.axhline(value["mean"], color=color, lw=0.9, ls="--", label=name.partition(",")[0])
-    left.legend(fontsize=7, frameon=False)
+    left.legend(fontsize=7, frameon=False, loc="upper right", bbox_to_anchor=(1, 0.93))
     left.set_ylabel("test RMSE")
     right.scatter(y, told, s=9, color=figures.COLORS[0], alpha=0.6, lw=0)
     ends = [min(np.nanmin(y), told.min()), max(np.nanmax(y), told.max())]

@@ -5,7 +5,9 @@ System S57 of the syllabus. Ensembles of networks that pass messages along bonds
 either alone. Beside them: ridge regression on descriptors and fingerprints, trees, and the formula
 that comes with a file, which is no feature. Then the search of Stokes et al. 2020: learn assays of
 a part of a library, rank the rest, and count hits in the first 1 %. Needs `dljax[molecules]`.
-`quick` tells logP, as RDKit's rules have it, of molecules that are spelled in the code.
+`quick` tells logP, as RDKit's rules have it, of molecules that are spelled in the code. By scaffolds
+all seeds are tested on the same molecules: on ESOL's, ensembles err by .76 and the ridge by .81. In
+Tox21's first 1 % logistic regression on fingerprints finds 7.8 times chance, messages 6.4.
 
     python -m experiments.frontiers.molecules
     python -m experiments.frontiers.molecules --preset standard
@@ -42,7 +44,6 @@ from experiments.frontiers._molecules import Task
 
 NAME = "frontiers.molecules"
 GOALS = {"esol scaffold": (0.80, "our goal; a ridge on descriptors .848, ESOL's formula 1.013")}
-RIDGE = "ridge on descriptors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,14 +159,14 @@ def compare(run: Study, config: Config, data: Molecules) -> None:
     """Networks and plain models on one list, by both splits, and what atoms add."""
     shelf = unions.shelve([*map(molecules.graph, data.mols)])
     known, prints = molecules.descriptors(data)[0], molecules.fingerprints(data)
-    hidden = (config.hidden,)
-    message = MessageNet(1, config.width, config.rounds, hidden, config.dropout)
+    message = MessageNet(1, config.width, config.rounds, (config.hidden,), config.dropout)
+    whole = WholeNet(1, message.hidden, message.dropout)
     for split in dict.fromkeys(config.splits):
         title = f"{data.name} {split}"
         task = _molecules.task(data, known, split, run.seeds)
         fits = {
             "": (message, task, config.seeds),
-            ", descriptors alone": (WholeNet(1, hidden, config.dropout), task, config.seeds),
+            ", descriptors alone": (whole, task, config.seeds),
             ", graph alone": (message, task.bare(), config.alone),
         }
         errors, outputs, kept = {}, {}, None
@@ -180,8 +181,8 @@ def compare(run: Study, config: Config, data: Molecules) -> None:
         plain = _molecules.plain(data, task, prints)
         for name, values in plain.items():
             run.baseline(f"{name}, {title}", f"test RMSE, {title}", values)
-        gains = np.asarray(plain[RIDGE]) - np.asarray(errors[""])
-        run.gain(f"gain over a {RIDGE}, {title}", gains, "beyond two standard errors")
+        gains = np.asarray(plain["ridge on descriptors"]) - np.asarray(errors[""])
+        run.gain(f"gain over a ridge on descriptors, {title}", gains, "beyond two standard errors")
         alone = message, jax.tree.map(lambda leaf: leaf[0], kept)
         _molecules.show(run, title, data, task, outputs[""][0], *alone)
 
