@@ -5,9 +5,9 @@ System S57 of the syllabus. Ensembles of networks that pass messages along bonds
 either alone. Beside them: ridge regression on descriptors and fingerprints, trees, and the formula
 that comes with a file, which is no feature. Then the search of Stokes et al. 2020: learn assays of
 a part of a library, rank the rest, and count hits in the first 1 %. Needs `dljax[molecules]`.
-`quick` tells logP, as RDKit's rules have it, of molecules that are spelled in the code. By scaffolds
-all seeds are tested on the same molecules: on ESOL's, ensembles err by .76 and the ridge by .81. In
-Tox21's first 1 % logistic regression on fingerprints finds 7.8 times chance, messages 6.4.
+`quick` tells RDKit's logP of molecules that are spelled in the code. By scaffolds all seeds are
+tested on the same molecules: ensembles err by .76 on ESOL's, the ridge by .81. In Tox21's first 1 %
+logistic regression on fingerprints finds 7.8 times chance, messages 6.4.
 
     python -m experiments.frontiers.molecules
     python -m experiments.frontiers.molecules --preset standard
@@ -37,7 +37,6 @@ from dljax.learn.risk import params_of
 from dljax.learn.uncertainty import ensemble
 from dljax.nets.message import MessageNet, WholeNet
 from dljax.ops import unions
-from dljax.ops.unions import Shelf
 from dljax.typing import Array, Metrics, PyTree
 from experiments.frontiers import _library, _molecules
 from experiments.frontiers._molecules import Task
@@ -109,7 +108,13 @@ def main(config: Config) -> Result:
 
 
 def learn(
-    run: Study, config: Config, part: str, net: nn.Module, shelf: Shelf, task: Task, seeds: int
+    run: Study,
+    config: Config,
+    part: str,
+    net: nn.Module,
+    shelf: unions.Shelf,
+    task: Task,
+    seeds: int,
 ) -> tuple[np.ndarray, PyTree]:
     """What each seed's ensemble tells of all molecules, as its task has them, [S, n, K].
 
