@@ -24,7 +24,6 @@ from annotated_types import Ge, MinLen
 
 from dljax import Batch, Learner, Member, sweep
 from dljax.data import molecules
-from dljax.data.molecules import Molecules
 from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, require
 from dljax.host.experiment import Study
@@ -37,6 +36,7 @@ from dljax.learn.risk import params_of
 from dljax.learn.uncertainty import ensemble
 from dljax.nets.message import MessageNet, WholeNet
 from dljax.ops import unions
+from dljax.ops.unions import Shelf
 from dljax.typing import Array, Metrics, PyTree
 from experiments.frontiers import _library, _molecules
 from experiments.frontiers._molecules import Task
@@ -108,13 +108,7 @@ def main(config: Config) -> Result:
 
 
 def learn(
-    run: Study,
-    config: Config,
-    part: str,
-    net: nn.Module,
-    shelf: unions.Shelf,
-    task: Task,
-    seeds: int,
+    run: Study, config: Config, part: str, net: nn.Module, shelf: Shelf, task: Task, seeds: int
 ) -> tuple[np.ndarray, PyTree]:
     """What each seed's ensemble tells of all molecules, as its task has them, [S, n, K].
 
@@ -160,7 +154,7 @@ def learn(
     return np.asarray(run.each(tell, which, fitted.kept, at_once=1)), fitted.kept
 
 
-def compare(run: Study, config: Config, data: Molecules) -> None:
+def compare(run: Study, config: Config, data: molecules.Molecules) -> None:
     """Networks and plain models on one list, by both splits, and what atoms add."""
     shelf = unions.shelve([*map(molecules.graph, data.mols)])
     known, prints = molecules.descriptors(data)[0], molecules.fingerprints(data)
@@ -192,7 +186,7 @@ def compare(run: Study, config: Config, data: Molecules) -> None:
         _molecules.show(run, title, data, task, outputs[""][0], *alone)
 
 
-def search(run: Study, config: Config, library: Molecules) -> None:
+def search(run: Study, config: Config, library: molecules.Molecules) -> None:
     """Learn which of a part of a library hit, and rank the rest: enrichment in the first 1 %."""
     task = _library.task(library)
     shelf = unions.shelve([*map(molecules.graph, library.mols)])
