@@ -44,8 +44,9 @@ def nearest(
     apart = distances(x, x if y is None else y)
     if real is not None:
         apart = jnp.where(real[:, None], apart, jnp.inf)
-    # the barrier: XLA sees a slice of a top_k and sorts all instead, ten times as slow on a CPU
-    value, found = jax.lax.optimization_barrier(jax.lax.top_k(-apart, k))
+    # the barriers: XLA sees a slice of a top_k and sorts all instead, ten times as slow on a CPU;
+    # one around both dies as XLA compiles it for two devices
+    value, found = map(jax.lax.optimization_barrier, jax.lax.top_k(-apart, k))
     return jnp.where(value == -jnp.inf, found[..., :1], found)
 
 
