@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
 from dljax.host import figures
 from dljax.learn.architecture import History
@@ -49,8 +50,9 @@ def draw_regret(path: Path, title: str, regret: dict[str, np.ndarray], exact: np
               label="random, exactly")  # fmt: skip
     left.axvline(AFTER, color=figures.INK, lw=0.5)
     left.set(xlabel="evaluations", ylabel="mean regret, % test accuracy", yscale="log")
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     left.yaxis.set_major_formatter("{x:g}")
-    left.yaxis.set_minor_formatter("{x:g}")
+    left.yaxis.set_minor_locator(NullLocator())
     left.legend(frameon=False, fontsize=7)
     right.set(xlabel=f"regret after {AFTER}, %", ylabel="share of searches")
     figure.suptitle(title, fontsize=10)
@@ -65,7 +67,9 @@ def draw_live(path: Path, title: str, found: dict[str, History], children: int) 
         rounds = values.reshape(len(values), -1, children).mean(-1).T
         figures.spread(left, 1 + np.arange(len(rounds)), rounds, name, color)
         best = np.maximum.accumulate(values, -1).T
-        figures.spread(right, 1 + np.arange(len(best)), best, name, color)
+        n = 1 + np.arange(len(best))
+        # after the first round, before which there is little to see but one poor child
+        figures.spread(right, n[children - 1 :], best[children - 1 :], name, color)
     left.set(xlabel="step of the controller", ylabel="mean validation accuracy")
     right.set(xlabel="children trained", ylabel="best so far")
     left.legend(frameon=False, fontsize=8)
