@@ -8,7 +8,9 @@ evolution (Real et al. 2019) and a Gaussian process with expected improvement. A
 time, and a search chooses the child that looked best; its regret is the mean test accuracy over
 seeds of the best child less that of the chosen one, which no search sees. Random search's is known
 in closed form too. Last, the controller searches a space too large to exhaust, its children
-trained as they are asked for, beside the same search at rate 0, which is random.
+trained as they are asked for, beside random search. On Fashion-MNIST .3 % of regret is left after
+64 evaluations, .8 at random. A loop over children without masks is .6 as fast as the sweep, or
+with compiling each for itself .1 to .2.
 
     python -m experiments.frontiers.automl
     python -m experiments.frontiers.automl --preset standard
@@ -142,8 +144,7 @@ def parts(config: Config, data: ImageData) -> ImageData:
 def searches(run: Study, config: Config, space: Space, table: Table) -> dict[str, np.ndarray]:
     """The regret [S, n] of what each search would choose after each evaluation."""
     reward, budget = architecture.table(table.validation, space.place), config.evaluations
-    own = run.seeds, "table", config.children, budget
-    found = controlled(run, config, space, reward, *own)
+    found = controlled(run, config, space, reward, run.seeds, "table", config.children, budget)
 
     def evolve(_: Array) -> Learner:
         sizes = {"population": config.population, "tournament": config.tournament}
