@@ -22,6 +22,7 @@ from dljax.ops.conv import conv
 from dljax.typing import Array, Key
 
 ACTIVATIONS = ("relu", "tanh", "swish")
+ALL = tuple(range(len(ACTIVATIONS)))
 
 
 class Arch(NamedTuple):
@@ -112,7 +113,10 @@ class Space:
 
 
 def shared(
-    depths: Sequence[int], widths: Sequence[int], kernels: Sequence[int], activations: Sequence[int]
+    depths: Sequence[int],
+    widths: Sequence[int],
+    kernels: Sequence[int],
+    activations: Sequence[int] = ALL,
 ) -> Space:
     """Depth, the first layer's width, the others', then a kernel, activation and skip for all."""
     layers = tuple(range(max(depths)))
@@ -128,7 +132,7 @@ def shared(
 
 
 def layered(
-    layers: int, widths: Sequence[int], kernels: Sequence[int], activations: Sequence[int]
+    layers: int, widths: Sequence[int], kernels: Sequence[int], activations: Sequence[int] = ALL
 ) -> Space:
     """Width, kernel, activation and skip of each layer by itself; the first has none to skip."""
     kinds = {"width": widths, "kernel": kernels, "activation": activations, "skip": (0, 1)}

@@ -36,13 +36,12 @@ from dljax.host.result import Result
 from dljax.learn import architecture
 from dljax.learn.architecture import History, Reward
 from dljax.learn.optimizers import optimizer
-from dljax.nets.architecture import ACTIVATIONS, Space, Speller, layered, shared
+from dljax.nets.architecture import Space, Speller, layered, shared
 from dljax.typing import Array
 from experiments.frontiers import _automl, _automl_figures
 from experiments.frontiers._automl import AFTER, Nursery, Table
 
 NAME = "frontiers.automl"
-KINDS = tuple(range(len(ACTIVATIONS)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +115,8 @@ PRESETS = {
 def main(config: Config) -> Result:
     with Study(NAME, ["S59"], config) as run:
         data = parts(config, load(config.data))
-        space = shared(config.depths, config.widths, config.kernels, KINDS)
-        large = layered(config.layers, config.widths, config.kernels, KINDS)
+        space = shared(config.depths, config.widths, config.kernels)
+        large = layered(config.layers, config.widths, config.kernels)
         nursery = Nursery(data, config.batch, config.rate)
         table = _automl.train_all(run, nursery, space, config.steps, config.repeats)
         _automl.speed(run, nursery, space, config.steps, config.sample)
