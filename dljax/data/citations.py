@@ -143,7 +143,10 @@ def shares(x: np.ndarray) -> np.ndarray:
 
 def from_file(path: Path) -> Papers:
     """A graph of one's own, whose splits learn from up to 20 nodes of each class."""
-    arrays = named(path, open_npz, path, ("x", "y", "edges"), NAMES)
+    keys = "x", "y", "edges"
+    arrays = named(path, open_npz, path, keys, NAMES)
+    if missing := [key for key in keys if key not in arrays]:
+        raise InputError(f"{path} has no array {missing[0]}; x, y and edges are needed")
     return named(path, functools.partial(from_arrays, path.stem), **arrays)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import optax
 
-from dljax.errors import InputError
+from dljax.errors import InputError, check_count
 from dljax.learn import risk
 from dljax.learner import Learner
 from dljax.nets.diffusion import GraphForecaster
@@ -15,6 +15,7 @@ def lags(values: np.ndarray, at: np.ndarray, past: int) -> np.ndarray:
 
     Raises InputError for a step with fewer behind it, and for a value that is no number.
     """
+    check_count(past=past)
     if not np.isfinite(values).all():
         step, node = np.argwhere(~np.isfinite(values))[0]
         raise InputError(f"step {step} of node {node} is {values[step, node]}")
@@ -25,6 +26,7 @@ def lags(values: np.ndarray, at: np.ndarray, past: int) -> np.ndarray:
 
 def ahead(values: np.ndarray, at: np.ndarray, horizon: int) -> np.ndarray:
     """The `horizon` values after each of the steps `at`, NaN behind the end: [m, n, horizon]."""
+    check_count(horizon=horizon)
     more = np.concatenate([values, np.full((horizon, values.shape[1]), np.nan)])
     return np.stack([more[at + k] for k in range(1, horizon + 1)], -1)
 

@@ -116,6 +116,8 @@ def check(graph: Graph, labels: Any, mask: Any) -> None:
         )
     if isinstance(mask, Tracer):
         return
+    if not mask.any():
+        raise InputError("no node is to learn from: the mask is false everywhere")
     if len(unknown := np.flatnonzero(mask & (labels < 0))):
         raise InputError(f"node {unknown[0]} is to learn from, but has no label")
     missing = np.setdiff1d(labels[labels >= 0], labels[mask])

@@ -22,12 +22,14 @@ def symmetric(graph: Graph) -> Graph:
 
     A counts an edge as often as it is listed, D the edges that a node receives, its own among them,
     so that a node without neighbours hears itself alone. Nothing passes by a node that is not real.
-    Kipf and Welling 2017, eq. 9. Raises InputError for edges that carry numbers already.
+    Kipf and Welling 2017, eq. 9. Raises InputError for edges that carry numbers already, and for
+    one to a node that does not exist.
     """
     if graph.edges is not None:
         raise InputError("the edges carry numbers, which would be lost; give the graph without")
-    graph = segments.without_masked(graph)
     n = graph.x.shape[0]
+    segments.check_edges(graph, n)
+    graph = segments.without_masked(graph)
     nodes = jnp.arange(n, dtype=jnp.int32)
     own = nodes if graph.real is None else jnp.where(graph.real, nodes, n)
     senders, receivers = (jnp.concatenate([ends, own]) for ends in (graph.senders, graph.receivers))
@@ -38,12 +40,17 @@ def symmetric(graph: Graph) -> Graph:
 
 def propagate(graph: Graph, h: Array) -> Array:
     """`P h`: h [n, f] -> [n, f]. Raises InputError for a graph whose edges weigh nothing."""
+    check_weights(graph)
+    told = graph.edges[:, None] * segments.tell(h, graph.senders)
+    return segments.total(told, graph.receivers, len(h))
+
+
+def check_weights(graph: Graph) -> None:
+    """Raises InputError for a graph that `symmetric` did not make."""
     if graph.edges is None or graph.edges.ndim != 1:
         raise InputError(
             "each edge of the graph needs a weight, as `nets.graph.symmetric` gives it"
         )
-    told = graph.edges[:, None] * segments.tell(h, graph.senders)
-    return segments.total(told, graph.receivers, len(h))
 
 
 class Linear(nn.Module):
@@ -146,6 +153,7 @@ class Attend(nn.Module):
 
     @nn.compact
     def __call__(self, graph: Graph, *, train: bool = False) -> Array:
+        check_weights(graph)  # without it no node would hear itself
         n, shape = graph.x.shape[0], (self.heads, self.width)
         z = Linear(self.heads * self.width, self.dropout)(graph.x, train=train).reshape(n, *shape)
         asks, tells = (

@@ -110,7 +110,7 @@ BAD = {
     "one class": ({"y": np.zeros(30, int)}, "two classes or more"),
     "a class that is absent": ({"y": np.arange(30) % 3 * 2}, "class 1 has 0 nodes"),
     "pickled": ({"x": np.full((30, 4), {})}, "cannot read x"),
-    "no labels": ({"y": None}, "y"),
+    "no labels": ({"y": None}, "has no array y; x, y and edges are needed"),
 }
 
 

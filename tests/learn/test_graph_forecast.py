@@ -35,6 +35,9 @@ def test_what_is_not_there_is_named():
     for at in ([1], [10], []):
         with pytest.raises(InputError, match="no 3 steps end at each step asked for, of 10"):
             graph_forecast.lags(VALUES, np.array(at, int), 3)
+    for f, name in ((graph_forecast.lags, "past"), (graph_forecast.ahead, "horizon")):
+        with pytest.raises(InputError, match=f"{name} must be at least 1; got 0"):
+            f(VALUES, np.array([5]), 0)
     damaged = VALUES.copy()
     damaged[4, 1] = np.nan
     with pytest.raises(InputError, match="step 4 of node 1 is nan"):

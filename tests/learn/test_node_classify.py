@@ -113,6 +113,7 @@ BAD = {
     "short": (lambda g, y, m: (g, y[:9], m), "200 nodes need as many labels and a mask"),
     "numbers": (lambda g, y, m: (g, y, m.astype(int)), "a mask [200] of int64"),
     "absent": (lambda g, y, m: (g, y, m & (y == 0)), "class 1 has no node to learn from"),
+    "empty": (lambda g, y, m: (g, y, m & False), "no node is to learn from"),
     "unknown": (lambda g, y, m: (g, np.where(m, -1, y), m), "to learn from, but has no label"),
     "classes": (lambda g, y, m: (g, y + 1, m), "takes labels from 0 to 1; got 0 to 2"),
 }

@@ -158,9 +158,17 @@ def test_dropping_sparse_features_drops_some_and_keeps_the_mean():
     assert set(np.unique(np.diag(found))) == {0, 4} and 0.15 < (np.diag(found) > 0).mean() < 0.35
 
 
-def test_edges_that_weigh_nothing_are_refused():
+@pytest.mark.parametrize("net", NETS, ids=lambda net: type(net).__name__)
+def test_edges_that_weigh_nothing_are_refused(net):
     with pytest.raises(InputError, match=r"needs a weight, as `nets.graph.symmetric` gives it"):
-        GCN(K).init(jax.random.key(0), graph())
+        jax.eval_shape(net.init, jax.random.key(0), graph())
+
+
+def test_an_edge_to_no_node_is_named():
+    for node in (-1, N + 1):
+        bad = graph()._replace(senders=np.where(np.arange(2 * len(PAIRS)) == 2, node, 0))
+        with pytest.raises(InputError, match=f"the sender of edge 2 is {node}, but the nodes are"):
+            symmetric(bad)
 
 
 def test_edges_that_weigh_already_are_not_weighed_again():
