@@ -10,6 +10,14 @@ from dljax import InputError
 from dljax.ops.neighbours import farthest, largest, nearest
 
 B, N, K, F = 2, 24, 4, 5
+TWO_DEVICES = """
+import jax, jax.numpy as jnp
+from dljax.host.devices import each_member
+from dljax.ops.neighbours import nearest
+x = jax.random.normal(jax.random.key(0), (2, 1, 32, 2))
+found = each_member(lambda x: nearest(x, 3, None, jnp.isfinite(x[..., 0])), x, count=2, at_once=1)
+assert (found == jax.vmap(lambda x: nearest(x, 3))(x)).all() and jax.device_count() == 2
+"""
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +85,9 @@ def test_fewer_points_than_are_asked_for(clouds):
         nearest(clouds[2], 25)
     with pytest.raises(InputError, match="points to keep must be from 1 to the 24 points; got 0"):
         farthest(clouds[2], 0)
+
+
+def test_they_compile_for_two_devices_too(python):
+    """XLA once died of it, and took the process along."""
+    done = python("-W", "error", "-c", TWO_DEVICES, devices=2)
+    assert done.returncode == 0, done.stderr
