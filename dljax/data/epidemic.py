@@ -52,8 +52,9 @@ def read(path: str | os.PathLike[str], name: str) -> Epidemic:
     Edges given twice add up wherever they are read. Raises InputError that names the file, and the
     day and region of a count that is missing, NaN or below 0, or the edge to a region that is none.
     """
+    text = read_text(path)
     try:
-        found = json.loads(read_text(path))
+        found = json.loads(text)
         told = found["y"]
         ends, weights = (found["edge_mapping"][key] for key in ("edge_index", "edge_weight"))
         days = [(ends[str(day)], weights[str(day)]) for day in range(len(told))]

@@ -41,7 +41,10 @@ def nearest(
     """
     if not 1 <= k <= x.shape[1]:
         raise InputError(f"neighbours must be from 1 to the {x.shape[1]} points; got {k}")
-    apart = distances(x, x if y is None else y)
+    y = x if y is None else y
+    if y.shape[-1] != x.shape[-1]:
+        raise InputError(f"points have {x.shape[-1]} coordinates, those asked for {y.shape[-1]}")
+    apart = distances(x, y)
     if real is not None:
         apart = jnp.where(real[:, None], apart, jnp.inf)
     # the barriers: XLA sees a slice of a top_k and sorts all instead, ten times as slow on a CPU;

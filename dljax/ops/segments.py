@@ -76,7 +76,8 @@ def check_edges(graph: Graph, n: int, *, padding: bool = True) -> None:
     known = (graph.senders, graph.receivers)
     ends = [each if isinstance(each, Tracer) else np.asarray(each) for each in known]
     if ends[0].shape != ends[1].shape or any(
-        each.ndim != 1 or not jnp.issubdtype(each.dtype, jnp.integer) for each in ends
+        each.ndim != 1 or (each.size and not jnp.issubdtype(each.dtype, jnp.integer))
+        for each in ends
     ):
         said = " and ".join(f"{[*each.shape]} of {each.dtype}" for each in ends)
         raise InputError(f"senders and receivers must be as many integers; got {said}")

@@ -30,7 +30,8 @@ def draw_space(path: Path, title: str, space: Space, table: Table) -> Path:
     for ax, tokens, each in zip(axes[2:], space.all().T, space.decisions, strict=True):
         named = [ACTIVATIONS[o] if each.field == "activation" else str(o) for o in each.options]
         figures.dots(ax, {name: test[tokens == i] for i, name in enumerate(named)})
-        layers = f" of layers {each.layers[0] + 1} on" if each.layers[:1] else ""
+        ends = dict.fromkeys(str(each.layers[i] + 1) for i in (0, -1) if each.layers)
+        layers = f" of layer {' to '.join(ends)}" if ends else ""
         ax.set_xlabel(each.field + ("" if each.field in ("depth", "skip") else layers))
     figure.suptitle(title, fontsize=10)
     return figures.save(figure, path)

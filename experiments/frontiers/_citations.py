@@ -295,9 +295,12 @@ def draw_map(
 
     figure, axes = figures.panels(len(shown), size=(4.4, 4.2))
     for ax, (name, x) in zip(axes, shown.items(), strict=True):
-        with threadpool_limits(1):
-            model = TSNE(perplexity=min(30, len(x) // 4), init="pca", random_state=0)
-            places = model.fit_transform(x)
+        places = np.zeros((len(x), 2))
+        if np.ptp(x, 0).any():  # where all are alike TSNE has the process die
+            start = "pca" if x.shape[1] > 1 else "random"
+            with threadpool_limits(1):
+                model = TSNE(perplexity=max(1, min(30, len(x) // 4)), init=start, random_state=0)
+                places = model.fit_transform(x)
         for k, label in enumerate(classes):
             own = places[labels == k]
             ax.scatter(*own.T, s=7, lw=0, color=colormaps["tab10"](k % 10), label=label)

@@ -51,6 +51,13 @@ class Task(NamedTuple):
         return at, (self.train[at], self.validation[at], self.test[at])
 
 
+def check_splits(lists: Sequence[Molecules], splits: Sequence[str], seed: int) -> None:
+    """Raises InputError for a list that cannot be split so, before anything is trained."""
+    for split in splits:
+        for data in lists:
+            SPLITS[split](data, seed)
+
+
 def task(data: Molecules, told: np.ndarray, split: str, seeds: Sequence[int]) -> Task:
     """A list's first target by a split, of each seed where seeds differ in it."""
     found = [SPLITS[split](data, seed) for seed in seeds]

@@ -267,6 +267,6 @@ def draw_trips(path: Path, at: np.ndarray, true: np.ndarray, told: dict[str, np.
     ax.plot(hours, true, color=figures.INK, lw=1.4, label="taken")
     for (name, each), color in zip(told.items(), figures.COLORS, strict=False):
         ax.plot(hours, each, color=color, lw=1, label=name)
-    ax.set(xlabel="hour of the test's first day", ylabel="minutes")
+    ax.set(xlabel="hours from the first test day's midnight", ylabel="minutes")
     ax.legend(frameon=False, fontsize=8)
     return figures.save(figure, path)

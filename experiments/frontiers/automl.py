@@ -104,7 +104,7 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(
-        seeds=200, steps=150, repeats=2, depths=(1, 2), kernels=(1, 3), processes=20, sample=3,
+        seeds=200, steps=150, repeats=2, depths=(2, 3), kernels=(1, 3), processes=20, sample=3,
         layers=2, live_seeds=2, rounds=6, live_steps=60,
     ),
     "standard": Config(),

@@ -55,7 +55,7 @@ class Config(Common):
     """Days that tell how long to train."""
     tested: Count = 14
     """The last days, for testing."""
-    hops: tuple[Number, ...] = (1, 1)
+    hops: Annotated[tuple[Number, ...], MinLen(1)] = (1, 1)
     """How far each layer hears along journeys."""
     features: Count = 32
     """Features of each region in each layer."""

@@ -93,17 +93,19 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S57"], config) as run:
         for flag in ("alone", "searches"):
             require(f"--{flag}", getattr(config, flag), below=config.seeds + 1)
-        most = config.steps or config.epochs  # each of which has a step at least
-        require("--evaluations", config.evaluations, below=most + 1)
+        # an epoch has a step at least
+        require("--evaluations", config.evaluations, below=1 + (config.steps or config.epochs))
         lists = [molecules.load(name) for name in dict.fromkeys(config.data)]
         library = molecules.load(config.library)
         least = min(int(0.75 * len(each)) for each in lists)
         require("--batch", config.batch, below=min(least, int(0.35 * len(library))) + 1)
         for each in (*lists, library):
             run.metric(f"rows that RDKit does not read, {each.name}", [len(each.unread)], "lower")
+        _molecules.check_splits(lists, config.splits, run.seeds[0])
+        searched = _library.task(library)
         for each in lists:
             compare(run, config, each)
-        search(run, config, library)
+        search(run, config, library, searched)
     return run.result
 
 
@@ -112,8 +114,7 @@ def learn(
 ) -> tuple[np.ndarray, PyTree]:
     """What each seed's ensemble tells of all molecules, as its task has them, [S, n, K].
 
-    And the weights, which lead with seeds and members: of each ensemble those at which validation
-    was best.
+    And the weights that validation prefers, which lead with seeds and members.
     """
     steps = config.steps or config.epochs * (task.train.shape[1] // config.batch)
     size = unions.roomy(shelf, config.batch)
@@ -186,12 +187,11 @@ def compare(run: Study, config: Config, data: molecules.Molecules) -> None:
         _molecules.show(run, title, data, task, outputs[""][0], *alone)
 
 
-def search(run: Study, config: Config, library: molecules.Molecules) -> None:
+def search(run: Study, config: Config, library: molecules.Molecules, task: Task) -> None:
     """Learn which of a part of a library hit, and rank the rest: enrichment in the first 1 %."""
-    task = _library.task(library)
     shelf = unions.shelve([*map(molecules.graph, library.mols)])
-    size = task.y.shape[-1], config.width, config.rounds, (config.hidden,)
-    net = MessageNet(*size, config.dropout)
+    outputs, hidden = task.y.shape[-1], (config.hidden,)
+    net = MessageNet(outputs, config.width, config.rounds, hidden, config.dropout)
     told, _ = learn(run, config, f"search {library.name}", net, shelf, task, config.searches)
     _library.judge(run, library, task, told)
 

@@ -20,9 +20,11 @@ times? Lengths are known up to one factor, so the trip is said to take 30 minute
 
 import functools
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax.numpy as jnp
 import numpy as np
+from annotated_types import MinLen
 
 from dljax.data import traffic
 from dljax.data.traffic import DAY, Traffic
@@ -59,7 +61,7 @@ class Config(Common):
     """Steps of five minutes that are seen."""
     harmonics: Number = 4
     """Of the day, for the network and for the ridge with time of day."""
-    hops: tuple[Number, ...] = (2, 1)
+    hops: Annotated[tuple[Number, ...], MinLen(1)] = (2, 1)
     """How far each layer hears along the roads."""
     features: Count = 32
     """Features of each sensor in each layer."""

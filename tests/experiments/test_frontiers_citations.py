@@ -83,3 +83,11 @@ def test_presets_and_what_they_refuse(tmp_path):
         main(Config(dropout=(), out=tmp_path))
     with pytest.raises(InputError, match="--every must be below 10; got 10"):
         main(Config(steps=9, every=10, out=tmp_path))
+
+
+def test_a_map_of_nodes_that_are_all_alike_is_drawn(tmp_path):
+    shown = {"alike": np.ones((20, 3)), "one word": np.arange(20.0)[:, None], "few": np.eye(3)[:3]}
+    for name, x in shown.items():
+        labels = np.arange(len(x)) % 2
+        path = _citations.draw_map(tmp_path / f"{name}.png", {name: x}, labels, ("a", "b"))
+        assert path.stat().st_size > 1000

@@ -73,10 +73,15 @@ def test_all_is_measured_and_drawn(done):
 
 def test_what_cannot_be_is_refused(few, tmp_path):
     options = {"out": tmp_path / "run", "quiet": True, "data": (few,), "library": few}
+    (tmp_path / "alike.csv").write_text(
+        "smiles,y\n" + "".join(f"{'C' * i},{i}\n" for i in range(1, 31))
+    )
+    alike = str(tmp_path / "alike.csv")  # one scaffold, which is too large to learn from
     for more, says in (
         ({"alone": 3, "seeds": 2, "searches": 1}, "--alone must be below 3; got 3"),
         ({"batch": 1000}, "--batch must be below"),
         ({"data": ("spelt",)}, "unknown list of molecules 'spelt'"),
+        ({"data": (few, alike), "batch": 5}, "alike: the split leaves no molecule to learn from"),
     ):
         with pytest.raises(InputError, match=says):
             main(Config(**options | more))

@@ -83,6 +83,8 @@ def test_of_equals_the_nearest_gets_the_gradient():
 def test_fewer_points_than_are_asked_for(clouds):
     with pytest.raises(InputError, match="neighbours must be from 1 to the 24 points; got 25"):
         nearest(clouds[2], 25)
+    with pytest.raises(InputError, match="points have 2 coordinates, those asked for 6"):
+        getattr(nearest, "__wrapped__", nearest)(clouds[2], 3, clouds[6])  # its types say so too
     with pytest.raises(InputError, match="points to keep must be from 1 to the 24 points; got 0"):
         farthest(clouds[2], 0)
 
