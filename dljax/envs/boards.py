@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.errors import InputError, check_count
-from dljax.typing import Array
+from dljax.typing import Array, Key
 
 WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # in which stones may stand in a row
 
@@ -159,6 +159,24 @@ class Game:
         winner = jnp.where(jnp.isnan(winner), 0, winner).astype(jnp.int8)
         return jnp.where(self.done(board), board.winner, winner)
 
+    def opened(self, key: Key, count: Array, most: int) -> Board:
+        """Boards [...] after `count` random moves each, at most `most`; empty where that ended one.
+
+        count: int32, of any shape.
+        """
+        noise = jax.random.uniform(key, (most, count.size, self.actions))
+        empty = jax.tree.map(lambda x: jnp.broadcast_to(x, (count.size, *x.shape)), self.init())
+        wanted = count.reshape(-1)
+
+        def one(boards: Board, noise: Array) -> tuple[Board, None]:
+            legal = jax.vmap(self.legal)(boards)
+            after = jax.vmap(self.move)(boards, jnp.where(legal, noise, -1).argmax(-1))
+            return choose(boards.count < wanted, after, boards), None
+
+        boards = jax.lax.scan(one, empty, noise)[0]
+        boards = choose(jax.vmap(self.done)(boards), empty, boards)
+        return jax.tree.map(lambda x: x.reshape(*count.shape, *x.shape[1:]), boards)
+
 
 TIC_TAC_TOE = Game(3, 3, 3, gravity=False)
 CONNECT_FOUR = Game(6, 7, 4, gravity=True)
@@ -183,6 +201,15 @@ def replay(game: Game, moves: Sequence[int]) -> list[Board]:
             raise InputError(f"move {number} of the game, {action}, is illegal; {may}")
         boards.append(move(boards[-1], jnp.int32(action)))
     return boards
+
+
+def choose(which: Array, first: Board, second: Board) -> Board:
+    """`first` where `which` says so, else `second`: boards of leading axes that are those of it."""
+
+    def one(new: Array, old: Array) -> Array:
+        return jnp.where(which.reshape(which.shape + (1,) * (old.ndim - which.ndim)), new, old)
+
+    return jax.tree.map(one, first, second)
 
 
 def stack(boards: Sequence[Board]) -> Board:

@@ -71,7 +71,9 @@ class Solver:
         centre = [abs(a % game.columns - middle[0]) for a in range(game.actions)]
         if not game.gravity:
             centre = [x + abs(a // game.columns - middle[1]) for a, x in enumerate(centre)]
-        self.order = sorted(range(game.actions), key=centre.__getitem__)  # the middle is in more lines
+        self.order = sorted(
+            range(game.actions), key=centre.__getitem__
+        )  # the middle is in more lines
         self.table: dict[Position, tuple[int, int]] = {}
 
     def place(self, position: Position, action: int) -> int:
@@ -131,7 +133,10 @@ class Solver:
             if alpha >= min(high, most):
                 break
         lower, upper = best > low, best < high
-        self.table[position] = max(least, best) if lower else least, min(most, best) if upper else most
+        self.table[position] = (
+            max(least, best) if lower else least,
+            min(most, best) if upper else most,
+        )
         return best
 
     def actions(self, position: Position) -> np.ndarray:

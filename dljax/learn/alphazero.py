@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import mctx
 import optax
 
-from dljax.envs.boards import Board, Game, mover
+from dljax.envs.boards import Board, Game, choose, mover
 from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import shapes
 from dljax.learn.replay import Replay, places, ring
 from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.ops import returns
 from dljax.typing import Array, Key, Metrics, PyTree
 
 LOW = -1e9  # the logit of what is illegal; finite, since a search subtracts logits
@@ -105,18 +106,12 @@ def targets(reward: Array, over: Array, searched: Array, last: Array, lam: float
     """What each position turned out to be worth for its player: [T, B], from [T, B] and last [B].
 
     `z_t = r_t` where move t ends the game, else `-((1 - lam) q_{t+1} + lam z_{t+1})`, q what the
-    search found and `z_T = q_T = last`. With lam 1 that is the end of the game. A TD(lambda) of two
-    players; Sutton and Barto 2018, section 12.1.
+    search found and `z_T = q_T = last`: a lambda-return of discount -1, since the other player is
+    next. With lam 1 it is the end of the game, for games that end within T moves.
     """
-    lam = jnp.asarray(lam, reward.dtype)
-
-    def back(after: tuple[Array, Array], now: tuple[Array, Array, Array]):
-        z, q = after
-        reward, over, searched = now
-        z = jnp.where(over, reward, -((1 - lam) * q + lam * z))
-        return (z, searched), z
-
-    return jax.lax.scan(back, (last, last), (reward, over, searched), reverse=True)[1]
+    following = jnp.concatenate([searched[1:], last[None]])
+    back = jax.vmap(returns.lambda_return, (1, 1, 1, 1, None, None), 1)
+    return back(reward, over, jnp.zeros_like(over), following, -1.0, lam)
 
 
 def objective(net: nn.Module, value_weight: float | Array = 1.0) -> Objective:
@@ -176,10 +171,15 @@ def make(
     like = Sample(jnp.zeros(seen, bool), jnp.zeros(game.actions), jnp.zeros(()))
     memory, symmetries = ring(like, capacity), game.symmetries()
 
+    def begun(key: Key, shape: tuple[int, ...]) -> Board:
+        k_count, k_move = jax.random.split(key)
+        count = jax.random.randint(k_count, shape, 0, openings + 1, jnp.int32)
+        return game.opened(k_move, count, openings)
+
     def init(key: Key) -> State:
         k_net, k_open = jax.random.split(key)
         params = net.init(k_net, jnp.zeros((1, *seen)))["params"]
-        boards = opened(game, k_open, (games,), openings)
+        boards = begun(k_open, (games,))
         return State(Fit(params, {}, tx.init(params)), boards, memory.init(), jnp.int32(0))
 
     def play(params: PyTree, boards: Board, drawn: tuple[Key, Board]):
@@ -190,7 +190,7 @@ def make(
         over = jax.vmap(game.done)(after)
         reward = (after.winner * player).astype(jnp.float32)
         seen = observation, found.policy, found.value, reward, over
-        return jax.tree.map(lambda new, old: where(over, new, old), fresh, after), seen
+        return choose(over, fresh, after), seen
 
     def turned(sample: Sample, which: Array) -> Sample:
         cells, actions = (jnp.asarray(each)[which] for each in symmetries)
@@ -202,7 +202,7 @@ def make(
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         k_search, k_open, k_batch, k_turn, k_descend = jax.random.split(key, 5)
         keys = jax.random.split(k_search, plies)
-        fresh = opened(game, k_open, (plies, games), openings)
+        fresh = begun(k_open, (plies, games))
         params = state.fit.params
         boards, seen = jax.lax.scan(
             lambda boards, drawn: play(params, boards, drawn), state.boards, (keys, fresh)
@@ -234,30 +234,3 @@ def make(
         return State(fit, boards, replay, finished), metrics
 
     return Learner(init, step)
-
-
-def opened(game: Game, key: Key, shape: tuple[int, ...], most: int) -> Board:
-    """Boards after 0 to `most` random moves, as likely each; empty where that ended the game."""
-    k_count, k_move = jax.random.split(key)
-    empty = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape), game.init())
-    wanted = jax.random.randint(k_count, shape, 0, most + 1, jnp.int32)
-    noise = jax.random.uniform(k_move, (most, *shape, game.actions))
-
-    def one(boards: Board, drawn: tuple[Array, Array]) -> tuple[Board, None]:
-        number, noise = drawn
-        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[len(shape) :]), boards)
-        legal = jax.vmap(game.legal)(flat)
-        action = jnp.where(legal, noise.reshape(legal.shape), -1).argmax(-1)
-        after = jax.vmap(game.move)(flat, action)
-        after = jax.tree.map(lambda new, old: new.reshape(old.shape), after, boards)
-        more = number < wanted
-        return jax.tree.map(lambda new, old: where(more, new, old), after, boards), None
-
-    boards = jax.lax.scan(one, empty, (jnp.arange(most, dtype=jnp.int32), noise))[0]
-    over = (boards.winner != 0) | (boards.count >= game.cells)
-    return jax.tree.map(lambda new, old: where(over, new, old), empty, boards)
-
-
-def where(choose: Array, new: Array, old: Array) -> Array:
-    """`new` where the game says so; leaves have more axes than games."""
-    return jnp.where(choose.reshape(choose.shape + (1,) * (old.ndim - choose.ndim)), new, old)
