@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from dljax.envs.boards import Board, Game, mover
+from dljax.errors import InputError
 from dljax.learn import alphazero, uct
 from dljax.typing import Array, Key, PyTree
 
@@ -56,33 +57,36 @@ def learnt(game: Game, net: nn.Module, params: PyTree, simulations: int) -> Play
 def play(game: Game, player: Player, rival: Player, boards: Board, key: Key) -> Match:
     """Games from boards [B], all of as many moves; the player is to move in the first half of them.
 
-    Both move at once, each in its half of the games, so that nobody ever waits.
+    Both move at once, each in its half of the games, and then change places, so that nobody ever
+    waits. Raises InputError for an odd number of games.
     """
     size, half = len(boards.count), len(boards.count) // 2
+    if size % 2:
+        raise InputError(f"an even number of games is needed, half for either side; got {size}")
     move, over = jax.vmap(game.move), jax.vmap(game.done)
 
-    def one(key: Key, there: Board, act: Player) -> tuple[Board, Array]:
+    def one(act: Player, key: Key, there: Board) -> tuple[Board, Array]:
         action = jnp.where(over(there), -1, act(key, there)).astype(jnp.int32)
         return move(there, action), action
 
-    def both(at: tuple) -> tuple:
-        """A move of each side, so that who moves where is known when compiled."""
-        t, ours, theirs, moves = at
-        keys = jax.random.split(jax.random.fold_in(key, t), 4)
-        for k, (here, there) in enumerate(((player, rival), (rival, player))):
-            ours, first = one(keys[2 * k], ours, here)
-            theirs, second = one(keys[2 * k + 1], theirs, there)
-            moves = moves.at[t + k].set(jnp.concatenate([first, second]))
-        return t + 2, ours, theirs, moves
+    def turn(at: tuple) -> tuple:
+        t, mine, other, moves = at
+        k_mine, k_other = jax.random.split(jax.random.fold_in(key, t))
+        mine, first = one(player, k_mine, mine)
+        other, second = one(rival, k_other, other)
+        return t + 1, other, mine, moves.at[t].set(jnp.concatenate([first, second]))
 
     def goes_on(at: tuple) -> Array:
         return ~(over(at[1]).all() & over(at[2]).all())
 
     halves = (Board(*(x[:half] for x in boards)), Board(*(x[half:] for x in boards)))
-    moves = jnp.full((game.cells + game.cells % 2, size), -1, jnp.int32)
-    _, ours, theirs, moves = jax.lax.while_loop(goes_on, both, (jnp.int32(0), *halves, moves))
+    moves = jnp.full((game.cells, size), -1, jnp.int32)
+    t, *halves, moves = jax.lax.while_loop(goes_on, turn, (jnp.int32(0), *halves, moves))
+    odd = (jnp.arange(game.cells) % 2 == 1)[:, None]
+    moves = jnp.where(odd, jnp.roll(moves, half, 1), moves)
+    winner = jnp.concatenate([each.winner for each in halves])
+    winner = jnp.where(t % 2 == 1, jnp.roll(winner, half), winner)
     player_is = jax.vmap(mover)(boards) * jnp.where(jnp.arange(size) < half, 1, -1)
-    winner = jnp.concatenate([ours.winner, theirs.winner])
     return Match((winner * player_is).astype(jnp.int8), moves)
 
 
