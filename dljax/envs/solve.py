@@ -5,6 +5,7 @@ height r are bit `c (R + 1) + r`: the bit above each column stays empty, so that
 the edge. Allis 1988; Pons 2015.
 """
 
+import itertools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -154,9 +155,9 @@ class Solver:
         if stones[0] - stones[1] not in (0, 1):
             raise InputError(f"players move in turn; got {stones[0]} and {stones[1]} stones")
         player = 1 if stones[0] == stones[1] else -1
-        flat = zip(sum(self.bits, []), np.asarray(cells).reshape(-1).tolist(), strict=True)
         own = both = 0
-        for bit, stone in flat:
+        bits = itertools.chain(*self.bits)
+        for bit, stone in zip(bits, np.asarray(cells).reshape(-1).tolist(), strict=True):
             own |= bit * (stone == player)
             both |= bit * (stone != 0)
         return Position(own, both)

@@ -155,7 +155,7 @@ def make(
     """
     check_count(games=games, plies=plies, capacity=capacity, batch=batch, updates=updates)
     check_unit(lam=lam)
-    seen = game.init().cells.shape + (2,)
+    seen = (game.rows, game.columns, 2)
     logits, value = shapes.given(net, lambda: jnp.zeros((1, *seen)), 2)
     shapes.check(logits, (game.actions,), "the game's actions need")
     shapes.check(value, (), "a value is")
