@@ -76,7 +76,7 @@ def search(game: Game, key: Key, boards: Board, simulations: int, c: float = 1.0
         winner = finish(leaf.board, noise)
         # the players of a path alternate, and the first of it is the root's
         turn = 1 - 2 * (jnp.arange(deepest) % 2)
-        worth = (1 + winner * first * turn[:, None]) / 2
+        worth = (1 + (winner * first)[None] * turn[:, None]) / 2
         last = jnp.max(jnp.where(leaf.path < none, jnp.arange(deepest)[:, None], 0), 0)
         edge = jnp.take_along_axis(leaf.path, last[None], 0)[0]
 

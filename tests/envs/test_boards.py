@@ -113,12 +113,12 @@ def odds(game, cells, player):
 )
 def test_random_ends_come_as_often_as_in_the_whole_tree(game, moves):
     board = replay(game, moves)[-1]
-    noise = jax.random.exponential(jax.random.key(1), (20_000, game.rows, game.columns))
+    noise = jax.random.exponential(jax.random.key(2), (40_000, game.rows, game.columns))
     found = np.asarray(jax.jit(jax.vmap(game.finish, (None, 0)))(board, noise))
     wanted = odds(game, np.asarray(board.cells), int(mover(board)))
     share = [(found == who).mean() for who in (1, 0, -1)]
-    np.testing.assert_allclose(share, wanted, atol=0.012)  # 3.4 standard errors at the most
-    assert min(wanted) > 0
+    np.testing.assert_allclose(share, wanted, atol=0.01)  # four standard errors
+    assert (wanted > 0).sum() > 1
 
 
 def test_a_game_that_is_over_ends_as_it_did():

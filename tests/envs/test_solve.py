@@ -83,8 +83,8 @@ def late(rng, empty):
 
 def test_late_positions_of_connect_four_have_the_values_of_plain_search():
     rng, solver, values = np.random.default_rng(0), Solver(CONNECT_FOUR), []
-    for _ in range(25):
-        cells, player = late(rng, 7)
+    for _ in range(40):
+        cells, player = late(rng, 5)
         values.append(plain(CONNECT_FOUR, cells, player))
         assert solver.value(solver.position(cells)) == values[-1]
     assert set(values) == {-1, 0, 1}

@@ -44,7 +44,7 @@ def test_targets_are_what_comes_to_each_player(lam):
 
 @pytest.fixture(scope="module")
 def find():
-    return jax.jit(alphazero.search(TIC_TAC_TOE, NET, simulations=24, gumbel=0.0))
+    return jax.jit(alphazero.search(TIC_TAC_TOE, NET, simulations=64, gumbel=0.0))
 
 
 def test_without_knowledge_a_search_wins_at_once_and_stops_the_other(find, params):
