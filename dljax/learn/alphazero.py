@@ -55,7 +55,7 @@ Search = Callable[[PyTree, Key, Board], Found]
 def told(game: Game, net: nn.Module, params: PyTree, boards: Board) -> tuple[Array, Array]:
     """The network's logits [B, A], illegal actions masked, and value [B] for the player to move."""
     seen = jax.vmap(game.observe)(boards).astype(jnp.float32)
-    logits, value = net.apply({"params": params}, seen)  # pyright: ignore[reportGeneralTypeIssues]
+    logits, value = net.apply({"params": params}, seen)  # pyright: ignore
     return jnp.where(jax.vmap(game.legal)(boards), logits, LOW), value
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from dljax import Member
 from dljax.envs.boards import Board, Game
 from dljax.envs.solve import Solved, Solver
+from dljax.errors import InputError
 from dljax.host.experiment import Study
 from dljax.learn import alphazero, match
 from dljax.learn.match import Match, Player
@@ -138,7 +139,7 @@ def exam(game: Game, key: Key, count: int, empty: int, solved: Solved | None) ->
     filled = game.cells - empty
     k_count, k_move = jax.random.split(key)
     # of few random games so many moves are played before somebody has won
-    length = jax.random.randint(k_count, (64 * count,), filled, game.cells, jnp.int32)
+    length = jax.random.randint(k_count, (128 * count,), filled, game.cells, jnp.int32)
     boards = jax.jit(game.opened, static_argnums=2)(k_move, length, game.cells)
     cells = np.unique(np.asarray(boards.cells)[np.asarray(boards.count) >= filled], axis=0)
     solver, rows, actions = Solver(game), [], []
@@ -147,6 +148,8 @@ def exam(game: Game, key: Key, count: int, empty: int, solved: Solved | None) ->
         if differ(values[None])[0] and len(rows) < count:
             rows.append(i)
             actions.append(values)
+    if not rows:
+        raise InputError(f"random play reached no such position of {empty} empty cells; --empty more")
     found = jnp.asarray(cells[rows])
     moves = (found != 0).sum((1, 2), dtype=jnp.int32)
     return Exam(Board(found, moves, jnp.zeros(len(rows), jnp.int8)), jnp.asarray(np.stack(actions)))

@@ -1,5 +1,7 @@
 """The exact solver: facts that are known of small games, and plain search without tricks."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rules import by_hand, winner
@@ -68,26 +70,16 @@ def test_small_boards_of_connect_four_are_drawn(rows, columns):
     assert Solver(Game(rows, columns, 4, gravity=True)).value(EMPTY) == 0
 
 
-def late(rng, empty):
-    """A position of Connect Four with few empty cells and no winner, by chance."""
-    while True:
-        cells, player = np.zeros((6, 7), np.int8), 1
-        while (cells == 0).sum() > empty:
-            cells = by_hand(CONNECT_FOUR, cells, rng.choice(np.flatnonzero(cells[0] == 0)), player)
-            player = -player
-            if winner(CONNECT_FOUR, cells):
-                break
-        else:
-            return cells, player
-
-
 def test_late_positions_of_connect_four_have_the_values_of_plain_search():
-    rng, solver, values = np.random.default_rng(0), Solver(CONNECT_FOUR), []
-    for _ in range(40):
-        cells, player = late(rng, 5)
-        values.append(plain(CONNECT_FOUR, cells, player))
+    count = jnp.full(4096, 37, jnp.int32)  # few random games last so long
+    boards = jax.jit(CONNECT_FOUR.opened, static_argnums=2)(jax.random.key(0), count, 37)
+    late = np.asarray(boards.cells)[np.asarray(boards.count) == 37][:30]
+    solver, values = Solver(CONNECT_FOUR), []
+    for cells in late:
+        assert winner(CONNECT_FOUR, cells) == 0
+        values.append(plain(CONNECT_FOUR, cells, -1))
         assert solver.value(solver.position(cells)) == values[-1]
-    assert set(values) == {-1, 0, 1}
+    assert len(values) == 30 and set(values) == {-1, 0, 1}
 
 
 def test_bad_input_is_one_line():
