@@ -82,8 +82,8 @@ def test_a_tiny_run(game, tmp_path):
     assert all(len(result.metrics[name]["values"]) == 2 for name in names - {
         "moves of self-play a second"})  # fmt: skip
     assert set(result.baselines) == {"UCT-10", "any legal move"}
-    picture = Image.open(tmp_path / "figures" / "game.gif")
-    assert picture.n_frames > 3
+    with Image.open(tmp_path / "figures" / "game.gif") as picture:
+        assert picture.n_frames > 3
     assert (tmp_path / "figures" / "game.gif").stat().st_size < 1_000_000
     assert (tmp_path / "figures" / "strength.png").exists()
 
