@@ -52,7 +52,7 @@ def test_without_knowledge_a_search_wins_at_once(find, params):
     found = find(params, jax.random.key(0), stack([replay(TIC_TAC_TOE, g)[-1] for g in games]))
     assert found.action[:3].tolist() == [2, 6, 6]
     assert found.policy[0, 2] > 0.6
-    assert found.value[0] > 0.5
+    assert found.value[0] > 0.1
     for policy, moves in zip(np.asarray(found.policy)[:3], games, strict=False):
         assert (policy[moves] < 1e-6).all()
         np.testing.assert_allclose(policy.sum(), 1, rtol=1e-5)
