@@ -38,7 +38,7 @@ class Solved(NamedTuple):
     @property
     def over(self) -> np.ndarray:
         """Which states end the game, bool [S]."""
-        return (self.child < 0).all(1)
+        return np.all(self.child < 0, axis=1)
 
     @property
     def optimal(self) -> np.ndarray:

@@ -17,11 +17,13 @@ import optax
 from dljax.envs.boards import Board, Game, choose, mover
 from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import shapes
+from dljax.learn.policy_gradient import heads
 from dljax.learn.replay import Replay, places, ring
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.ops import returns
 from dljax.typing import Array, Key, Metrics, PyTree
 
+gumbel_policy: Any = mctx.gumbel_muzero_policy  # its annotations are chex's
 LOW = -1e9  # the logit of what is illegal; finite, since a search subtracts logits
 
 
@@ -55,7 +57,7 @@ Search = Callable[[PyTree, Key, Board], Found]
 def told(game: Game, net: nn.Module, params: PyTree, boards: Board) -> tuple[Array, Array]:
     """The network's logits [B, A], illegal actions masked, and value [B] for the player to move."""
     seen = jax.vmap(game.observe)(boards).astype(jnp.float32)
-    logits, value = net.apply({"params": params}, seen)  # pyright: ignore
+    logits, value = heads(net, params, seen)
     return jnp.where(jax.vmap(game.legal)(boards), logits, LOW), value
 
 
@@ -86,7 +88,7 @@ def search(
         root: Any = mctx.RootFnOutput
         root = root(prior_logits=logits, value=value, embedding=boards)
         with jax.numpy_rank_promotion("allow"):  # mctx's own
-            output = mctx.gumbel_muzero_policy(
+            output = gumbel_policy(
                 params,
                 key,
                 root,
@@ -119,7 +121,7 @@ def objective(net: nn.Module, value_weight: float | Array = 1.0) -> Objective:
 
     def mean(params: PyTree, extra: PyTree, sample: Sample, key: Key):
         del key
-        logits, value = net.apply({"params": params}, sample.observation)  # pyright: ignore
+        logits, value = heads(net, params, sample.observation)
         policy = optax.softmax_cross_entropy(logits, sample.policy).mean()
         error = ((value - sample.value) ** 2).mean()
         metrics = {"policy_loss": policy, "value_loss": error}

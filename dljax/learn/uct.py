@@ -45,8 +45,8 @@ def search(game: Game, key: Key, boards: Board, simulations: int, c: float = 1.0
     base = nodes * jnp.arange(size, dtype=jnp.int32)
     none = jnp.int32(size * nodes * edges)  # no edge: writes there are dropped
     first = jax.vmap(mover)(boards)
-    over, legal, move = (jax.vmap(f) for f in (game.done, game.legal, game.move))
-    finish = jax.vmap(game.finish)
+    over, legal = jax.vmap(game.done), jax.vmap(game.legal)
+    move, finish = jax.vmap(game.move), jax.vmap(game.finish)
 
     def best(tree: Tree, row: Array, board: Board, ties: Array) -> Array:
         tried, worth = tree.visits[row], tree.worth[row]

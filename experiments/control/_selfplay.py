@@ -115,7 +115,9 @@ def play_all(
 
     def told(name: str, found: Match, goal: tuple[float, str] | None = None) -> None:
         scores = [float(((1 + each) / 2).mean()) for each in np.asarray(found.result, float)]
-        shares = {word: float((found.result == k).mean()) for word, k in SHARES.items()}
+        shares: dict[str, Any] = {
+            word: float((found.result == k).mean()) for word, k in SHARES.items()
+        }
         run.metric(f"score against {name}", scores, goal=goal, **shares)
 
     told("a random player", games(match.chance(judge.game))[1])
@@ -149,7 +151,9 @@ def exam(game: Game, key: Key, count: int, empty: int, solved: Solved | None) ->
             rows.append(i)
             actions.append(values)
     if not rows:
-        raise InputError(f"random play reached no such position of {empty} empty cells; --empty more")
+        raise InputError(
+            f"random play reached no such position of {empty} empty cells; --empty more"
+        )
     found = jnp.asarray(cells[rows])
     moves = (found != 0).sum((1, 2), dtype=jnp.int32)
     return Exam(Board(found, moves, jnp.zeros(len(rows), jnp.int8)), jnp.asarray(np.stack(actions)))
