@@ -14,8 +14,10 @@ from dljax.data.augment_masks import bend
 from dljax.data.points import wobbled
 from dljax.data.stream import epochs
 from dljax.envs import tabular
+from dljax.envs.boards import TIC_TAC_TOE
 from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
+    alphazero,
     architecture,
     attack,
     autoencode,
@@ -45,6 +47,7 @@ from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.nets.actor_critic import ActorCritic
 from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.alphazero import BoardNet
 from dljax.nets.architecture import Child, Size, Space, Speller, shared
 from dljax.nets.bayesian import BayesianMLP
 from dljax.nets.caption import Captioner
@@ -203,6 +206,14 @@ def actor_critic_of_a_gaussian() -> Learner:
     return policy_gradient.actor_critic(net, policy, env, tx, actors=2, steps=6, entropy=0.01)
 
 
+def self_play() -> Learner:
+    net, tx = BoardNet(9, channels=4, blocks=1, hidden=5), optax.adam(1e-2)
+    return alphazero.make(
+        TIC_TAC_TOE, net, tx, games=4, plies=5, simulations=3, capacity=40, batch=8, updates=2,
+        openings=2, lam=0.7,
+    )  # fmt: skip
+
+
 def stacked() -> Learner:
     net, tx = dense((6, 6, 1), 2, (5,)), optimizer("adam", 1e-2)
     loss = optax.sigmoid_binary_cross_entropy
@@ -335,6 +346,7 @@ LEARNERS = {
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
     "reinforced": reinforced,
     "actor_critic": actor_critic_of_a_gaussian,
+    "self_play": self_play,
     "q_table": q_table,
     "dqn": dqn_of_three_steps,
     "gan_dense": gan_dense,

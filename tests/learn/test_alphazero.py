@@ -1,0 +1,133 @@
+"""Self-play: targets, what a search finds by the rules alone, and what is stored and turned."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from learners import self_play
+
+from dljax import InputError, advance, start
+from dljax.envs.boards import TIC_TAC_TOE, Game, replay, stack
+from dljax.learn import alphazero
+from dljax.nets.alphazero import BoardNet
+
+NET = BoardNet(9, channels=4, blocks=1, hidden=5)
+SIZES = {
+    "games": 4, "plies": 5, "simulations": 3, "capacity": 40, "batch": 8, "updates": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def params():
+    return NET.init(jax.random.key(0), jnp.zeros((1, 3, 3, 2)))["params"]
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.6, 1.0])
+def test_targets_are_what_comes_to_each_player(lam):
+    rng = np.random.default_rng(0)
+    searched, last = rng.uniform(-1, 1, (7, 3)).astype(np.float32), rng.uniform(-1, 1, 3)
+    over = np.zeros((7, 3), bool)
+    over[3, 0] = over[0, 1] = over[6, 1] = True
+    reward = np.where(over, [[1.0, 0.0, 0.0]], 0).astype(np.float32)
+    given = (reward, over, searched, last.astype(np.float32))
+    found = np.asarray(alphazero.targets(*map(jnp.asarray, given), lam))
+    for b in range(3):
+        z = q = last[b]
+        for t in reversed(range(7)):
+            z = reward[t, b] if over[t, b] else -((1 - lam) * q + lam * z)
+            q = searched[t, b]
+            np.testing.assert_allclose(found[t, b], z, rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def find():
+    return jax.jit(alphazero.search(TIC_TAC_TOE, NET, simulations=24, gumbel=0.0))
+
+
+def test_without_knowledge_a_search_wins_at_once(find, params):
+    games = ([0, 3, 1, 4], [0, 4, 8, 2, 3], [8, 3, 7, 4], [0, 3, 1, 4, 2])  # the last is over
+    found = find(params, jax.random.key(0), stack([replay(TIC_TAC_TOE, g)[-1] for g in games]))
+    assert found.action[:3].tolist() == [2, 6, 6]
+    assert found.policy[0, 2] > 0.6
+    assert found.value[0] > 0.1
+    for policy, moves in zip(np.asarray(found.policy)[:3], games, strict=False):
+        assert (policy[moves] < 1e-6).all()
+        np.testing.assert_allclose(policy.sum(), 1, rtol=1e-5)
+
+
+def test_a_search_sees_what_the_other_player_wins(find, params):
+    """Two threats of the other's: whatever is played loses, and the root's value says so."""
+    lost = replay(TIC_TAC_TOE, [0, 1, 4, 8, 6])[-1]  # 2 and 3 both win for the first player
+    assert find(params, jax.random.key(0), stack([lost] * 4)).value[0] < -0.2
+
+
+def test_a_batch_is_turned_as_the_rules_allow_and_holds_what_was_played(monkeypatch):
+    """What the objective is given: stones, a policy on empty cells, and a value in [-1, 1]."""
+    seen = []
+
+    def spy(net, weight):
+        whole = alphazero_objective(net, weight)
+
+        def mean(params, extra, sample, key):
+            jax.debug.callback(lambda *each: seen.append(each), *sample)
+            return whole(params, extra, sample, key)
+
+        return mean
+
+    alphazero_objective = alphazero.objective
+    monkeypatch.setattr(alphazero, "objective", spy)
+    learner = self_play()
+    run, _ = advance(learner, start(learner, jax.random.key(0)), 1)
+    jax.effects_barrier()
+    rows = np.asarray(run.state.replay.rows["bool"][:20])
+    stored = {row.tobytes() for row in rows}
+    turned = 0
+    assert len(seen) == 2
+    for observation, policy, value in seen:
+        stones = observation.sum(-1).reshape(len(value), 9)
+        assert stones.max() == 1
+        assert (np.abs(value) <= 1).all()
+        np.testing.assert_allclose((policy * stones).sum(-1), 0, atol=1e-6)
+        np.testing.assert_allclose(policy.sum(-1), 1, rtol=1e-4)
+        cells, _ = TIC_TAC_TOE.symmetries()
+        for each in observation.astype(bool):
+            ways = {each.reshape(9, 2)[way].tobytes() for way in cells}
+            assert ways & stored
+            turned += each.tobytes() not in stored
+    assert turned > 4
+
+
+def test_games_go_on_from_step_to_step_and_begin_anew():
+    learner = self_play()
+    first = start(learner, jax.random.key(0))
+    assert set(first.state.boards.count.tolist()) <= {0, 1, 2}
+    run, metrics = advance(learner, first, 4)
+    boards = run.state.boards
+    assert ((boards.cells != 0).sum((1, 2)) == boards.count).all()
+    assert not boards.winner.any() and (boards.count < 9).all()
+    assert (jnp.diff(metrics["games"]) >= 0).all() and metrics["games"][-1] >= 4
+    assert run.state.replay.written == 80
+
+
+@functools.cache
+def tiny(**changes):
+    net, game = changes.pop("net", NET), changes.pop("game", TIC_TAC_TOE)
+    return alphazero.make(game, net, optax.adam(1e-2), **(SIZES | changes))
+
+
+def test_bad_input_is_one_line():
+    with pytest.raises(InputError, match=r"^batch <= games x plies, .* got 21, 4 x 5 and 40$"):
+        tiny(batch=21)
+    with pytest.raises(InputError, match=r"^batch <= games x plies, .* got 8, 4 x 5 and 50$"):
+        tiny(capacity=50)
+    with pytest.raises(InputError, match=r"^openings must be from 0 to 8 moves; got 9$"):
+        tiny(openings=9)
+    with pytest.raises(InputError, match=r"^lam must be from 0 to 1; got 1.5$"):
+        tiny(lam=1.5)
+    with pytest.raises(InputError, match=r"^simulations must be at least 1; got 0$"):
+        tiny(simulations=0)
+    with pytest.raises(InputError, match=r"^the network gives 9 numbers; .* need 4 numbers$"):
+        tiny(game=Game(4, 4, 3, gravity=True))
