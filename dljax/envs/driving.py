@@ -1,4 +1,4 @@
-"""A car that keeps its lane on closed tracks, seen by a small camera, as a pure function (S50).
+"""A car that keeps its lane on closed tracks, seen by a small camera, as a pure function (S49).
 
 Lane, marks and kerb are painted backwards: each pixel is a ray, the ray meets the ground, and how
 far that point is from the centre line tells its grey. The car is the kinematic bicycle of its rear

@@ -39,7 +39,7 @@ def spline(controls: Array, t: Array) -> tuple[Array, Array, Array]:
     """
     k = jnp.floor(t).astype(jnp.int32)
     u = t - k
-    near = controls[(k[:, None] + jnp.arange(4)) % len(controls)]
+    near = controls[(k[:, None] + jnp.arange(4)[None]) % len(controls)]
     zero, one = jnp.zeros_like(u), jnp.ones_like(u)
     weights = (
         ((1 - u) ** 3 / 6, (3 * u**3 - 6 * u**2 + 4) / 6, (-3 * u**3 + 3 * u**2 + 3 * u + 1) / 6,
@@ -61,7 +61,7 @@ def sampled(controls: Array) -> Tracks:
     at, slope, bend = spline(controls, jnp.interp(even, length, t))
     speed = jnp.hypot(slope[:, 0], slope[:, 1])
     turn = slope[:, 0] * bend[:, 1] - slope[:, 1] * bend[:, 0]
-    cosine, sine = slope.T / speed
+    cosine, sine = slope.T / speed[None]
     return Tracks(at[:, 0], at[:, 1], cosine, sine, turn / speed**3, length[-1] / SAMPLES)
 
 

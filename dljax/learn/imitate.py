@@ -1,4 +1,4 @@
-"""Imitation: an expert's actions learnt as labels, on its own states or on the learner's (S50).
+"""Imitation: an expert's actions learnt as labels, on its own states or on the learner's (S49).
 
 Behaviour cloning (Pomerleau 1989) learns from states that the expert reaches; a learner that errs
 reaches others, and errs more. DAgger (Ross, Gordon and Bagnell 2011) lets the learner play, asks
@@ -12,8 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
+from dljax.data.stream import unit_scale
 from dljax.envs.environment import Box, Environment
 from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import play, shapes
@@ -89,6 +90,7 @@ def parts(
     warmup: int,
     batch: int,
     updates: int,
+    store: DTypeLike,
 ) -> Parts:
     within = box(env)
     check_count(actors=actors, updates=updates, batch=batch)
@@ -99,9 +101,14 @@ def parts(
         )
     outputs = shapes.given(net, lambda: jnp.zeros((1, *env.observation_shape)))
     shapes.check(outputs, within.low.shape, f"the actions of {env.name} need")
-    told = Told(jnp.zeros(env.observation_shape), jnp.zeros(within.low.shape))
+    told = Told(jnp.zeros(env.observation_shape, store), jnp.zeros(within.low.shape))
     memory: Ring = ring(told, capacity)
     descend = gradient_step(objective(net, within), tx)
+
+    def kept(observation: Array) -> Array:
+        if jnp.dtype(store) == jnp.uint8:
+            return jnp.round(255 * observation).astype(store)
+        return observation.astype(store)
 
     def played(key: Key, state: State, steps: int, share: Array) -> tuple[State, Array]:
         """`steps` steps; the expert tells at each what it would do, and does `share` of them."""
@@ -115,7 +122,7 @@ def parts(
             (actors, replay), (coin, keys, fresh) = carry, drawn
             asked = jax.vmap(expert)(actors.state)
             own = apply(net, state.fit.params, within, actors.observation)
-            replay = memory.add(replay, Told(actors.observation, asked))
+            replay = memory.add(replay, Told(kept(actors.observation), asked))
             action = jnp.where(coin[:, None], asked, own)
             actors, seen = play.play(env, keys, fresh, actors, action)
             return (actors, replay), seen.reward
@@ -136,7 +143,9 @@ def parts(
         rows = places(noise, state.replay.written, capacity, capacity)
 
         def one(fit: Fit, rows: Array) -> tuple[Fit, Metrics]:
-            return descend(key, fit, memory.take(state.replay, rows))  # it draws nothing
+            batch = memory.take(state.replay, rows)
+            seen = unit_scale(batch.observation)
+            return descend(key, fit, batch._replace(observation=seen))  # it draws nothing
 
         fit, metrics = jax.lax.scan(one, state.fit, rows)
         return state._replace(fit=fit), {name: value.mean() for name, value in metrics.items()}
@@ -154,14 +163,15 @@ def clone(
     capacity: int,
     batch: int,
     updates: int = 1,
+    store: DTypeLike = jnp.float32,
 ) -> Learner:
     """Behaviour cloning: a step is `updates` descents on what the expert did on its own states.
 
     In `init` it plays `capacity` steps, and each batch is drawn from all of them. Metrics: the
-    objective's, and `off`, the mean distance to the expert's action in half widths. Raises
-    InputError as `dagger` does.
+    objective's, and `off`, the mean distance to the expert's action in half widths. Images from 0
+    to 1 are kept in a quarter of the memory as `store` uint8. Raises InputError as `dagger` does.
     """
-    made = parts(env, expert, net, tx, actors, capacity, capacity, batch, updates)
+    made = parts(env, expert, net, tx, actors, capacity, capacity, batch, updates, store)
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         return made.learnt(key, state)
@@ -182,6 +192,7 @@ def dagger(
     batch: int,
     updates: int = 1,
     share: ArrayLike | optax.Schedule = 0.0,
+    store: DTypeLike = jnp.float32,
 ) -> Learner:
     """DAgger: a step is `horizon` steps of `actors` environments, then `updates` descents.
 
@@ -193,7 +204,7 @@ def dagger(
     """
     check_unit(share=share)
     check_count(horizon=horizon)
-    made = parts(env, expert, net, tx, actors, capacity, warmup, batch, updates)
+    made = parts(env, expert, net, tx, actors, capacity, warmup, batch, updates, store)
     chance = share if callable(share) else lambda taken: jnp.asarray(share)
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
