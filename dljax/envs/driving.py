@@ -26,6 +26,7 @@ PEDAL = 6.0  # the most that the speed changes, m/s^2
 LIMIT = 900  # steps
 CRASH = 2.0  # what leaving the lane costs; 10 m in its middle earn 1
 LOOKAHEAD, GRIP = 6.0, 4.0  # of pure pursuit: its target, and the lateral acceleration it allows
+SKY = 1e3  # metres ahead: where pixels that see no ground are put
 POINTS = (3.0, 6.0, 9.0, 12.0, 18.0, 24.0)  # along the centre line, of which the true state tells
 RANGE = (
     -2,
@@ -185,12 +186,12 @@ def expert(tracks: Tracks) -> Callable[[Car], Array]:
     return lambda car: pursue(truth(tracks, car))
 
 
-def rays(camera: Camera, look: Look) -> tuple[Array, ...]:
-    """For each pixel the point on the ground that it sees, from the car's, and how far along.
+def rays(camera: Camera, look: Look) -> tuple[Array, Array]:
+    """The point on the ground that each pixel sees, in the car's coordinates: forward, left, [P].
 
     A pixel u to the right and w below the middle, over the focal length, looks along `cos p - w
-    sin p` forward and `sin p + w cos p` down, p the pitch; the ground is `height` below. Forward,
-    left, distance along the axis, and whether there is ground at all (no further than 60 m), [P].
+    sin p` forward and `sin p + w cos p` down, p the pitch; the ground is `height` below. What looks
+    into the sky, or further than 60 m, is put SKY ahead.
     """
     focal = camera.focal * camera.columns
     u = (jnp.arange(camera.columns) - (camera.columns - 1) / 2) / focal
@@ -198,11 +199,12 @@ def rays(camera: Camera, look: Look) -> tuple[Array, ...]:
     w, u = (each.reshape(-1) for each in jnp.meshgrid(w, u, indexing="ij"))
     cosine, sine = jnp.cos(look.pitch), jnp.sin(look.pitch)
     fall = sine + w * cosine
-    ground = fall > look.height / 60
-    far = look.height / jnp.where(ground, fall, 1.0)
+    there = fall > look.height / 60
+    far = look.height / jnp.where(there, fall, 1.0)
     forward, left = far * (cosine - w * sine), -far * u
     turned = forward * jnp.sin(look.yaw) + left * jnp.cos(look.yaw) + look.aside
-    return forward * jnp.cos(look.yaw) - left * jnp.sin(look.yaw), turned, far, ground
+    forward = forward * jnp.cos(look.yaw) - left * jnp.sin(look.yaw)
+    return jnp.where(there, forward, SKY), turned
 
 
 def wave(x: Array) -> Array:
@@ -222,14 +224,13 @@ class Ground(NamedTuple):
 
     offset: Array  # from the centre line, to the left
     along: Array  # the centre line, in samples
-    far: Array  # from the camera, along its axis
-    there: Array  # False for the sky
+    forward: Array  # from the car; SKY where there is no ground
 
 
 def seen_ground(tracks: Tracks, camera: Camera, car: Car) -> Ground:
     """Where each pixel's ray meets the ground, by the nearest of the samples that are ahead."""
     ahead = samples(tracks, car.track, car.near + jnp.array(RANGE))
-    forward, left, far, there = rays(camera, car.look)
+    forward, left = rays(camera, car.look)
     cosine, sine = jnp.cos(car.heading), jnp.sin(car.heading)
     dx, dy = ahead.x - car.x, ahead.y - car.y
     x, y = dx * cosine + dy * sine, dy * cosine - dx * sine
@@ -249,7 +250,7 @@ def seen_ground(tracks: Tracks, camera: Camera, car: Car) -> Ground:
     # a loop: written out, XLA:CPU compiles for minutes
     places = jnp.array(RANGE, jnp.float32)
     (_, offset, along), _ = jax.lax.scan(closer, none, (local, places))
-    return Ground(offset, along + car.near, far, there)
+    return Ground(offset, along + car.near, forward)
 
 
 def frame(tracks: Tracks, camera: Camera, car: Car) -> Array:
@@ -259,7 +260,7 @@ def frame(tracks: Tracks, camera: Camera, car: Car) -> Array:
     its width on the ground, so that thin marks fade with distance and do not flicker.
     """
     look = car.look
-    offset, along, far, there = seen_ground(tracks, camera, car)
+    offset, along, far = seen_ground(tracks, camera, car)
     out = jnp.abs(offset)
     pixel = 1 / (camera.focal * camera.columns)
     reach = 0.5 * far * pixel + 0.02
@@ -273,7 +274,7 @@ def frame(tracks: Tracks, camera: Camera, car: Car) -> Array:
     grain = wave(look.wave * (along + 0.6 * offset) + look.phase)
     grain = grain + wave(look.wave * (0.7 * along - 1.3 * offset) + 2 * look.phase)
     grey = grey * (1 + 0.5 * look.grain * grain / (1 + (0.1 * far) ** 2))
-    grey = jnp.where(there, grey, look.sky).reshape(camera.rows, camera.columns)
+    grey = jnp.where(far < SKY, grey, look.sky).reshape(camera.rows, camera.columns)
     u, w = (jnp.linspace(-1, 1, n) for n in (camera.columns, camera.rows))
     light = look.gain * (1 + look.across * u[None] + look.down * w[:, None])
     return jnp.clip(grey * light, 0, 1)[..., None]

@@ -1,7 +1,6 @@
 """Drivers tested on unseen tracks, what they look at, and what a person looks at."""
 
 import functools
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +23,12 @@ from dljax.typing import Array, Key, PyTree
 from experiments.control.controllers import Act, random
 
 FINISHED, LOOKED = "tracks finished", "saliency on the lane's edges over their area"
-LIGHTS = {"": driving.VARIED, ", at dusk": driving.DUSK, ", in glare": driving.GLARE}
+LIGHTS = {
+    "": driving.VARIED,
+    ", at dusk": driving.DUSK,
+    ", in glare": driving.GLARE,
+    ", without differences": driving.PLAIN,
+}
 BAND = 0.8  # metres around the lane's edge, in which marks and kerb lie
 MOMENTS, PIXELS, FRAMES = 6, 8, 120  # of the strip; of a camera's pixel, and frames, of the film
 TRAINING, VALIDATION, TEST, TRACKS, PARKED = range(5)  # root keys: no two purposes share one
@@ -52,7 +56,7 @@ def first(driver: Driver) -> Act:
 
 
 def careful(env: Environment) -> Policy:
-    """The Gaussian of a box with less noise at first: a car at full lock leaves its lane at once."""
+    """The Gaussian of a box with less noise at first, in which a car stays in its lane a while."""
     policy = play.policy_for(env)
 
     def calmed(outputs: Array) -> Array:
@@ -66,13 +70,13 @@ def careful(env: Environment) -> Policy:
     )
 
 
-def afford(config: Any, env: Environment) -> None:
+def afford(config: Any) -> None:
     """Raises InputError if replays and rollouts of all seeds are more than the memory that is free.
 
     A number of a rollout of PPO is held about eight times: played, seen after, fresh, and packed.
     """
     free = available()
-    numbers = math.prod(env.observation_shape) + 20
+    numbers = config.rows * config.columns + 20
     rows = config.actors * max(8 * config.ppo_horizon, 3 * config.horizon)
     needed = config.seeds * numbers * (4 * rows + max(config.capacity, config.actors))
     if free is not None and needed > free:
@@ -112,16 +116,19 @@ def measure(
     And how much of the gradients of its steering lies where the lane's edges are.
     """
     seeds, still = jnp.array(run.seeds), parked(on, camera, 64)
+    lights = jax.tree.map(lambda *each: jnp.array(each, jnp.float32), *LIGHTS.values())
     for name, driver in drivers.items():
-        plain = {", without differences": driving.PLAIN} if "without" in name else {}
-        for light, looks in (LIGHTS | plain).items():
 
-            def tested(kept: PyTree, seed: Array, driver: Any = driver, looks: Looks = looks):
-                key = jax.random.fold_in(jax.random.key(TEST), seed)
+        def tested(kept: PyTree, seed: Array, driver: Any = driver) -> Array:
+            key = jax.random.fold_in(jax.random.key(TEST), seed)
+
+            def under(looks: Looks) -> Array:
                 return finished(on, camera, looks, lambda _, x: driver.act(kept, x), key)
 
+            return jax.lax.map(under, lights)
+
+        for light, values in zip(LIGHTS, run.each(tested, driver.kept, seeds).T, strict=True):
             goal = (goals[name], "our goal") if name in goals and not light else None
-            values = run.each(tested, driver.kept, seeds)
             run.metric(f"{FINISHED}, {name}{light}", values, goal=goal)
 
         def share(kept: PyTree, driver: Any = driver) -> Array:
@@ -163,7 +170,7 @@ def looked(
     steer = functools.partial(driver.act, kept)
     found = jnp.abs(saliency.maps(saliency.gradient, steer, seen, labels))
     ground = jax.vmap(lambda car: driving.seen_ground(on, camera, car))(cars)
-    edge = ground.there & (jnp.abs(jnp.abs(ground.offset) - HALF) < BAND)
+    edge = (jnp.abs(jnp.abs(ground.offset) - HALF) < BAND) & (ground.forward < driving.SKY)
     weight = found.reshape(edge.shape)
     return found, (weight * edge).sum() / weight.sum() / edge.mean()
 
@@ -292,11 +299,12 @@ def draw_saliency(path: Path, seen: np.ndarray, maps: dict[str, np.ndarray]) -> 
 
 def draw_finished(path: Path, metrics: dict[str, Any], drivers: dict[str, Driver]) -> Path:
     """Shares of unseen tracks finished, a dot a seed; and of validation tracks while learning."""
-    figure, axes = figures.panels(len(LIGHTS) + 1, size=(3.4, 3.0))
-    titles = ("light as in training", "at dusk", "in glare")
+    figure, axes = figures.panels(len(LIGHTS) + 1, size=(3.2, 3.2))
+    titles = ("looks as in training", "at dusk", "in glare", "all alike")
     for ax, light, title in zip(axes, LIGHTS, titles, strict=False):
         groups = {name: metrics[f"{FINISHED}, {name}{light}"]["values"] for name in drivers}
         figures.dots(ax, groups)
+        ax.set_xticklabels([name.replace(", ", ",\n") for name in drivers], fontsize=7, rotation=60)
         ax.set(ylim=(-0.03, 1.03), ylabel=FINISHED)
         ax.set_title(title, fontsize=9)
     for (name, driver), color in zip(drivers.items(), figures.COLORS, strict=False):

@@ -13,6 +13,7 @@ differences, with them. Beside them: pure pursuit, a linear model of the image, 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -25,7 +26,7 @@ from dljax.envs.environment import Environment
 from dljax.host import experiment
 from dljax.host.config import Common, Count, Positive, Share, Widths
 from dljax.host.experiment import Study
-from dljax.host.fit import Fitted, Selection, Watch
+from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
 from dljax.learn import imitate, ppo
 from dljax.nets import MLP
@@ -35,7 +36,7 @@ from experiments.control import _drive
 
 NAME = "control.drive"
 GOALS = {"DAgger": 0.99, "PPO": 0.95}
-SCORE = "validation/finished"
+SCORE, MINIBATCHES = "validation/finished", 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,22 +98,22 @@ class World:
         return driving.make(self.train, looks=looks, camera=self.camera)
 
 
+class Student(NamedTuple):
+    """Who is to learn, and for how long."""
+
+    learner: Learner
+    act: Callable[[PyTree, Array], Array]  # (parameters, what is seen [B, ...]) -> actions [B, 2]
+    steps: int
+    per_step: int  # frames in one step
+    looks: driving.Looks = driving.VARIED
+
+
 def main(config: Config) -> Result:
-    steps = config.steps or 60
     with Study(NAME, ["S49", "S32"], config) as run:
+        _drive.afford(config)
         world = World(config)
-        env, plain = world.env(driving.VARIED), world.env(driving.PLAIN)
-        _drive.afford(config, env)
-        drivers = {
-            name: imitation(run, config, world, steps, name, where, net)
-            for name, where, net in (
-                ("DAgger", env, network(config)),
-                ("imitation", env, network(config)),
-                ("linear model, DAgger", env, MLP((2,))),
-                ("DAgger, trained without differences", plain, network(config)),
-            )
-        }
-        drivers["PPO"] = reinforced(run, config, world, env)
+        students = everyone(config, world)
+        drivers = {name: taught(run, world, name, each) for name, each in students.items()}
         _drive.measure(run, world.test, world.camera, drivers, GOALS)
         _drive.beside(run, world.test, world.camera)
         shown = {name: drivers[name] for name in ("DAgger", "imitation", "PPO")}
@@ -120,73 +121,76 @@ def main(config: Config) -> Result:
     return run.result
 
 
-def network(config: Config) -> nn.Module:
-    return MLP((*config.hidden, 2))
+def everyone(config: Config, world: World) -> dict[str, Student]:
+    """All that learn, by name."""
+    net = MLP((*config.hidden, 2))
+    plain = "DAgger, trained without differences"
+    return {
+        "DAgger": imitation(config, world, net),
+        "imitation": imitation(config, world, net, own=False),
+        "linear model, DAgger": imitation(config, world, MLP((2,))),
+        plain: imitation(config, world, net, driving.PLAIN),
+        "PPO": reinforced(config, world),
+    }
 
 
 def imitation(
-    run: Study, config: Config, world: World, steps: int, name: str, env: Environment,
-    net: nn.Module,
-) -> _drive.Driver:  # fmt: skip
-    """Learn of the expert, by DAgger or from as many of its own states as DAgger keeps."""
-    tx = optax.adam(optax.cosine_decay_schedule(config.rate, steps * config.updates))
-    actors, each = config.actors, config.actors * config.horizon
+    config: Config, world: World, net: nn.Module, looks: driving.Looks = driving.VARIED,
+    *, own: bool = True,
+) -> Student:  # fmt: skip
+    """One that learns of the expert, on its `own` states or on as many of the expert's."""
+    steps, actors, env = config.steps or 60, config.actors, world.env(looks)
+    each = actors * config.horizon
     capacity = -(-config.capacity // actors) * actors
     warmup = min(capacity, 4 * each)
     given = {"actors": actors, "capacity": capacity, "batch": min(config.batch, warmup)}
     given |= {"updates": config.updates, "store": jnp.uint8}
-    if name == "imitation":
-        learner = imitate.clone(env, world.expert, net, tx, **given)
-    else:
+    tx = optax.adam(optax.cosine_decay_schedule(config.rate, steps * config.updates))
+    if own:
         options = {"horizon": config.horizon, "warmup": warmup}
         learner = imitate.dagger(env, world.expert, net, tx, **given, **options)
+    else:
+        learner = imitate.clone(env, world.expert, net, tx, **given)
 
     def act(params: PyTree, seen: Array) -> Array:
         return imitate.apply(net, params, imitate.box(env), seen)
 
-    looks = driving.PLAIN if "without" in name else driving.VARIED
-    return fitted(run, world, learner, steps, name, act, looks, per_step=each)
+    return Student(learner, act, steps, each, looks)
 
 
-def reinforced(run: Study, config: Config, world: World, env: Environment) -> _drive.Driver:
-    """Learn by PPO from reward alone."""
-    minibatches = 8
-    updates = config.rollouts * config.epochs * minibatches
-    tx = optax.chain(
-        optax.clip_by_global_norm(0.5),
-        optax.adam(optax.linear_schedule(config.ppo_rate, 0.0, updates), eps=1e-5),
-    )
+def reinforced(config: Config, world: World) -> Student:
+    """One that learns by PPO, from reward alone."""
+    env, updates = world.env(driving.VARIED), config.rollouts * config.epochs * MINIBATCHES
+    rate = optax.linear_schedule(config.ppo_rate, 0.0, updates)
     net = ActorCritic(4, deviations=2, hidden=config.hidden, rank=3)
     policy = _drive.careful(env)
     learner = ppo.make(
-        env, net, policy, tx, actors=config.actors, horizon=config.ppo_horizon,
-        epochs=config.epochs, minibatches=minibatches, gamma=config.gamma,
+        env, net, policy, optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate, eps=1e-5)),
+        actors=config.actors, horizon=config.ppo_horizon, epochs=config.epochs,
+        minibatches=MINIBATCHES, gamma=config.gamma,
     )  # fmt: skip
 
     def act(params: PyTree, seen: Array) -> Array:
         return policy.mode(ppo.apply(net, params, seen, "policy"))
 
-    per_step = config.actors * config.ppo_horizon
-    return fitted(run, world, learner, config.rollouts, "PPO", act, driving.VARIED, per_step)
+    return Student(learner, act, config.rollouts, config.actors * config.ppo_horizon)
 
 
-def fitted(
-    run: Study, world: World, learner: Learner, steps: int, name: str,
-    act: Callable[[PyTree, Array], Array], looks: driving.Looks, per_step: int,
-) -> _drive.Driver:  # fmt: skip
+def taught(run: Study, world: World, name: str, student: Student) -> _drive.Driver:
     """Train all seeds; the policy kept of each is the one that finishes most validation tracks."""
+    steps, per_step = student.steps, student.per_step
 
     def evaluate(member: Member) -> Metrics:
         def policy(key: Key, seen: Array) -> Array:
-            return act(member.run.state.fit.params, seen)
+            return student.act(member.run.state.fit.params, seen)
 
         key = jax.random.fold_in(jax.random.key(_drive.VALIDATION), member.run.step)
-        share = _drive.finished(world.validation, world.camera, looks, policy, key)
+        share = _drive.finished(world.validation, world.camera, student.looks, policy, key)
         return {SCORE: share, "validation/frames": per_step * member.run.step.astype(jnp.float32)}
 
     every = max(1, steps // 10)
-    found: Fitted = run.fit(
-        sweep(lambda _: learner, None, run.seeds),
+    found = run.fit(
+        sweep(lambda _: student.learner, None, run.seeds),
         steps,
         Watch(evaluate, every, Selection(SCORE, lambda member: member.run.state.fit.params)),
         key=_drive.TRAINING,
@@ -196,7 +200,7 @@ def fitted(
         saves=steps,
         per_step=per_step,
     )
-    return _drive.Driver(found.kept, act, found.records)
+    return _drive.Driver(found.kept, student.act, found.records)
 
 
 if __name__ == "__main__":
