@@ -1,6 +1,7 @@
 """Drivers tested on unseen tracks, what they look at, and what a person looks at."""
 
 import functools
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,10 +44,15 @@ class Driver(NamedTuple):
     records: list[Record]
 
 
-def drawn(number: int, count: int) -> Tracks:
-    """Tracks of their own for each number."""
-    key = jax.random.fold_in(jax.random.key(TRACKS), number)
-    return jax.jit(tracks.random, static_argnums=1)(key, count)
+def drawn(*counts: int) -> list[Tracks]:
+    """Sets of tracks of these numbers, none of which is in two; drawn in one program."""
+    ends = np.cumsum((0, *counts))
+    draw = jax.jit(tracks.random, static_argnums=1)
+    every = draw(jax.random.key(TRACKS), int(ends[-1]))
+    return [
+        jax.tree.map(lambda leaf, low=low, high=high: leaf[low:high], every)
+        for low, high in itertools.pairwise(ends)
+    ]
 
 
 def first(driver: Driver) -> Act:

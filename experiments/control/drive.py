@@ -28,7 +28,7 @@ from dljax.host.config import Common, Count, Positive, Share, Widths
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
 from dljax.host.result import Result
-from dljax.learn import imitate, ppo
+from dljax.learn import imitate, ppo, risk
 from dljax.nets import MLP
 from dljax.nets.actor_critic import ActorCritic
 from dljax.typing import Array, Key, Metrics, PyTree
@@ -70,7 +70,7 @@ class Config(Common):
     rollouts: Count = 60
     """Steps of PPO."""
     ppo_horizon: Count = 64
-    """Steps of each car in a step of PPO."""
+    """Steps of each car in one of them."""
     ppo_rate: Positive = 1e-3
     """Learning rate of Adam in PPO, which falls to 0."""
     epochs: Count = 4
@@ -89,8 +89,8 @@ class World:
     """The tracks to learn, to choose and to test on, and environments on them."""
 
     def __init__(self, config: Config):
-        counts = config.tracks, -(-config.unseen // 4), config.unseen
-        self.train, self.validation, self.test = map(_drive.drawn, range(3), counts)
+        few, many = -(-config.unseen // 4), config.unseen
+        self.test, self.validation, self.train = _drive.drawn(many, few, config.tracks)
         self.camera = driving.Camera(config.rows, config.columns)
         self.expert = driving.expert(self.train)
 
@@ -112,8 +112,7 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S49", "S32"], config) as run:
         _drive.afford(config)
         world = World(config)
-        students = everyone(config, world)
-        drivers = {name: taught(run, world, name, each) for name, each in students.items()}
+        drivers = {k: taught(run, world, k, each) for k, each in everyone(config, world).items()}
         _drive.measure(run, world.test, world.camera, drivers, GOALS)
         _drive.beside(run, world.test, world.camera)
         shown = {name: drivers[name] for name in ("DAgger", "imitation", "PPO")}
@@ -124,12 +123,11 @@ def main(config: Config) -> Result:
 def everyone(config: Config, world: World) -> dict[str, Student]:
     """All that learn, by name."""
     net = MLP((*config.hidden, 2))
-    plain = "DAgger, trained without differences"
     return {
         "DAgger": imitation(config, world, net),
         "imitation": imitation(config, world, net, own=False),
         "linear model, DAgger": imitation(config, world, MLP((2,))),
-        plain: imitation(config, world, net, driving.PLAIN),
+        "DAgger, trained without differences": imitation(config, world, net, driving.PLAIN),
         "PPO": reinforced(config, world),
     }
 
@@ -182,7 +180,7 @@ def taught(run: Study, world: World, name: str, student: Student) -> _drive.Driv
 
     def evaluate(member: Member) -> Metrics:
         def policy(key: Key, seen: Array) -> Array:
-            return student.act(member.run.state.fit.params, seen)
+            return student.act(risk.params_of(member), seen)
 
         key = jax.random.fold_in(jax.random.key(_drive.VALIDATION), member.run.step)
         share = _drive.finished(world.validation, world.camera, student.looks, policy, key)
@@ -190,16 +188,11 @@ def taught(run: Study, world: World, name: str, student: Student) -> _drive.Driv
 
     every = max(1, steps // 10)
     found = run.fit(
-        sweep(lambda _: student.learner, None, run.seeds),
-        steps,
-        Watch(evaluate, every, Selection(SCORE, lambda member: member.run.state.fit.params)),
-        key=_drive.TRAINING,
-        part=name,
-        shown=("train/loss", SCORE),
-        chunk=every,
-        saves=steps,
+        sweep(lambda _: student.learner, None, run.seeds), steps,
+        Watch(evaluate, every, Selection(SCORE, risk.params_of)),
+        key=_drive.TRAINING, part=name, shown=("train/loss", SCORE), chunk=every, saves=steps,
         per_step=per_step,
-    )
+    )  # fmt: skip
     return _drive.Driver(found.kept, student.act, found.records)
 
 

@@ -37,7 +37,7 @@ def test_the_result_has_all_that_is_asked(tmp_path):
 
 def test_a_film_of_a_whole_lap_is_small(tmp_path):
     """By pure pursuit, whose noise-free frames are as many as a lap has."""
-    on = _drive.drawn(0, 1)
+    [on] = _drive.drawn(1)
     steps = np.arange(300)
     near = steps * driving.SAMPLES // 300
     x, y = (np.asarray(each)[0, near] for each in (on.x, on.y))
