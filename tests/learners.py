@@ -183,19 +183,19 @@ def drift() -> Environment:
     return Environment("drift", reset, step, (1,), Box(-jnp.ones(1), jnp.ones(1)), 9)
 
 
-def back(state) -> jax.Array:
-    """An expert at `drift`: back to the middle."""
-    return jnp.clip(-3 * state[0], -1, 1)
+def away(state) -> jax.Array:
+    """An expert at ending `drift` early: out by the nearer side."""
+    return jnp.clip(3 * state[0], -1, 1)
 
 
 def cloned() -> Learner:
     given = {"actors": 2, "capacity": 12, "batch": 5, "updates": 3}
-    return imitate.clone(drift(), back, MLP((8, 1)), optax.adam(1e-2), **given)
+    return imitate.clone(drift(), away, MLP((8, 1)), optax.adam(1e-2), **given)
 
 
 def dagger() -> Learner:
     return imitate.dagger(
-        drift(), back, MLP((8, 1)), optax.adam(1e-2), actors=2, horizon=3, capacity=20, warmup=6,
+        drift(), away, MLP((8, 1)), optax.adam(1e-2), actors=2, horizon=3, capacity=20, warmup=6,
         batch=5, updates=3, share=optax.linear_schedule(1.0, 0.1, 30),
     )  # fmt: skip
 

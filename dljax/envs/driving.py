@@ -183,6 +183,7 @@ def pursue(seen: Array) -> Array:
 
 def expert(tracks: Tracks) -> Callable[[Car], Array]:
     """Pure pursuit of a car whose true state is known."""
+    tracks = Tracks(*map(jnp.asarray, tracks))
     return lambda car: pursue(truth(tracks, car))
 
 
@@ -302,6 +303,7 @@ def make(
             "a camera needs 4 x 4 pixels or more, and a focal length above 0; "
             f"got {camera.rows} x {camera.columns}, and {camera.focal:g}"
         )
+    tracks = Tracks(*map(jnp.asarray, tracks))
     count = tracks.x.shape[0]
 
     def seen(car: Car) -> Array:
