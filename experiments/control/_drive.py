@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -305,18 +306,20 @@ def draw_saliency(path: Path, seen: np.ndarray, maps: dict[str, np.ndarray]) -> 
 
 def draw_finished(path: Path, metrics: dict[str, Any], drivers: dict[str, Driver]) -> Path:
     """Shares of unseen tracks finished, a dot a seed; and of validation tracks while learning."""
-    figure, axes = figures.panels(len(LIGHTS) + 1, size=(3.2, 3.2))
+    figure, axes = figures.panels(3, 2, size=(4.4, 3.1))
     titles = ("looks as in training", "at dusk", "in glare", "all alike")
     for ax, light, title in zip(axes, LIGHTS, titles, strict=False):
         groups = {name: metrics[f"{FINISHED}, {name}{light}"]["values"] for name in drivers}
         figures.dots(ax, groups)
-        ax.set_xticklabels([name.replace(", ", ",\n") for name in drivers], fontsize=7, rotation=60)
+        ax.set_xticklabels([textwrap.fill(name, 14) for name in drivers], fontsize=7)
         ax.set(ylim=(-0.03, 1.03), ylabel=FINISHED)
         ax.set_title(title, fontsize=9)
+    axes[-1].axis("off")
+    ax = axes[len(LIGHTS)]
     for (name, driver), color in zip(drivers.items(), figures.COLORS, strict=False):
         played = figures.curve(driver.records, "validation/frames")[1].mean(1)
         values = figures.curve(driver.records, "validation/finished")[1]
-        figures.spread(axes[-1], played, values, name, color)
-    axes[-1].set(xlabel="frames of a seed", ylabel="validation tracks finished", ylim=(-0.03, 1.03))
-    axes[-1].legend(frameon=False, fontsize=8)
+        figures.spread(ax, played, values, name, color)
+    ax.set(xlabel="frames of a seed", ylabel="validation tracks finished", ylim=(-0.03, 1.03))
+    ax.legend(frameon=False, fontsize=8)
     return figures.save(figure, path)

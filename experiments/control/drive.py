@@ -81,7 +81,7 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(steps=60),
-    "standard": Config(seeds=10, steps=150, rollouts=500),
+    "standard": Config(seeds=10, steps=240, batch=256, rate=1e-3, hidden=(256, 128), rollouts=500),
 }
 
 
@@ -121,7 +121,6 @@ def main(config: Config) -> Result:
 
 
 def everyone(config: Config, world: World) -> dict[str, Student]:
-    """All that learn, by name."""
     net = MLP((*config.hidden, 2))
     return {
         "DAgger": imitation(config, world, net),
