@@ -121,6 +121,7 @@ def main(config: Config) -> Result:
 
 
 def everyone(config: Config, world: World) -> dict[str, Student]:
+    """All that learn, by name."""
     net = MLP((*config.hidden, 2))
     return {
         "DAgger": imitation(config, world, net),
