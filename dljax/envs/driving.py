@@ -118,8 +118,8 @@ def bicycle(
 def samples(tracks: Tracks, track: Array, places: Array) -> Tracks:
     """The samples `places` [M], counted round and round, of a track; spacing []."""
     table = jnp.stack(tracks[:-1], -1).reshape(-1, 5)
-    rows = table[track * SAMPLES + places % SAMPLES]
-    return Tracks(*rows.T, tracks.spacing[track])
+    x, y, cosine, sine, curvature = table[track * SAMPLES + places % SAMPLES].T
+    return Tracks(x, y, cosine, sine, curvature, tracks.spacing[track])
 
 
 def relative(of: Tracks, x: Array, y: Array) -> tuple[Array, Array]:

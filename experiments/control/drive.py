@@ -13,7 +13,7 @@ differences, with them. Beside them: pure pursuit, a linear model of the image, 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -141,7 +141,11 @@ def imitation(
     each = actors * config.horizon
     capacity = -(-config.capacity // actors) * actors
     warmup = min(capacity, 4 * each)
-    given = {"actors": actors, "capacity": capacity, "batch": min(config.batch, warmup)}
+    given: dict[str, Any] = {
+        "actors": actors,
+        "capacity": capacity,
+        "batch": min(config.batch, warmup),
+    }
     given |= {"updates": config.updates, "store": jnp.uint8}
     tx = optax.adam(optax.cosine_decay_schedule(config.rate, steps * config.updates))
     if own:
