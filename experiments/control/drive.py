@@ -141,12 +141,8 @@ def imitation(
     each = actors * config.horizon
     capacity = -(-config.capacity // actors) * actors
     warmup = min(capacity, 4 * each)
-    given: dict[str, Any] = {
-        "actors": actors,
-        "capacity": capacity,
-        "batch": min(config.batch, warmup),
-    }
-    given |= {"updates": config.updates, "store": jnp.uint8}
+    given: dict[str, Any] = {"actors": actors, "capacity": capacity, "store": jnp.uint8}
+    given |= {"updates": config.updates, "batch": min(config.batch, warmup)}
     tx = optax.adam(optax.cosine_decay_schedule(config.rate, steps * config.updates))
     if own:
         options = {"horizon": config.horizon, "warmup": warmup}
