@@ -30,6 +30,7 @@ from dljax.learn import (
     gan,
     graph_forecast,
     graph_regress,
+    imitate,
     landscape,
     language,
     node_classify,
@@ -183,6 +184,23 @@ def drift() -> Environment:
         return (at, time), Step(at, -(at[0] ** 2), jnp.abs(at[0]) > 1, time >= 9)
 
     return Environment("drift", reset, step, (1,), Box(-jnp.ones(1), jnp.ones(1)), 9)
+
+
+def away(state) -> jax.Array:
+    """An expert at ending `drift` early: out by the nearer side."""
+    return jnp.clip(3 * state[0], -1, 1)
+
+
+def cloned() -> Learner:
+    given = {"actors": 2, "capacity": 12, "batch": 5, "updates": 3}
+    return imitate.clone(drift(), away, MLP((8, 1)), optax.adam(1e-2), **given)
+
+
+def dagger() -> Learner:
+    return imitate.dagger(
+        drift(), away, MLP((8, 1)), optax.adam(1e-2), actors=2, horizon=3, capacity=20, warmup=6,
+        batch=5, updates=3, share=optax.linear_schedule(1.0, 0.1, 30),
+    )  # fmt: skip
 
 
 def ppo_of_a_gaussian() -> Learner:
@@ -344,6 +362,8 @@ LEARNERS = {
     "evolved": evolved,
     "ppo_of_a_table": ppo_of_a_table,
     "ppo_of_a_gaussian": ppo_of_a_gaussian,
+    "cloned": cloned,
+    "dagger": dagger,
     "reinforced": reinforced,
     "actor_critic": actor_critic_of_a_gaussian,
     "self_play": self_play,
