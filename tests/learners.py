@@ -232,6 +232,15 @@ def self_play() -> Learner:
     )  # fmt: skip
 
 
+def recorded_play() -> Learner:
+    game, net = TIC_TAC_TOE, BoardNet(9, channels=4, blocks=1, hidden=5)
+    opening = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), game.init())
+    moves = jnp.array([[0, 4], [3, 0], [1, 8], [4, 2], [2, 6]])
+    record, _ = alphazero.recorded(game, opening, moves)
+    record = jax.tree.map(lambda leaf: leaf.reshape(10, *leaf.shape[2:]), record)
+    return alphazero.imitate(game, net, optax.adam(1e-2), record, batch=4)
+
+
 def stacked() -> Learner:
     net, tx = dense((6, 6, 1), 2, (5,)), optimizer("adam", 1e-2)
     loss = optax.sigmoid_binary_cross_entropy
@@ -367,6 +376,7 @@ LEARNERS = {
     "reinforced": reinforced,
     "actor_critic": actor_critic_of_a_gaussian,
     "self_play": self_play,
+    "recorded_play": recorded_play,
     "q_table": q_table,
     "dqn": dqn_of_three_steps,
     "gan_dense": gan_dense,

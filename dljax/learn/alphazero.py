@@ -1,4 +1,4 @@
-"""Learning a game by playing oneself: AlphaZero with Gumbel search (S48).
+"""Learning a game by playing oneself: AlphaZero with Gumbel search (S49).
 
 The search improves on the network's policy, the network learns what the search found and how the
 games ended, and so the next search begins better. The rules are known (`dljax.envs.boards`), and
@@ -16,12 +16,12 @@ import optax
 
 from dljax.envs.boards import Board, Game, choose, mover
 from dljax.errors import InputError, check_count, check_unit
-from dljax.learn import shapes
+from dljax.learn import risk, shapes
 from dljax.learn.policy_gradient import heads
 from dljax.learn.replay import Replay, places, ring
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.ops import returns
-from dljax.typing import Array, Key, Metrics, PyTree
+from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 gumbel_policy: Any = mctx.gumbel_muzero_policy  # its annotations are chex's
 LOW = -1e9  # the logit of what is illegal; finite, since a search subtracts logits
@@ -130,6 +130,53 @@ def objective(net: nn.Module, value_weight: float | Array = 1.0) -> Objective:
     return mean
 
 
+def turned(game: Game, sample: Sample, which: Array) -> Sample:
+    """Positions [B] and what is known of them, each under the symmetry `which` [B] of the rules."""
+    cells, actions = (jnp.asarray(each)[which] for each in game.symmetries())
+    flat = sample.observation.reshape(len(which), game.cells, 2)
+    flat = jnp.take_along_axis(flat, cells[..., None], 1)
+    policy = jnp.take_along_axis(sample.policy, actions, 1)
+    return Sample(flat.reshape(sample.observation.shape), policy, sample.value)
+
+
+def imitate(
+    game: Game, net: nn.Module, tx: optax.GradientTransformation, record: Sample, *, batch: int
+) -> Learner:
+    """Descent on recorded positions [n]: what was played there, and how those games ended.
+
+    Its parameters are where `make` may `begin`: first games of others, then one's own, as Silver et
+    al. 2016 did. Raises InputError if `batch` exceeds n.
+    """
+    goal, count = objective(net), len(game.symmetries().cells)
+    data = Batch(record.observation.astype(jnp.float32), (record.policy, record.value))
+
+    def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
+        return goal(params, extra, Sample(batch.x, *batch.y), key)
+
+    def turn(key: Key, batch: Batch) -> Batch:
+        which = jax.random.randint(key, (len(batch.x),), 0, count)
+        seen, policy, value = turned(game, Sample(batch.x, *batch.y), which)
+        return Batch(seen, (policy, value))
+
+    return risk.descend(net, mean, tx, data, batch=batch, augment=turn)
+
+
+def recorded(game: Game, opening: Board, moves: Array) -> tuple[Sample, Array]:
+    """What was seen and played in games, and who won them, [T, B]: and where a game still went on.
+
+    opening: boards [B]; moves [T, B], -1 after the end, as of `match.play`.
+    """
+
+    def one(boards: Board, action: Array) -> tuple[Board, tuple]:
+        after = choose(action >= 0, jax.vmap(game.move)(boards, action), boards)
+        seen = jax.vmap(game.observe)(boards), jax.vmap(mover)(boards)
+        return after, (*seen, jax.nn.one_hot(action, game.actions))
+
+    last, (observation, player, policy) = jax.lax.scan(one, opening, moves)
+    value = (player * last.winner[None]).astype(jnp.float32)
+    return Sample(observation, policy, value), moves >= 0
+
+
 def make(
     game: Game,
     net: nn.Module,
@@ -145,12 +192,13 @@ def make(
     lam: float | Array = 1.0,
     value_weight: float | Array = 1.0,
     considered: int = 16,
+    begin: PyTree | None = None,
 ) -> Learner:
     """A step plays `plies` moves of `games` games at once by search, then descends `updates` times.
 
     A finished game is followed by one that begins with up to `openings` random moves, which are not
     learnt from. Batches come from the last `capacity` positions, each turned or reflected by chance
-    as the rules allow. Targets are those of `targets`.
+    as the rules allow. Targets are those of `targets`. The network starts as `begin`, if given.
 
     Raises InputError where capacity is no multiple of what a step plays, a batch is more than that,
     or the network does not fit the game.
@@ -171,7 +219,7 @@ def make(
     find = search(game, net, simulations=simulations, considered=considered)
     descend = gradient_step(objective(net, value_weight), tx)
     like = Sample(jnp.zeros(seen, bool), jnp.zeros(game.actions), jnp.zeros(()))
-    memory, symmetries = ring(like, capacity), game.symmetries()
+    memory = ring(like, capacity)
 
     def begun(key: Key, shape: tuple[int, ...]) -> Board:
         k_count, k_move = jax.random.split(key)
@@ -180,7 +228,7 @@ def make(
 
     def init(key: Key) -> State:
         k_net, k_open = jax.random.split(key)
-        params = net.init(k_net, jnp.zeros((1, *seen)))["params"]
+        params = net.init(k_net, jnp.zeros((1, *seen)))["params"] if begin is None else begin
         boards = begun(k_open, (games,))
         return State(Fit(params, {}, tx.init(params)), boards, memory.init(), jnp.int32(0))
 
@@ -193,13 +241,6 @@ def make(
         reward = (after.winner * player).astype(jnp.float32)
         seen = observation, found.policy, found.value, reward, over
         return choose(over, fresh, after), seen
-
-    def turned(sample: Sample, which: Array) -> Sample:
-        cells, actions = (jnp.asarray(each)[which] for each in symmetries)
-        flat = sample.observation.reshape(len(which), game.cells, 2)
-        flat = jnp.take_along_axis(flat, cells[..., None], 1)
-        policy = jnp.take_along_axis(sample.policy, actions, 1)
-        return Sample(flat.reshape(sample.observation.shape), policy, sample.value)
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         k_search, k_open, k_batch, k_turn, k_descend = jax.random.split(key, 5)
@@ -215,12 +256,12 @@ def make(
         rows = jax.tree.map(lambda leaf: leaf.reshape(games * plies, *leaf.shape[2:]), rows)
         replay = memory.add(state.replay, rows)
         shares = jax.random.uniform(k_batch, (updates, batch + 1))
-        which = jax.random.randint(k_turn, (updates, batch), 0, len(symmetries.cells))
+        which = jax.random.randint(k_turn, (updates, batch), 0, len(game.symmetries().cells))
 
         def learn(fit: Fit, drawn: tuple[Array, Array, Key]) -> tuple[Fit, Metrics]:
             shares, which, key = drawn
             found = memory.take(replay, places(shares, replay.written, capacity, capacity))
-            sample = turned(found, which)
+            sample = turned(game, found, which)
             seen = sample.observation.astype(jnp.float32)
             return descend(key, fit, sample._replace(observation=seen))
 

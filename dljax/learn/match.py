@@ -1,4 +1,4 @@
-"""Players of a game against each other, many games at once (S48)."""
+"""Players of a game against each other, many games at once (S49)."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Monte Carlo tree search without a network: UCT with random games, for many boards at once (S48).
+"""Monte Carlo tree search without a network: UCT with random games, for many boards at once (S49).
 
 Kocsis and Szepesvari 2006. The opponent that a learnt player must beat, as it knows nothing but the
 rules.

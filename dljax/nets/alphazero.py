@@ -1,4 +1,4 @@
-"""A residual network with a policy and a value: what AlphaZero asks of a board (S48)."""
+"""A residual network with a policy and a value: what AlphaZero asks of a board (S49)."""
 
 import flax.linen as nn
 import jax

@@ -15,10 +15,12 @@ from dljax.envs.solve import Solved, Solver
 from dljax.errors import InputError
 from dljax.host.experiment import Study
 from dljax.learn import alphazero, match
+from dljax.learn.alphazero import Sample
 from dljax.learn.match import Match, Player
 from dljax.typing import Array, Key, Metrics, PyTree
 
-VALIDATION, TEST, EXAM = range(1, 4)  # root keys: no two purposes share one, nor training's
+VALIDATION, TEST, EXAM, RECORD = range(1, 5)  # root keys: no two purposes share one, nor training's
+GAMES = 40  # against a weak opponent, while it learns
 SHARES = {"won": 1, "drawn": 0, "lost": -1}
 
 
@@ -64,17 +66,31 @@ class Judge(NamedTuple):
         params = member.run.state.fit.params
         key = jax.random.fold_in(jax.random.key(VALIDATION), member.run.step)
         weak = match.searcher(self.game, max(1, self.rival // 10))
-        _, played = self.against(self.player(params), weak, key, 40)
+        _, played = self.against(self.player(params), weak, key, GAMES)
         chosen = self.player(params, searching=False)(key, self.exam.boards)
         optimal = self.exam.marks(chosen)["optimal"]
         return {"validation/score": match.score(played), "validation/optimal": optimal}
 
 
-def solve_all(run: Study, judge: Judge, params: PyTree, solved: Solved | None) -> None:
-    """Every player's moves in solved positions, with its search and without."""
+def recorded(game: Game, count: int, simulations: int) -> Sample:
+    """Positions of `count` games that UCT played with itself; they differ by its chance."""
+    uct = match.searcher(game, simulations)
+
+    def played(key: Key) -> tuple[Sample, Array]:
+        begun = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), game.init())
+        return alphazero.recorded(game, begun, match.play(game, uct, uct, begun, key).moves)
+
+    rows, there = jax.tree.map(np.asarray, jax.jit(played)(jax.random.key(RECORD)))
+    return jax.tree.map(lambda leaf: leaf[there], rows)
+
+
+def solve_all(
+    run: Study, judge: Judge, params: PyTree, solved: Solved | None, who: str, *, judged: bool
+) -> None:
+    """Every player's moves in solved positions, with its search and without; `judged` by goals."""
     exam = judge.exam
     asked = exam.boards if solved is None else jax.tree.map(jnp.asarray, solved.boards)
-    for searching, name in ((True, ""), (False, ", no search")):
+    for searching, name in ((True, who), (False, f"{who}, no search")):
 
         def chosen(params: PyTree, searching: bool = searching) -> Array:
             return judge.player(params, searching=searching)(jax.random.key(TEST), asked)
@@ -82,15 +98,19 @@ def solve_all(run: Study, judge: Judge, params: PyTree, solved: Solved | None) -
         actions = np.asarray(run.each(chosen, params))
         if solved is not None:
             lost = [losses(solved, each) for each in actions]
-            goal = (0, "our goal") if searching else None
+            goal = (0, "our goal") if searching and judged else None
             run.metric(f"losses to the perfect player{name}", lost, "lower", goal)
             actions = actions[:, differ(solved.action)]
         marks = [exam.marks(jnp.asarray(each)) for each in actions]
-        goal = (0.95, "our goal") if solved is None and searching else None
+        goal = (0.95, "our goal") if solved is None and searching and judged else None
         values = [float(each["optimal"]) for each in marks]
         run.metric(f"optimal moves{name}", values, goal=goal, positions=len(exam.action))
         run.metric(f"needless losses{name}", [float(each["lost"]) for each in marks], "lower")
-    rival = match.searcher(judge.game, judge.rival)
+
+
+def beside(run: Study, judge: Judge) -> None:
+    """What those play in the exam's positions who learn nothing."""
+    exam, rival = judge.exam, match.searcher(judge.game, judge.rival)
     marks = exam.marks(jax.jit(rival)(jax.random.key(TEST), exam.boards))
     run.baseline(f"UCT-{judge.rival}", "optimal moves", marks["optimal"])
     legal = (exam.action > -2).sum(1)
@@ -99,11 +119,12 @@ def solve_all(run: Study, judge: Judge, params: PyTree, solved: Solved | None) -
 
 
 def play_all(
-    run: Study, judge: Judge, params: PyTree, count: int, goal: tuple[float, str] | None
+    run: Study, judge: Judge, params: PyTree, count: int, who: str, goal: tuple[float, str] | None
 ) -> tuple[Board, np.ndarray, Callable[[Board], tuple[Array, Array]]]:
     """Every player's `count` games against chance and against UCT, whose score has the goal.
 
-    What is drawn: where the first game of the first player began, its moves, and the network.
+    And whether its first move is in the middle. What is drawn: where the first game of the first
+    player began, its moves, and the network.
     """
 
     def games(rival: Player) -> Any:
@@ -118,8 +139,14 @@ def play_all(
         shares: dict[str, Any] = {
             word: float((found.result == k).mean()) for word, k in SHARES.items()
         }
-        run.metric(f"score against {name}", scores, goal=goal, **shares)
+        run.metric(f"score against {name}{who}", scores, goal=goal, **shares)
 
+    def opens(params: PyTree) -> Array:
+        empty = jax.tree.map(lambda leaf: leaf[None], judge.game.init())
+        return judge.player(params)(jax.random.key(TEST), empty)[0]
+
+    middle = np.asarray(run.each(opens, params)) == judge.game.actions // 2
+    run.metric(f"first move in the middle{who}", middle.astype(float))
     told("a random player", games(match.chance(judge.game))[1])
     begun, found = games(match.searcher(judge.game, judge.rival))
     told(f"UCT-{judge.rival}", found, goal)

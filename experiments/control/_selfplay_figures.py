@@ -15,21 +15,40 @@ from dljax.host import figures
 from dljax.host.figures import COLORS, INK
 from dljax.host.log import Record
 from dljax.typing import Array
+from experiments.control._selfplay import GAMES
 
+MEASURES = {
+    "validation/score": "Elo above UCT of a tenth",
+    "validation/optimal": "optimal moves, no search",
+    "train/policy_loss": "loss of the policy",
+    "train/value_loss": "loss of the value",
+}
 STONES = {1: COLORS[1], -1: COLORS[4]}  # of the first player and the second
 
 
-def draw_strength(path: Path, records: list[Record], title: str) -> Path:
-    """What was measured between chunks, over steps: a panel a measure."""
-    names = [name for name in records[-1] if name.startswith("validation/")]
-    names += ["train/policy_loss", "train/value_loss"]
-    figure, axes = figures.panels(len(names))
-    for ax, name in zip(axes, names, strict=True):
-        figures.spread(ax, *figures.curve(records, name), name, COLORS[0])
+def draw_strength(path: Path, fits: dict[str, list[Record]], title: str) -> Path:
+    """What was measured between chunks, over steps: a curve each way to learn."""
+    figure, axes = figures.panels(len(MEASURES))
+    for ax, (name, label) in zip(axes, MEASURES.items(), strict=True):
+        for (way, records), color in zip(fits.items(), COLORS, strict=False):
+            steps, values = figures.curve(records, name)
+            values = elo(values) if label.startswith("Elo") else values
+            figures.spread(ax, steps, values, way, color)
         ax.set_xlabel("step")
-        ax.set_title(name.partition("/")[2].replace("_", " "), fontsize=9)
+        ax.set_title(label, fontsize=9)
+    if len(fits) > 1:
+        axes[0].legend(frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
     return figures.save(figure, path)
+
+
+def elo(score: np.ndarray) -> np.ndarray:
+    """How far above its opponent a player stands by its score over GAMES games.
+
+    `400 log10((w + 1/2) / (n - w + 1/2))`, w its wins and half its draws: finite though it won all.
+    """
+    won = GAMES * score
+    return 400 * np.log10((won + 0.5) / (GAMES - won + 0.5))
 
 
 def draw_game(

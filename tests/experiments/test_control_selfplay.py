@@ -11,7 +11,7 @@ from PIL import Image
 from dljax import InputError
 from dljax.envs import solve
 from dljax.envs.boards import CONNECT_FOUR, TIC_TAC_TOE
-from experiments.control import _selfplay
+from experiments.control import _selfplay, _selfplay_figures
 from experiments.control.selfplay import Config, main
 
 TINY = {
@@ -73,12 +73,15 @@ def test_an_exam_asks_only_what_has_a_better_and_a_worse_answer():
 
 @pytest.mark.parametrize("game", ["tic-tac-toe", "connect-four"])
 def test_a_tiny_run(game, tmp_path):
-    options = {"openings": 2, "opening": (4, 0)} if game == "tic-tac-toe" else {}
+    options = {"openings": 2, "opening": (4, 0), "recorded": 4} if game == "tic-tac-toe" else {}
     result = main(Config(**TINY, game=game, out=tmp_path, **options))
     names = {"optimal moves", "optimal moves, no search", "score against UCT-10",
              "score against a random player", "moves of self-play a second"}  # fmt: skip
     assert names <= set(result.metrics)
-    assert ("losses to the perfect player" in result.metrics) == (game == "tic-tac-toe")
+    both = {"losses to the perfect player", "score against UCT-10, imitation first",
+            "optimal moves, imitation"}  # fmt: skip
+    assert (both & set(result.metrics)) == (both if game == "tic-tac-toe" else set())
+    assert result.metrics["first move in the middle"]["values"][0] in (0, 1)
     assert all(len(result.metrics[name]["values"]) == 2 for name in names - {
         "moves of self-play a second"})  # fmt: skip
     assert set(result.baselines) == {"UCT-10", "any legal move"}
@@ -88,13 +91,26 @@ def test_a_tiny_run(game, tmp_path):
     assert (tmp_path / "figures" / "strength.png").exists()
 
 
+def test_recorded_games_are_those_of_good_players():
+    record = _selfplay.recorded(TIC_TAC_TOE, 40, 200)
+    assert 40 * 5 <= len(record.value) <= 40 * 9
+    drawn = (record.value == 0).mean()  # as perfect players always do, and chance in one of eight
+    assert drawn > 0.5
+
+
+def test_elo_is_what_logistic_strength_says():
+    score = 1 / (1 + 10 ** (-200 / 400))
+    np.testing.assert_allclose(_selfplay_figures.elo(np.array([score, 0.5])), [200, 0], atol=12)
+    assert np.isfinite(_selfplay_figures.elo(np.array([0.0, 1.0]))).all()
+
+
 def test_bad_input_is_one_line(tmp_path):
     def tried(message, **changes):
         with pytest.raises(InputError, match=message):
             main(Config(**(TINY | {"out": tmp_path / "none"} | changes)))
 
     tried(r"^move 2 of the game, 4, is illegal; legal: 0, 1", opening=(4, 4))
-    tried(r"^--matches must be even, .*; got 5$", matches=5)
+    tried(r"^--matches and --recorded must be even, .*; got 5 and 0$", matches=5)
     tried(r"^--batch must be .*below 17; got 17$", batch=17)
     tried(r"^--openings must be .*below 9; got 9$", openings=9)
     tried(r"^--empty must be .*below 42; got 42$", empty=42, game="connect-four")

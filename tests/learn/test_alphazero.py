@@ -1,7 +1,5 @@
 """Self-play: targets, what a search finds by the rules alone, and what is stored and turned."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,7 +110,40 @@ def test_games_go_on_from_step_to_step_and_begin_anew():
     assert run.state.replay.written == 80
 
 
-@functools.cache
+def games_and_winners():
+    moves = ([0, 3, 1, 4, 2], [0, 4, 8, 2, 6, 7, 1, 3, 5])  # the first wins; nobody
+    padded = np.full((9, 2), -1, np.int32)
+    for b, game in enumerate(moves):
+        padded[: len(game), b] = game
+    return moves, jnp.asarray(padded)
+
+
+def test_a_record_says_what_each_player_saw_and_did_and_who_won():
+    games, moves = games_and_winners()
+    opening = stack([TIC_TAC_TOE.init()] * 2)
+    sample, there = alphazero.recorded(TIC_TAC_TOE, opening, moves)
+    for b, (game, winner) in enumerate(zip(games, (1, 0), strict=True)):
+        assert there[:, b].tolist() == [t < len(game) for t in range(9)]
+        for t, board in enumerate(replay(TIC_TAC_TOE, game)[:-1]):
+            assert (sample.observation[t, b] == TIC_TAC_TOE.observe(board)).all()
+            assert sample.policy[t, b].argmax() == game[t]
+            assert sample.value[t, b] == winner * (-1) ** t
+
+
+def test_imitation_learns_the_record_and_is_where_self_play_may_begin():
+    _, moves = games_and_winners()
+    sample, there = alphazero.recorded(TIC_TAC_TOE, stack([TIC_TAC_TOE.init()] * 2), moves)
+    record = jax.tree.map(lambda leaf: leaf[there], sample)
+    learner = alphazero.imitate(TIC_TAC_TOE, NET, optax.adam(3e-3), record, batch=14)
+    run, metrics = advance(learner, start(learner, jax.random.key(0)), 300)
+    assert metrics["policy_loss"][-1] < 0.6 * metrics["policy_loss"][0]
+    assert metrics["value_loss"][-1] < 0.6 * metrics["value_loss"][0]
+    params = run.state.fit.params
+    follows = tiny(begin=params)
+    begun = start(follows, jax.random.key(1)).state.fit.params
+    assert jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), begun, params))
+
+
 def tiny(**changes):
     net, game = changes.pop("net", NET), changes.pop("game", TIC_TAC_TOE)
     return alphazero.make(game, net, optax.adam(1e-2), **(SIZES | changes))
