@@ -10,6 +10,8 @@ System S48 of the syllabus: Williams 1992; Sutton et al. 2000; Mnih et al. 2016.
 from dataclasses import dataclass
 from typing import Any
 
+import optax
+
 from dljax.envs.environment import Environment, make
 from dljax.host import experiment
 from dljax.host.result import Result
@@ -33,7 +35,6 @@ PRESETS = {"quick": Config(), "standard": Config(), "full": Config()}
 
 def agent(env: Environment, config: Config, chosen: REINFORCE) -> Agent:
     policy, net = play.policy_for(env), network(env, chosen)
-    tx = common.adam(chosen, chosen.rate)
     shared = {
         "gamma": chosen.gamma,
         "entropy": chosen.entropy,
@@ -43,11 +44,15 @@ def agent(env: Environment, config: Config, chosen: REINFORCE) -> Agent:
     actors = chosen.actors
     if chosen.method == "a2c":
         options = {"actors": actors, "steps": chosen.horizon, "lam": chosen.lam}
-        learner = policy_gradient.actor_critic(net, policy, env, tx, **options, **shared)
         per_step = actors * chosen.horizon * chosen.repeat
+        updates, _ = common.budget(chosen.steps, per_step)
+        rate = optax.linear_schedule(chosen.rate, 0.0, updates) if chosen.anneal else chosen.rate
+        tx = common.adam(chosen, rate)
+        learner = policy_gradient.actor_critic(net, policy, env, tx, **options, **shared)
     else:
         baseline = chosen.method == "baseline"
         options = {"episodes": actors, "baseline": baseline, "budget": chosen.steps}
+        tx = common.adam(chosen, chosen.rate)
         learner = policy_gradient.reinforce(net, policy, env, tx, **options, **shared)
         # how long episodes are is known afterwards only, so the learner minds the budget itself
         per_step = actors * chosen.expected

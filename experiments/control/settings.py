@@ -99,6 +99,9 @@ class REINFORCE(PolicyGradient):
     """Steps of each environment in an update of a2c."""
     lam: Share = 1.0
     """Lambda of the advantages of a2c."""
+    anneal: bool = True
+    """Whether the rate of a2c falls to 0 in a straight line; how many updates whole episodes
+    allow is not known before."""
     rate: Positive = 3e-3
     normalize: bool = True
     """Whether advantages are divided by their standard deviation, and centred."""
@@ -180,14 +183,14 @@ PPO_FOR: dict[str, PPO] = {
 }  # fmt: skip
 
 TARGETS: dict[tuple[str, str], tuple[float, int, str]] = {
-    ("ppo", "CartPole-v1"): (495, 200_000, "our goal"),
-    ("ppo", "Acrobot-v1"): (-85, 500_000, "our goal"),
+    ("ppo", "CartPole-v1"): (500, 200_000, "the syllabus' goal, the most there is"),
+    ("ppo", "Acrobot-v1"): (-80, 500_000, "the syllabus' goal"),
     ("ppo", "MountainCar-v0"): (-120, 500_000, "our goal"),
-    ("ppo", "Pendulum-v1"): (-170, 1_000_000, "our goal"),
+    ("ppo", "Pendulum-v1"): (-150, 1_000_000, "the syllabus' goal"),
     ("ppo", "MountainCarContinuous-v0"): (90, 500_000, "our goal; peers' PPO stays at 0"),
     ("ppo", "Breakout-MinAtar"): (40, 10_000_000, "our goal; peers reach 28 to 40"),
-    ("dqn", "CartPole-v1"): (490, 500_000, "our goal; CleanRL reaches 498.4 +- 2.3"),
-    ("dqn", "Acrobot-v1"): (-90, 500_000, "our goal; CleanRL reaches -88.9 +- 1.6"),
+    ("dqn", "CartPole-v1"): (498.4, 500_000, "CleanRL's DQN, 498.4 +- 2.3"),
+    ("dqn", "Acrobot-v1"): (-88.9, 500_000, "CleanRL's DQN, -88.9 +- 1.6"),
     ("dqn", "MountainCar-v0"): (-120, 500_000, "our goal"),
     ("reinforce", "CartPole-v1"): (450, 500_000, "our goal"),
 }
