@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from dljax.envs.environment import Environment, Step
+from dljax.envs.interface import Environment, Step
 from dljax.errors import InputError
 from dljax.typing import Array, Key
 
