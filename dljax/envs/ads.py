@@ -35,7 +35,7 @@ def clicks(rates: Array, interests: Array) -> Array:
 
 
 def make(rates: Array | None = None) -> Environment:
-    """One ad for one user: seen are the interests, the reward is 1 for a click, and the end is near.
+    """One ad for one user: seen are the interests, the reward is 1 for a click; then it ends.
 
     rates: [K, d], by default those of key 0. Raises InputError for rates that are no chances.
     """

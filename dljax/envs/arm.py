@@ -155,7 +155,9 @@ def stretch(seen: Array, links: Links = Links()) -> Array:  # noqa: B008 - immut
     x, y = tip(links, q)
     outer = links.lengths[1] * jnp.stack([-jnp.sin(q[0] + q[1]), jnp.cos(q[0] + q[1])])
     lever = jnp.stack([jnp.stack([-y, x]), outer])
-    return STIFF * (lever * way[None]).sum(1) - DAMP * speed * jnp.array([1.0, 0.2]) + weight(links, q)
+    return (
+        STIFF * (lever * way[None]).sum(1) - DAMP * speed * jnp.array([1.0, 0.2]) + weight(links, q)
+    )
 
 
 def bent(links: Links, target: Array, side: Array) -> Array:

@@ -17,7 +17,6 @@ from dljax.envs.interface import Box, Environment, Step
 from dljax.errors import InputError, unknown
 from dljax.typing import Array, Key, PyTree
 
-
 OWN: dict[str, Callable[[], Environment]] = {
     "ads": ads.make,
     "arm": arm.make,
@@ -36,10 +35,10 @@ def names() -> list[str]:
 def make(name: str, *, repeat: int = 1) -> Environment:
     """One of ours or of gymnax's by name; each action is held for `repeat` of its steps.
 
-    gymnax's integer observations become one-hot vectors. In MountainCarContinuous-v0 the left wall stops the
-    car, as in gymnasium and as in MountainCar-v0; gymnax 1.0.1 lets it keep its speed. Raises
-    InputError for an unknown name, with the nearest known ones, and for an environment that does
-    not observe one array.
+    gymnax's integer observations become one-hot vectors. In MountainCarContinuous-v0 the left wall
+    stops the car, as in gymnasium and as in MountainCar-v0; gymnax 1.0.1 lets it keep its speed.
+    Raises InputError for an unknown name, with the nearest known ones, and for an environment that
+    does not observe one array.
     """
     return made(name, repeat)
 

@@ -3,7 +3,8 @@
 The room is a circuit of two heat capacities: the air with what stands in it, and the walls, behind
 which the weather is. A heat pump brings heat in or takes it out; electricity has a price by the
 hour. Two capacities and three resistances are the grey box of Bacher and Madsen 2011. Only the air
-is measured: what the walls hold shows in how the air changed. kWh, kW, degrees Celsius, hours, euro.
+is measured: what the walls hold shows in how the air changed. kWh, kW, degrees Celsius, hours, and
+euro.
 """
 
 from typing import NamedTuple
@@ -146,7 +147,7 @@ def proportional_integral(seen: Array) -> Array:
     """`u = u_before + GAIN (e - e_before) + RESET e`, e the distance to the near end of the band.
 
     Which end that is, and whether to heat or to cool, the weather says. In this form the integral
-    is the last action, which its limits keep from winding up. Astrom and Hagglund 1995, section 3.5.
+    is the last action, which its limits keep from winding up. Astrom and Hagglund 1995, chapter 3.
     """
     air, before, heat, outside = seen[0], seen[1], seen[2], seen[3]
     winter = outside < (BAND[0] + BAND[1]) / 2

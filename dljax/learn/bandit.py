@@ -1,8 +1,8 @@
 """Linear contextual bandits: LinUCB, Thompson sampling and epsilon-greedy, and a bound (S45).
 
 Each arm has its ridge regression of rewards on contexts, A = I + sum x x^T and b = sum r x, and
-`w_a(x) = sqrt(x^T A_a^-1 x)` is how little is known of its value `x . A_a^-1 b`. The three differ in
-what they make of it only, so all are one learner whose numbers may be swept over.
+`w_a(x) = sqrt(x^T A_a^-1 x)` is how little is known of its value `x . A_a^-1 b`. The three differ
+only in what they make of it, so all are one learner, whose numbers may be swept over.
 """
 
 from collections.abc import Callable
@@ -47,11 +47,11 @@ def radius(volume: Array, norm: ArrayLike, arms: int, delta: ArrayLike) -> Array
 
 
 def bound(rounds: ArrayLike, arms: int, size: int, norm: float, delta: float) -> Array:
-    """The regret of `optimism` 1 after n rounds is below this with chance 1 - delta, whatever comes.
+    """The regret of `optimism` 1 after n rounds is below this with chance 1 - delta, whoever comes.
 
-    `2 rho sqrt(2 n K d log(1 + n / (K d)))`, rho the radius at `log det A_a = d log(1 + n / d)`, for
-    |x| <= 1 and rewards in [0, 1]. Lattimore and Szepesvari 2020, theorem 19.2, with a confidence
-    set for each arm in place of a joint one.
+    `2 rho sqrt(2 n K d log(1 + n / (K d)))`, rho the radius at `log det A_a = d log(1 + n / d)`,
+    for |x| <= 1 and rewards in [0, 1]. Lattimore and Szepesvari 2020, theorem 19.2, with a
+    confidence set for each arm in place of a joint one.
     """
     n = jnp.asarray(rounds, jnp.float32)
     widest = radius(size * jnp.log1p(n / size), norm, arms, delta)
@@ -73,19 +73,21 @@ def make(
 ) -> Learner:
     """`argmax_a x . A_a^-1 b_a + (bonus + optimism rho_a + spread z_a) w_a`, z normal, or chance.
 
-    LinUCB has a `bonus` (Li et al. 2010, algorithm 1), with `optimism` 1 it is the one whose regret
-    has a bound (`radius` is rho, `norm` and `delta` its arguments), Thompson sampling has a `spread`
-    (Agrawal and Goyal 2013), and a random arm is shown with chance `epsilon`. A step is `rounds`
-    users, in turn. Metrics: mean `reward`; and, where the true `values` [K] of a context are known,
-    the sum of `regret` and of `width`, `min(1, 2 rho w)`, which bounds it at optimism 1. Raises
-    InputError if episodes are longer than a round, contexts no vectors, or actions continuous.
+    LinUCB has a `bonus` (Li et al. 2010, algorithm 1); with `optimism` 1 it is the one whose regret
+    has a bound (rho is `radius`, of `norm` and `delta`); Thompson sampling has a `spread` (Agrawal
+    and Goyal 2013); a random arm is chosen with chance `epsilon`. A step is `rounds` contexts, in
+    turn. Metrics: mean `reward`; and, where the true `values` [K] of a context are known, the sum
+    of `regret` and of `width`, `min(1, 2 rho w)`, which bounds it at optimism 1. Raises InputError
+    if an episode is no single round, contexts are no vectors, or actions are continuous.
     """
     check_count(rounds=rounds)
     check_unit(epsilon=epsilon, delta=delta)
     if isinstance(delta, float | int) and delta == 0:
         raise InputError("delta must be above 0; got 0")
     if not isinstance(env.actions, int) or len(env.observation_shape) != 1 or env.limit != 1:
-        raise InputError(f"{env.name} is no bandit: a vector is seen, an arm chosen, and that is all")
+        raise InputError(
+            f"{env.name} is no bandit: a vector is seen, an arm chosen, and that is all"
+        )
     arms, (size,) = env.actions, env.observation_shape
 
     def init(key: Key) -> State:
