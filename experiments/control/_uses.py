@@ -155,14 +155,14 @@ def draw_regret(
     path: Path, users: np.ndarray, curves: dict[str, np.ndarray], bound: Any, widths: Any
 ) -> Path:
     """Regret [T, N] against users, and the two bounds of the optimistic one."""
-    figure, (ax,) = figures.panels(1, size=(6.4, 4.2))
+    figure, (ax,) = figures.panels(1, size=(7.4, 4.0))
     for (name, curve), color in zip(curves.items(), COLORS, strict=False):
         figures.spread(ax, users, curve, name, color)
     ax.plot(users, bound, color=INK, lw=1, ls="--", label="bound of LinUCB's, beforehand")
     ax.plot(users, widths.mean(1), color=INK, lw=1, ls=":", label="bound, its own sum of widths")
     ax.set(xscale="log", yscale="log", xlabel="users", ylabel="regret, clicks lost")
     ax.set_title(f"ads: mean of {widths.shape[1]} seeds, least to greatest", fontsize=10)
-    ax.legend(frameon=False, fontsize=7)
+    ax.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return figures.save(figure, path)
 
 

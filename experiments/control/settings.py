@@ -178,7 +178,7 @@ PPO_FOR: dict[str, PPO] = {
         normalize_observations=True, normalize_rewards=True,
     ),
     "thermostat": PPO(
-        actors=16, horizon=128, epochs=10, minibatches=8, rate=1e-3,
+        actors=16, horizon=32, epochs=10, minibatches=4, rate=1e-3,
         normalize_observations=True, normalize_rewards=True,
     ),
     "arm": PPO(
