@@ -12,14 +12,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dljax.envs import ads, arm, thermostat
+from dljax.envs import ads, aliased, arm, thermostat
 from dljax.envs.interface import Box, Environment, Step
 from dljax.errors import InputError, unknown
 from dljax.typing import Array, Key, PyTree
 
 OWN: dict[str, Callable[[], Environment]] = {
     "ads": ads.make,
+    "aliased-gridworld": lambda: aliased.environment(aliased.corridor()),
     "arm": arm.make,
+    "rock-paper-scissors": lambda: aliased.environment(aliased.rock_paper_scissors()),
     "thermostat": thermostat.make,
 }
 """Our own environments that need no arguments, by name."""
