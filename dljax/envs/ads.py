@@ -43,7 +43,8 @@ def make(rates: Array | None = None) -> Environment:
     if given.ndim != 2:
         raise InputError(f"click rates are [ads, interests]; got {given.shape}")
     if not isinstance(given, Tracer):
-        least, most = np.min(given), np.max(given)
+        known = np.asarray(given)
+        least, most = known.min(), known.max()
         if not (least >= 0 and most <= 1):
             raise InputError(f"click rates must be from 0 to 1; got {least:g} to {most:g}")
     count, width = given.shape

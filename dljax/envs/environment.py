@@ -47,10 +47,10 @@ def make(name: str, *, repeat: int = 1) -> Environment:
 
 @functools.cache  # one object a name, so that programs compiled for it are found again
 def made(name: str, repeat: int) -> Environment:
-    import gymnax
-
     if name in OWN:
         return held(OWN[name](), repeat)
+    import gymnax
+
     if name not in gymnax.registered_envs:
         raise unknown("environment", name, names())
     env, params = gymnax.make(name)
