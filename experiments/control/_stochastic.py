@@ -5,11 +5,15 @@ from pathlib import Path
 import numpy as np
 
 from dljax.envs.aliased import CORRIDOR, SIGNS, walls
+from dljax.envs.tabular import MOVES
 from dljax.host import figures
 from dljax.host.figures import COLORS, INK
 
 STYLES = ("-", "--", ":")
-MOVES = ("up", "right", "down", "left")
+SHOWN = {
+    "aliased-gridworld": (walls(CORRIDOR)[1], tuple(MOVES), "beside the middle"),
+    "rock-paper-scissors": (0, SIGNS, "the one state"),
+}
 
 
 def draw_returns(path: Path, curves: dict[str, tuple[dict, dict]], steps: int) -> Path:
@@ -29,12 +33,9 @@ def draw_returns(path: Path, curves: dict[str, tuple[dict, dict]], steps: int) -
 
 def draw_chances(path: Path, chances: dict[str, dict[str, np.ndarray]]) -> Path:
     """The first seed's chances of actions: where two cells feel the same, and of the signs."""
-    figure, axes = figures.panels(2, size=(4.4, 3.2))
-    grey = walls(CORRIDOR)[1]
-    shown = ((grey, MOVES, "beside the middle"), (0, SIGNS, "the one state"))
-    for ax, (world, learnt), (kind, actions, where) in zip(
-        axes, chances.items(), shown, strict=True
-    ):
+    figure, axes = figures.panels(len(chances), size=(4.4, 3.2))
+    for ax, (world, learnt) in zip(axes, chances.items(), strict=True):
+        kind, actions, where = SHOWN[world]
         for i, ((name, policy), color) in enumerate(zip(learnt.items(), COLORS, strict=False)):
             places = np.arange(len(actions)) + 0.26 * (i - 1)
             ax.bar(places, policy[kind], 0.24, color=color, label=name)

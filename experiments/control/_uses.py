@@ -14,7 +14,7 @@ from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.host.figures import COLORS, INK
 from dljax.learn import play
-from dljax.typing import Array
+from dljax.typing import Array, Key
 from experiments.control.common import TEST
 from experiments.control.controllers import Act, random
 
@@ -59,10 +59,7 @@ def beside(run: Study, learnt: dict[str, Driven], episodes: int) -> None:
             each: lambda key, seen, rule=rule: jax.vmap(rule)(seen)
             for each, rule in PLAIN[name].items()
         }
-        others = {
-            each: jax.jit(lambda act=act, env=env: driven(env, act, episodes))()
-            for each, act in plain.items()
-        }
+        others = beaten(env, plain, episodes)
         earned = {each: float(other.reward.sum(0).mean()) for each, other in others.items()}
         for each, value in earned.items():
             run.baseline(f"{each}, {name}", metric, value)
@@ -74,6 +71,19 @@ def beside(run: Study, learnt: dict[str, Driven], episodes: int) -> None:
         if not run.config.quiet and not run.result.targets[metric]["met"]:
             print(f"{name}: the plain controller wins, {best}")
         {"thermostat": room, "arm": reach}[name](run, found, others)
+
+
+def beaten(env: Environment, acts: dict[str, Act], episodes: int) -> dict[str, Driven]:
+    """The episodes of each of several controllers, in one program."""
+
+    def under(number: Array) -> Driven:
+        def act(key: Key, seen: Array) -> Array:
+            return jnp.stack([each(key, seen) for each in acts.values()])[number]
+
+        return driven(env, act, episodes)
+
+    found = jax.jit(lambda numbers: jax.lax.map(under, numbers))(jnp.arange(len(acts)))
+    return {each: Driven(found.reward[i], found.seen[i]) for i, each in enumerate(acts)}
 
 
 def won(found: Driven, plain: Driven) -> np.ndarray:

@@ -48,7 +48,7 @@ class Config(Common):
         0.3, 0.5, 0.7, 0.79, 0.82, 0.85, 0.9, 0.92, 0.94, 0.97,
     )  # fmt: skip
     """Discounts at which Q-learning must find the best path."""
-    wind: Annotated[ShareBelow1, Ge(0)] = 0.04
+    wind: ShareBelow1 = 0.04
     """Chance of a step to the side on the second map."""
 
 

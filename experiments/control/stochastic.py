@@ -37,6 +37,7 @@ from experiments.control import _stochastic
 from experiments.control.common import TRAINING
 
 NAME = "control.stochastic"
+WORLDS = (aliased.corridor, aliased.rock_paper_scissors)
 POINTS = 20  # of a curve
 ACTORS, LENGTH, WARMUP = 16, 50, 1600
 PREFERRED = 2.0  # first logit of the first action, where the others have 0
@@ -72,7 +73,7 @@ class Entrant(NamedTuple):
 def main(config: Config) -> Result:
     with Study(NAME, ["S47"], config) as run:
         curves, chances = {}, {}
-        for world in (aliased.corridor(), aliased.rock_paper_scissors()):
+        for world in (each() for each in WORLDS):
             known = compared(run, world)
             found = {
                 name: learnt(run, world, name, each, config.steps)

