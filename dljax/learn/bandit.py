@@ -43,7 +43,8 @@ def radius(volume: Array, norm: ArrayLike, arms: int, delta: ArrayLike) -> Array
     `|theta_a| + sqrt(2 log(K / delta) + log det A_a) / 2` with chance 1 - delta; `norm` is a bound
     of |theta_a|. Abbasi-Yadkori, Pal and Szepesvari 2011, theorem 2, for K arms (union bound).
     """
-    return norm + NOISE * jnp.sqrt(2 * jnp.log(arms / jnp.asarray(delta)) + volume)
+    spread = jnp.sqrt(2 * jnp.log(arms / jnp.asarray(delta)) + volume)
+    return jnp.asarray(norm) + NOISE * spread
 
 
 def bound(rounds: ArrayLike, arms: int, size: int, norm: float, delta: float) -> Array:

@@ -33,7 +33,7 @@ def places(layout: Sequence[str]) -> dict[tuple[int, int], int]:
 
 def letter(layout: Sequence[str], state: int) -> str:
     row, column = tabular.cells(layout)[state]
-    return layout[row][column]
+    return str(layout[row][column])
 
 
 def prize_at(layout: Sequence[str], state: int) -> int:

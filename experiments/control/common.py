@@ -36,7 +36,7 @@ class Config(Common):
     seeds: Count = 10
     """Independent agents, trained in one compiled program."""
     env: str = "CartPole-v1"
-    """Any environment of gymnax by name."""
+    """Any environment by name: gymnax's, or ours, such as thermostat and arm."""
     set: tuple[str, ...] = ()
     """Settings to change, as in rate=1e-3 actors=16; experiments/control/settings.py has them."""
     validation: Count = 32
