@@ -65,11 +65,12 @@ def beside(run: Study, learnt: dict[str, Driven], episodes: int) -> None:
             run.baseline(f"{each}, {name}", metric, value)
         best = max(earned, key=lambda each: earned[each])
         goal = earned[best], f"{best}, the best plain one"
-        run.metric(metric, found.reward.sum(-2).mean(-1), goal=goal)
+        mean = run.metric(metric, found.reward.sum(-2).mean(-1), goal=goal)["mean"]
         others = {LEARNT: Driven(found.reward[0], found.seen[0])} | others
         run.metric(f"share of episodes won, {name}, against {best}", won(found, others[best]))
-        if not run.config.quiet and not run.result.targets[metric]["met"]:
-            print(f"{name}: the plain controller wins, {best}")
+        if not run.config.quiet:
+            winner = f"{best} wins" if mean < earned[best] else f"{LEARNT} wins"
+            print(f"{name}: {winner}; {LEARNT} {mean:.3f}, {best} {earned[best]:.3f}")
         {"thermostat": room, "arm": reach}[name](run, found, others)
 
 

@@ -57,7 +57,6 @@ PRESETS = {"quick": Config(), "standard": Config(seeds=10, steps=400_000)}
 
 def main(config: Config) -> Result:
     with Study(NAME, ["S46"], config) as run:
-        run.out  # noqa: B018 - whoever cannot write there hears of it before the work
         mdp, windy = tabular.gridworld(PRIZES), tabular.gridworld(WINDY, slip=config.wind, pit=0)
         changes = {"prizes": switches(PRIZES, mdp), "wind": switches(WINDY, windy)}
         closed = _discount.closed(_discount.prizes(PRIZES))
