@@ -13,7 +13,7 @@ from dljax.data.augment import flip
 from dljax.data.augment_masks import bend
 from dljax.data.points import wobbled
 from dljax.data.stream import epochs
-from dljax.envs import tabular
+from dljax.envs import ads, tabular
 from dljax.envs.boards import TIC_TAC_TOE
 from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
@@ -21,6 +21,7 @@ from dljax.learn import (
     architecture,
     attack,
     autoencode,
+    bandit,
     by_hand,
     classify,
     debias,
@@ -161,6 +162,12 @@ def q_table(gamma: jax.typing.ArrayLike = 0.9) -> Learner:
     env = tabular.environment(tabular.random_mdp(jax.random.key(0), 6, 3, ends=1), limit=9)
     rate = q_learning.decay(1.0, 0.8)
     return q_learning.make(env, rate, gamma=gamma, epsilon=0.3, actors=3, length=4)
+
+
+def thompson(spread: jax.typing.ArrayLike = 0.5) -> Learner:
+    rates = ads.truth(jax.random.key(0))
+    values = functools.partial(ads.clicks, rates)
+    return bandit.make(ads.make(rates), rounds=20, spread=spread, epsilon=0.2, values=values)
 
 
 def ppo_of_a_table() -> Learner:
@@ -378,6 +385,7 @@ LEARNERS = {
     "self_play": self_play,
     "recorded_play": recorded_play,
     "q_table": q_table,
+    "thompson": thompson,
     "dqn": dqn_of_three_steps,
     "gan_dense": gan_dense,
     "gan_conv": gan_conv,

@@ -1,4 +1,4 @@
-"""Environments as pure functions: gymnax's by name, and our own with known arrays."""
+"""Environments as pure functions: gymnax's and our own by name, and such with known arrays."""
 
 from dljax.envs.environment import Box, Environment, Step, make, names
 

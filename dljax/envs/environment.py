@@ -1,4 +1,4 @@
-"""Environments as pure functions, and gymnax's behind them.
+"""Environments by name: our own, and gymnax's behind the same interface.
 
 An environment never resets itself: `step` gives the true next observation, and whoever plays it
 (`dljax.learn.play`) puts a fresh episode in place of a finished one. So no final observation is
@@ -7,63 +7,48 @@ lost, and the randomness of many resets is drawn at once, outside the loop that 
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from dljax.envs import ads, aliased, arm, thermostat
+from dljax.envs.interface import Box, Environment, Step
 from dljax.errors import InputError, unknown
 from dljax.typing import Array, Key, PyTree
 
-
-class Step(NamedTuple):
-    """What a step gives: the true next observation, and how the episode stands after it."""
-
-    observation: Array
-    reward: Array
-    terminated: Array  # the process ended: nothing follows, so nothing is bootstrapped
-    truncated: Array  # a time limit cut it: the value of `observation` still counts
-
-
-class Box(NamedTuple):
-    """Actions in a product of intervals: low and high are arrays of the action's shape."""
-
-    low: Array
-    high: Array
-
-
-class Environment(NamedTuple):
-    """`reset(key) -> (state, observation)` and `step(key, state, action) -> (state, Step)`."""
-
-    name: str
-    reset: Callable[[Key], tuple[PyTree, Array]]
-    step: Callable[[Key, PyTree, Array], tuple[PyTree, Step]]
-    observation_shape: tuple[int, ...]
-    actions: int | Box  # the number of discrete actions, or the box of continuous ones
-    limit: int  # steps after which an episode is truncated at the latest
-    repeat: int = 1  # steps of the underlying environment in one step
+OWN: dict[str, Callable[[], Environment]] = {
+    "ads": ads.make,
+    "aliased-gridworld": lambda: aliased.environment(aliased.corridor()),
+    "arm": arm.make,
+    "rock-paper-scissors": lambda: aliased.environment(aliased.rock_paper_scissors()),
+    "thermostat": thermostat.make,
+}
+"""Our own environments that need no arguments, by name."""
 
 
 def names() -> list[str]:
     """Every environment that `make` knows."""
     import gymnax  # here: importing it starts a JAX backend
 
-    return list(gymnax.registered_envs)
+    return [*OWN, *gymnax.registered_envs]
 
 
 def make(name: str, *, repeat: int = 1) -> Environment:
-    """A gymnax environment by name; each action is held for `repeat` of its steps.
+    """One of ours or of gymnax's by name; each action is held for `repeat` of its steps.
 
-    Integer observations become one-hot vectors. In MountainCarContinuous-v0 the left wall stops the
-    car, as in gymnasium and as in MountainCar-v0; gymnax 1.0.1 lets it keep its speed. Raises
-    InputError for an unknown name, with the nearest known ones, and for an environment that does
-    not observe one array.
+    gymnax's integer observations become one-hot vectors. In MountainCarContinuous-v0 the left wall
+    stops the car, as in gymnasium and as in MountainCar-v0; gymnax 1.0.1 lets it keep its speed.
+    Raises InputError for an unknown name, with the nearest known ones, and for an environment that
+    does not observe one array.
     """
     return made(name, repeat)
 
 
 @functools.cache  # one object a name, so that programs compiled for it are found again
 def made(name: str, repeat: int) -> Environment:
+    if name in OWN:
+        return held(OWN[name](), repeat)
     import gymnax
 
     if name not in gymnax.registered_envs:

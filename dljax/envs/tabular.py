@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from dljax.envs.environment import Environment, Step
+from dljax.envs.interface import Environment, Step
 from dljax.errors import InputError
 from dljax.typing import Array, Key
 
@@ -91,13 +91,16 @@ def gridworld(
 ) -> MDP:
     """Walk up, right, down or left; with chance `slip`, to one of the two sides instead.
 
-    In the layout `#` is a wall, `S` a start (any cell, where there is none), and `G` and `X` end
-    the episode with `goal` and `pit`. Every move earns `living`; one into a wall or over the edge
-    stays. Russell and Norvig 2010, section 17.1. Raises InputError for a bad layout or slip.
+    In the layout `#` is a wall, `S` a start (any cell, where there is none), and `G`, `X` and
+    digits end the episode with `goal`, `pit` and what they say. Every move earns `living`; one into
+    a wall or over the edge stays. Russell and Norvig 2010, section 17.1. Raises InputError for a
+    bad layout or slip.
     """
     letters = set("".join(layout))
-    if len({len(row) for row in layout}) != 1 or not letters <= set("#.SGX"):
-        raise InputError(f"a layout is rows of one length of the letters # . S G X; got {layout}")
+    if len({len(row) for row in layout}) != 1 or not letters <= set("#.SGX0123456789"):
+        raise InputError(
+            f"a layout is rows of one length of the letters # . S G X and digits; got {layout}"
+        )
     if not letters & set(".S"):
         raise InputError(f"a layout needs a cell to start from, S or '.'; got {layout}")
     if not 0 <= slip <= 1:
@@ -111,8 +114,10 @@ def gridworld(
         for a in range(4):
             for turn, chance in ((0, 1 - slip), (1, slip / 2), (3, slip / 2)):
                 transition[s, a, ends[(a + turn) % 4]] += chance
-    prize = np.select([marks == "G", marks == "X"], [goal, pit]).astype(np.float32)
-    terminal = (marks == "G") | (marks == "X")
+    digit = np.char.isdigit(marks)
+    said = np.where(digit, marks, "0").astype(float)
+    prize = np.select([marks == "G", marks == "X"], [goal, pit], said).astype(np.float32)
+    terminal = (marks == "G") | (marks == "X") | digit
     start = marks == "S" if "S" in marks else ~terminal
     arrays = (transition, living + transition @ prize, terminal, start.astype(np.float32))
     return mdp(*map(jnp.asarray, arrays))
@@ -151,16 +156,26 @@ def summed(chance: Array) -> Array:
     return jnp.moveaxis(sums, 0, -1)
 
 
-def environment(mdp: MDP, *, limit: int = 100, name: str = "tabular") -> Environment:
-    """Plays the MDP: one-hot observations [S], rewards R[s, a], truncated after `limit` steps."""
+def environment(
+    mdp: MDP, *, limit: int = 100, name: str = "tabular", seen: Sequence[int] | None = None
+) -> Environment:
+    """Plays the MDP: one-hot observations, rewards R[s, a], truncated after `limit` steps.
+
+    seen: what is seen of each state [S], numbers from 0; by default itself. States that look alike
+    make the process partially observed. Raises InputError unless it has a number for each state.
+    """
     states, actions = mdp.reward.shape
+    looks = range(states) if seen is None else seen
+    if len(looks) != states or min(looks) < 0:
+        raise InputError(f"seen must be a number from 0 for each of {states} states; got {looks}")
+    kinds, look = max(looks) + 1, jnp.array(looks)
     following, first = summed(mdp.transition), summed(mdp.start)
 
     def drawn(key: Key, cumulative: Array) -> Array:
         return (jax.random.uniform(key) * cumulative[-1] >= cumulative).sum(dtype=jnp.int32)
 
     def observed(at: Array) -> Array:
-        return jax.nn.one_hot(at, states)
+        return jax.nn.one_hot(look[at], kinds)
 
     def reset(key: Key) -> tuple[Position, Array]:
         at = drawn(key, first)
@@ -171,4 +186,4 @@ def environment(mdp: MDP, *, limit: int = 100, name: str = "tabular") -> Environ
         after = Step(observed(at), mdp.reward[state.at, action], mdp.terminal[at], time >= limit)
         return Position(at, time), after
 
-    return Environment(name, reset, step, (states,), actions, limit)
+    return Environment(name, reset, step, (kinds,), actions, limit)

@@ -36,7 +36,7 @@ class Config(Common):
     seeds: Count = 10
     """Independent agents, trained in one compiled program."""
     env: str = "CartPole-v1"
-    """Any environment of gymnax by name."""
+    """Any environment by name: gymnax's, or ours, such as thermostat and arm."""
     set: tuple[str, ...] = ()
     """Settings to change, as in rate=1e-3 actors=16; experiments/control/settings.py has them."""
     validation: Count = 32
@@ -71,21 +71,7 @@ def train(
     The policy kept of each seed is the best on validation episodes; the last one is tested too.
     """
     with Study(name, systems, config, settings=dataclasses.asdict(settings)) as run:
-        steps, every = budget(settings.steps, agent.per_step)
-        fitted = run.fit(
-            sweep(lambda _: agent.learner, None, run.seeds),
-            steps,
-            Watch(
-                functools.partial(validated, env, agent, config.validation),
-                every,
-                Selection("validation/return", lambda member: agent.keep(member.run.state)),
-            ),
-            shown=("train/return", "validation/return"),
-            chunk=every,
-            key=TRAINING,
-            saves=max(every, steps // 4),
-            per_step=agent.per_step,
-        )
+        fitted = learn(run, env, agent, settings.steps, config.validation)
         test(run, config, env, agent, fitted)
         progress(run, fitted, config.env)
         if agent.steady and fitted.rate:  # none where a finished run is resumed
@@ -95,6 +81,28 @@ def train(
         act = functools.partial(agent.act, jax.tree.map(lambda leaf: leaf[0], fitted.kept))
         run.figure("episode.png", _frames.episode, env, act, jax.random.key(TEST))
     return run.result
+
+
+def learn(
+    run: Study, env: Environment, agent: Agent, steps: int, validation: int, part: str = ""
+) -> Fitted:
+    """All seeds for `steps` environment steps each; kept is the best on validation episodes."""
+    steps, every = budget(steps, agent.per_step)
+    return run.fit(
+        sweep(lambda _: agent.learner, None, run.seeds),
+        steps,
+        Watch(
+            functools.partial(validated, env, agent, validation),
+            every,
+            Selection("validation/return", lambda member: agent.keep(member.run.state)),
+        ),
+        part=part,
+        shown=("train/return", "validation/return"),
+        chunk=every,
+        key=TRAINING,
+        saves=max(every, steps // 4),
+        per_step=agent.per_step,
+    )
 
 
 def layers(env: Environment, chosen: Settings) -> dict[str, Any]:

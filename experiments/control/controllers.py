@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from dljax.envs import arm, thermostat
 from dljax.envs.environment import Box, Environment
 from dljax.typing import Array, Key
 
@@ -66,5 +67,7 @@ RULES: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "MountainCarContinuous-v0": ("push the way it moves", along_box),
     "Acrobot-v1": ("turn the way it turns", pump),
     "Pendulum-v1": ("energy rule", swing),
+    "thermostat": ("PI controller", thermostat.proportional_integral),
+    "arm": ("computed torque", arm.computed_torque),
 }
 """By environment, the name of a rule and what it does with one observation."""

@@ -180,6 +180,14 @@ PPO_FOR: dict[str, PPO] = {
         repeat=8, actors=16, horizon=64, epochs=10, minibatches=8, rate=1e-3,
         normalize_observations=True, normalize_rewards=True,
     ),
+    "thermostat": PPO(
+        actors=16, horizon=32, epochs=10, minibatches=4, rate=1e-3,
+        normalize_observations=True, normalize_rewards=True,
+    ),
+    "arm": PPO(
+        steps=1_000_000, actors=16, horizon=128, epochs=10, minibatches=8, rate=1e-3, gamma=0.95,
+        normalize_observations=True, normalize_rewards=True,
+    ),
 }  # fmt: skip
 
 TARGETS: dict[tuple[str, str], tuple[float, int, str]] = {

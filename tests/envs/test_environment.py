@@ -8,7 +8,7 @@ import pytest
 
 from dljax import InputError, envs
 from dljax.envs import tabular
-from dljax.envs.environment import held
+from dljax.envs.environment import OWN, held
 from dljax.learn import play
 
 DOWNLOADS = "MNISTBandit-bsuite"
@@ -27,8 +27,8 @@ def random_actions(env, key, shape):
     return jax.random.uniform(key, (*shape, *low.shape), minval=low, maxval=high)
 
 
-@pytest.mark.parametrize("name", [name for name in gymnax.registered_envs if name != DOWNLOADS])
-def test_every_gymnax_environment_adapts(name):
+@pytest.mark.parametrize("name", [name for name in envs.names() if name != DOWNLOADS])
+def test_every_environment_is_as_announced(name):
     """State and types stay as reset made them, as a scan asks, and shapes are as announced."""
     env = envs.make(name)
     key = jax.random.key(0)
@@ -202,7 +202,8 @@ def test_held_steps_draw_anew():
 
 def test_an_environment_is_made_once():
     assert envs.make("CartPole-v1") is envs.make("CartPole-v1")
-    assert set(envs.names()) == set(gymnax.registered_envs)
+    assert envs.make("arm", repeat=2) is envs.make("arm", repeat=2)
+    assert set(envs.names()) == {*gymnax.registered_envs, *OWN}
 
 
 @pytest.mark.parametrize(
@@ -213,6 +214,7 @@ def test_an_environment_is_made_once():
             r"unknown environment 'CartPole'; did you mean CartPole-v1",
         ),
         (lambda: envs.make("Pendulum-v0"), "did you mean Pendulum-v1"),
+        (lambda: envs.make("termostat"), "did you mean thermostat"),
         (lambda: envs.make("CartPole-v1", repeat=0), "at least 1 step; got 0"),
     ],
 )

@@ -47,6 +47,28 @@ def test_a_gridworld_moves_as_its_layout_says(slip):
     assert mdp.start.tolist() == [float(cell == (1, 0)) for cell in cells]
 
 
+def test_digits_end_an_episode_with_what_they_say():
+    mdp = tabular.gridworld(("3S0", "#.9"), living=-0.5)
+    assert mdp.terminal.tolist() == [True, False, True, False, True]
+    left, right = mdp.reward[1, 3], mdp.reward[1, A_STEP_RIGHT]
+    assert (left, right, mdp.reward[3, A_STEP_RIGHT]) == (2.5, -0.5, 8.5)
+
+
+def test_states_may_look_alike():
+    """Three of four states are seen as two kinds; the process below stays as it was."""
+    mdp = tabular.gridworld(("S..G",))
+    env = tabular.environment(mdp, seen=(0, 1, 1, 2))
+    assert env.observation_shape == (3,)
+    state, observation = env.reset(jax.random.key(0))
+    looks = [observation.argmax()]
+    for _ in range(3):
+        state, after = env.step(jax.random.key(1), state, A_STEP_RIGHT)
+        looks.append(after.observation.argmax())
+    assert looks == [0, 1, 1, 2] and after.terminated and after.reward == 1
+    with pytest.raises(InputError, match="a number from 0 for each of 4 states"):
+        tabular.environment(mdp, seen=(0, 1))
+
+
 def test_without_a_start_every_cell_that_does_not_end_is_one():
     mdp = tabular.gridworld(("..G",))
     np.testing.assert_allclose(mdp.start, [0.5, 0.5, 0])
