@@ -130,6 +130,10 @@ class DQN(Settings):
     """Share of the steps in which it falls."""
     n: Count = 1
     """Steps of the return."""
+    priority: Share = 0.0
+    """Alpha: transitions are replayed in proportion to their error to this power; 0 for alike."""
+    correction: Share = 0.4
+    """Beta: how far the weights of the loss undo that; wholly at 1."""
     double: bool = False
     dueling: bool = False
     loss: Literal["squared", "huber"] = "squared"
