@@ -240,7 +240,8 @@ def test_weights_scale_each_transition_s_part_of_the_loss():
 
     found = gradient(batch._replace(weight=number[2]))
     ones = [gradient(jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], batch)) for i in range(5)]
-    expected = jax.tree.map(lambda *g: sum(w * x for w, x in zip(number[2], g)) / 5, *ones)
+    expected = jax.tree.map(lambda *g: (number[2] @ jnp.stack(g).reshape(5, -1)) / 5, *ones)
+    expected = jax.tree.map(lambda mean, like: mean.reshape(like.shape), expected, found)
     chex.assert_trees_all_close(found, expected, rtol=1e-5)
     errors = mean(params, params, batch._replace(weight=number[2]), jax.random.key(0))[1][1]
     assert errors["error"].shape == (5,)

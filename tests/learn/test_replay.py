@@ -122,7 +122,7 @@ def test_draws_by_priority_are_those_of_a_slow_loop(size, batch):
 
 
 def test_draws_are_in_proportion_to_the_priorities():
-    """P(i) = p_i^alpha / sum_k p_k^alpha of the written; nothing of the rest; alpha 0: all alike."""
+    """P(i) = p_i^alpha / sum_k p_k^alpha of the written, alike for alpha 0; nothing of the rest."""
     runs, batch, written, capacity = 20_000, 6, 20, 24
     error = np.random.default_rng(1).exponential(size=written).astype(np.float32)
     noise = jax.random.uniform(jax.random.key(3), (runs, batch))
