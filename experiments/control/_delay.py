@@ -1,4 +1,4 @@
-"""What `delay` has beside its learners: the choice whose reward is late, and mountain cars (S45)."""
+"""What `delay` has beside its learners: the choice with a late reward, and mountain cars (S45)."""
 
 import dataclasses
 from pathlib import Path
@@ -9,12 +9,13 @@ import numpy as np
 
 from dljax.envs.environment import Environment, Step, make
 from dljax.host import figures
+from dljax.host.config import require
 from dljax.host.experiment import Study
 from dljax.host.log import Record
 from dljax.typing import Array
 from experiments.control import common, ppo
 from experiments.control._returns import curve
-from experiments.control.settings import PPO_FOR
+from experiments.control.settings import PPO, PPO_FOR
 
 SOON = 0.2  # the reward of the hasty
 
@@ -45,14 +46,25 @@ def corridor(delay: Array | int, longest: int) -> Environment:
     return Environment("corridor", reset, step, (cells,), 2, longest + 1)
 
 
-def climb(run: Study, config: common.Tested, car: str, steps: int) -> dict[str, list[Record]]:
-    """PPO in mountain car, with each action held and without."""
-    records, tuned = {}, PPO_FOR[car]
+def ways(car: str, steps: int) -> list[PPO]:
+    """PPO's settings for a car with each action held and without, of rollouts of one length.
+
+    Raises InputError where the steps do not reach for a rollout.
+    """
+    tuned, found = PPO_FOR[car], []
     for held in (tuned.repeat, 1):
-        horizon = tuned.horizon * tuned.repeat // held  # as many environment steps in a rollout
-        chosen = dataclasses.replace(tuned, repeat=held, horizon=horizon, steps=steps)
-        env = make(car, repeat=held)
-        agent, how = ppo.agent(env, config, chosen), f"actions held for {held}"
+        horizon = tuned.horizon * tuned.repeat // held
+        found.append(dataclasses.replace(tuned, repeat=held, horizon=horizon, steps=steps))
+    require("--car-steps", steps, at_least=tuned.actors * tuned.horizon * tuned.repeat)
+    return found
+
+
+def climb(run: Study, config: common.Tested, car: str, steps: int) -> dict[str, list[Record]]:
+    """Train and test each of the ways up: their records by name."""
+    records = {}
+    for chosen in ways(car, steps):
+        env = make(car, repeat=chosen.repeat)
+        agent, how = ppo.agent(env, config, chosen), f"actions held for {chosen.repeat}"
         fitted = common.learn(run, config, steps, env, agent, f"{car}, {how}")
         common.test(run, config, env, agent, fitted, f", {car}, {how}")
         records[how] = fitted.records

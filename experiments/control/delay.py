@@ -97,9 +97,13 @@ def main(config: Config) -> Result:
     delay, count = Counter(delays).most_common(1)[0]
     if count > 1:
         raise InputError(f"--delays names {delay} {count} times; once is enough")
+    learners, returns = kinds(config), {}
+    for kind in learners.values():
+        require("--steps", config.steps, at_least=kind.before + kind.per_step)
+    for name in config.cars:
+        _delay.ways(name, config.car_steps)
     with Study(NAME, ["S45"], config) as run:
-        returns = {}
-        for part, kind in kinds(config).items():
+        for part, kind in learners.items():
             returns |= learn(run, config, part, kind, delays)
         for name, values in returns.items():
             for delay, each in zip(delays, values, strict=True):
@@ -174,7 +178,6 @@ def learn(
 
         return {"return": play.evaluate(env(member.hparams), act, jax.random.key(0), 1)["return"]}
 
-    require("--steps", config.steps, at_least=kind.before + kind.per_step)
     steps = (config.steps - kind.before) // kind.per_step
     fitted = run.fit(
         sweep(lambda h: kind.make(env(h), h), members, members["seed"]), steps, Watch(judge, steps),

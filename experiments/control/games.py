@@ -14,6 +14,7 @@ slow: some 2,000 steps a second. The default takes two minutes on 2 cores, stand
 """
 
 import dataclasses
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
@@ -29,8 +30,9 @@ from dljax.host.experiment import Study
 from dljax.host.fit import Fitted
 from dljax.host.result import Result
 from experiments.control import _frames, _returns, common, dqn, ppo
+from experiments.control._drive import available
 from experiments.control.common import Agent
-from experiments.control.settings import DQN_FOR, GAMES, PPO_FOR
+from experiments.control.settings import DQN, DQN_FOR, GAMES, PPO, PPO_FOR
 
 NAME = "control.games"
 Game = Literal["Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders", "Pong"]
@@ -125,14 +127,28 @@ def settings(config: Config, game: str, algorithm: str) -> Any:
 
 
 def enter(config: Config, game: str, algorithm: str) -> Entrant:
-    """Raises InputError where the steps do not reach for one step of the learner."""
+    """Raises InputError where the steps do not reach for one of the learner, or memory for all."""
     env, chosen = make(GAMES[game]), settings(config, game, algorithm)
+    needed, free = config.seeds * space(env, chosen), available()
+    if free is not None and needed > free:
+        raise InputError(
+            f"--seeds {config.seeds}: {algorithm} needs about {needed / 1e9:.3g} GB of memory for "
+            f"{game}; {free / 1e9:.3g} GB are free"
+        )
     if algorithm == "PPO":
         return Entrant(game, algorithm, env, ppo.agent(env, config, chosen), chosen.steps)
     if config.sampled:
         raise InputError("--sampled: DQN has a greedy policy only; ask for --algorithms PPO")
     learning = dqn.learning(chosen).steps
     return Entrant(game, algorithm, env, dqn.agent(env, chosen), learning)
+
+
+def space(env: Environment, chosen: PPO | DQN) -> int:
+    """Bytes of a seed: a replay of pairs of images, or a rollout, held about eight times."""
+    cells = math.prod(env.observation_shape)
+    if isinstance(chosen, DQN):
+        return 2 * cells * chosen.capacity * (1 if chosen.bits else 4)
+    return 8 * 4 * cells * chosen.actors * chosen.horizon
 
 
 def play(run: Study, config: Config, each: Entrant) -> Fitted:
