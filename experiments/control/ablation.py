@@ -95,6 +95,7 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S47"], config, settings=dataclasses.asdict(chosen)) as run:
         env = make(config.env, repeat=chosen.repeat)
         net = whole.network(env, chosen)
+        whole.learner(env, net, chosen)  # refuses what does not fit, before a folder is made
         fitted = train(run, config, chosen, env, net)
         compare(run, config, env, net, fitted)
         _passes.compare(run, config.batch)

@@ -60,7 +60,8 @@ def test_replay_and_target_network_are_taken_away_one_at_a_time(tmp_path, monkey
         paired = np.subtract(ways[0], ways[3])
         np.testing.assert_allclose(result.metrics[f"{gain} neither"]["values"], paired, atol=1e-3)
         assert not result.targets[f"{gain} neither"]["met"]  # two seeds show nothing
-    records = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").open()]
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
     curves = np.array([r["validation/return"] for r in records if "validation/return" in r])
     means = result.metrics["mean return while learning, no replay"]["values"]
     np.testing.assert_allclose(means, curves.mean(0)[2:4], rtol=1e-4)
