@@ -8,7 +8,7 @@ n, termination and truncation are settled when it is written, once, and not at e
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -234,7 +234,8 @@ def make(
             fit, metrics = descend(key, fit, recall(state.replay, at)._replace(weight=weight))
             return (fit, rank(ranks, at, metrics.pop("error"), priority)), metrics  # pyright: ignore
 
-        (fit, ranks), metrics = jax.lax.scan(once, (state.fit, state.ranks), shares)
+        begun: Any = (state.fit, state.ranks)
+        (fit, ranks), metrics = jax.lax.scan(once, begun, shares)
         return state._replace(fit=fit, ranks=ranks), metrics
 
     def iterate(state: State, drawn: Drawn) -> tuple[State, tuple[Metrics, Array]]:
