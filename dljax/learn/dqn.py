@@ -241,7 +241,7 @@ def make(
     def iterate(state: State, drawn: Drawn) -> tuple[State, tuple[Metrics, Array]]:
         q = net.apply({"params": state.fit.params}, state.actors.observation)
         action = jnp.where(drawn.forced >= 0, drawn.forced, q.argmax(-1))  # pyright: ignore
-        actors, seen = play.play(env, drawn.keys, drawn.fresh, state.actors, action)
+        playing, seen = play.play(env, drawn.keys, drawn.fresh, state.actors, action)
         window = jax.tree.map(lambda leaf: leaf[None], seen)
         if n > 1:
             window = jax.tree.map(lambda *parts: jnp.concatenate(parts), state.window, window)
@@ -249,8 +249,8 @@ def make(
         window = jax.tree.map(lambda leaf: leaf[1:], window) if n > 1 else None
         taken, ranks = state.taken + per_iteration, state.ranks
         if ranks is not None:
-            ranks = rank_new(ranks, state.replay.written, len(action))
-        state = State(state.fit, actors, window, replay, taken, ranks)
+            ranks = rank_new(ranks, state.replay.written % capacity, actors)
+        state = State(state.fit, playing, window, replay, taken, ranks)
         learn = by_chance if ranks is None else by_priority
         state, metrics = learn(drawn.keys[0], state, drawn.shares)  # the objective draws nothing
         return state, (metrics, seen.reward)

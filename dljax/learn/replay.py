@@ -25,7 +25,7 @@ class Replay(NamedTuple):
 class Ranks(NamedTuple):
     """What a ring's places are drawn by."""
 
-    weight: Array  # p^alpha of each place, [capacity]; 0 where nothing is written yet
+    weight: Array  # p^alpha of each place, and 0 of what is not written; rows of whole `width`
     greatest: Array  # the greatest so far: what is new has it, and so is soon seen once
 
 
@@ -106,14 +106,19 @@ def floor(share: Array, whole: Array) -> Array:
 
 
 def ranked(written: Array, capacity: int) -> Ranks:
-    """Equal ranks of the first `written` places, of at most `capacity`."""
-    return Ranks((jnp.arange(capacity) < written).astype(jnp.float32), jnp.float32(1))
+    """Equal ranks of the first `written` of `capacity` places, and none of a last row's rest."""
+    places = -(-capacity // width(capacity)) * width(capacity)
+    return Ranks((jnp.arange(places) < written).astype(jnp.float32), jnp.float32(1))
 
 
-def rank_new(ranks: Ranks, written: Array, count: int) -> Ranks:
-    """The greatest rank for the `count` places that follow the first `written` transitions."""
+def width(places: int) -> int:
+    """The least whole number whose square is at least `places`; whole rows of it change nothing."""
+    return math.isqrt(places - 1) + 1
+
+
+def rank_new(ranks: Ranks, start: Array, count: int) -> Ranks:
+    """The greatest rank for the `count` places from `start` on, where new transitions are."""
     new = jnp.broadcast_to(ranks.greatest, count)
-    start = written % len(ranks.weight)
     return ranks._replace(weight=jax.lax.dynamic_update_slice(ranks.weight, new, (start,)))
 
 
@@ -124,19 +129,19 @@ def rank(ranks: Ranks, places: Array, error: Array, alpha: ArrayLike) -> Ranks:
 
 
 def by_rank(noise: Array, weight: Array) -> Array:
-    """Places [B], each i with probability `P(i) = weight_i / sum_k weight_k`; weight [capacity].
+    """Places [B], each i with probability `P(i) = weight_i / sum_k weight_k`; weight of `Ranks`.
 
     One from each of B equal stretches of the total, as in the paper's appendix B.2.1, where the
-    inverse of the cumulated weight is found in rows of about sqrt(capacity): one sum over all, and
-    then B rows. What weighs nothing never comes. noise: uniform in [0, 1), [B].
+    inverse of the cumulated weight is found in rows of about the root of the places: one sum over
+    all, and then B rows. What weighs nothing never comes. noise: uniform in [0, 1), [B].
     """
-    batch, width = len(noise), math.isqrt(len(weight) - 1) + 1
-    rows = jnp.pad(weight, (0, -len(weight) % width)).reshape(-1, width)
+    batch, columns = len(noise), width(len(weight))
+    rows = weight.reshape(-1, columns)
     ends = jnp.cumsum(rows.sum(1))
     point = (jnp.arange(batch) + noise) / batch * ends[-1]
     row = reached(ends[None], point)
     before = jnp.where(row > 0, ends[row - 1], 0.0)
-    return row * width + reached(jnp.cumsum(rows[row], 1), point - before)
+    return row * columns + reached(jnp.cumsum(rows[row], 1), point - before)
 
 
 def reached(cumulated: Array, point: Array) -> Array:
