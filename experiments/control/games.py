@@ -6,8 +6,8 @@ settings are those of its authors, PPO's (Schulman et al. 2017) those of purejax
 repeat no action by chance, as MinAtar's games do a tenth of the time, and end after 1,000 steps
 (Freeway 2,500). Each step that the ball is in play earns 1 in its Pong. Published returns stand
 beside ours with their source; MinAtar's paper and pgx show curves without numbers. Seaquest is
-slow: some 2,000 steps a second. The default takes two minutes on 2 cores, standard an
-hour, and full, as far as what is published goes, some four.
+slow: some 2,000 steps a second. The default takes two minutes on 2 cores, standard an hour, full,
+which plays Breakout as long as what is published did, about four.
 
     python -m experiments.control.games
     python -m experiments.control.games --games Asterix Pong --algorithms PPO
