@@ -158,6 +158,15 @@ def dqn_of_three_steps() -> Learner:
     )  # fmt: skip
 
 
+def dqn_by_priority() -> Learner:
+    mdp = tabular.random_mdp(jax.random.key(0), 6, 3, ends=1)
+    return dqn.make(
+        tabular.environment(mdp, limit=9), QNetwork(3, (8,)), optax.adam(1e-2), actors=2,
+        iterations=4, updates=2, capacity=40, warmup=20, batch=8, epsilon=0.5, priority=0.6,
+        correction=0.4,
+    )  # fmt: skip
+
+
 def q_table(gamma: jax.typing.ArrayLike = 0.9) -> Learner:
     env = tabular.environment(tabular.random_mdp(jax.random.key(0), 6, 3, ends=1), limit=9)
     rate = q_learning.decay(1.0, 0.8)
@@ -387,6 +396,7 @@ LEARNERS = {
     "q_table": q_table,
     "thompson": thompson,
     "dqn": dqn_of_three_steps,
+    "dqn by priority": dqn_by_priority,
     "gan_dense": gan_dense,
     "gan_conv": gan_conv,
     "recorded": recorded,

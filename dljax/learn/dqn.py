@@ -1,13 +1,14 @@
 """Deep Q-learning: replay, a target network, and any of the usual improvements (S47).
 
-Mnih et al. 2015; double: van Hasselt et al. 2016; dueling networks are `dljax.nets.q_network`.
+Mnih et al. 2015; double: van Hasselt et al. 2016; prioritised: Schaul et al. 2016; dueling networks
+are `dljax.nets.q_network`.
 A transition is stored as what its target needs, `R + discount max_a Q(s', a)`, so that one step or
 n, termination and truncation are settled when it is written, once, and not at each use.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -18,7 +19,17 @@ from jax.typing import ArrayLike, DTypeLike
 from dljax.envs.environment import Environment
 from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import play, shapes
-from dljax.learn.replay import Replay, places, ring
+from dljax.learn.replay import (
+    Ranks,
+    Replay,
+    by_rank,
+    corrections,
+    places,
+    rank,
+    rank_new,
+    ranked,
+    ring,
+)
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.typing import Array, Key, Metrics, PyTree
 
@@ -31,6 +42,7 @@ class Experience(NamedTuple):
     reward: Array  # discounted sum over the steps up to `after`
     discount: Array  # of the value of `after`: 0 if the process ended there
     after: Array  # the true observation after them
+    weight: Array | None = None  # in the loss, of what priority drew; never stored
 
 
 class State(NamedTuple):
@@ -39,6 +51,7 @@ class State(NamedTuple):
     window: play.Transition | None  # the last n - 1 steps, not yet stored; None for n = 1
     replay: Replay
     taken: Array  # environment steps so far, those before learning included, int32
+    ranks: Ranks | None = None  # of the replay's places; None where all are alike
 
 
 class Drawn(NamedTuple):
@@ -93,7 +106,10 @@ def ahead(played: play.Transition, gamma: ArrayLike, n: int) -> Experience:
 
 
 def objective(net: nn.Module, loss: Callable[[Array, Array], Array], double: bool) -> Objective:
-    """`mean loss(Q(s, a), target)`; no gradient flows into the target. Metric: the mean Q(s, a)."""
+    """`mean_i w_i loss(Q(s_i, a_i), target_i)`, in which no gradient flows into the target.
+
+    Metrics: the mean Q(s, a) and, where there are weights w, each `error`, target - Q.
+    """
 
     def mean(params: PyTree, target: PyTree, batch: Experience, key: Key):
         del key
@@ -101,7 +117,10 @@ def objective(net: nn.Module, loss: Callable[[Array, Array], Array], double: boo
         chooser = net.apply({"params": jax.lax.stop_gradient(params)}, batch.after)
         goal = targets(batch.reward, batch.discount, value, chooser if double else None)  # pyright: ignore
         q = at(net.apply({"params": params}, batch.observation), batch.action)  # pyright: ignore
-        return loss(q, goal).mean(), (target, {"value": q.mean()})
+        if batch.weight is None:
+            return loss(q, goal).mean(), (target, {"value": q.mean()})
+        each = batch.weight * loss(q, goal)
+        return each.mean(), (target, {"value": q.mean(), "error": goal - q})
 
     return mean
 
@@ -125,6 +144,8 @@ def make(
     double: bool = False,
     loss: Callable[[Array, Array], Array] = optax.l2_loss,
     recent: int | Array | None = None,
+    priority: ArrayLike | None = None,
+    correction: ArrayLike = 0.4,
     store: DTypeLike = jnp.float32,
 ) -> Learner:
     """A step is `iterations` times: `actors` environments act once, then `updates` descents.
@@ -133,14 +154,17 @@ def make(
     actions have probability `epsilon`, a number or a schedule of the environment steps taken. Every
     `period` iterations `target += tau (params - target)`: tau 1 is the target network of 2015, and
     with period 1 there is none. Batches come from the newest `recent` transitions of the replay,
-    by default from all. Observations are kept as `store`: bool for images of zeros and ones.
+    by default from all; or, with `priority`, from all by `P(i) ~ |error_i|^priority`, each with
+    weight `(N P(i))^-correction` over the batch's greatest. Observations are kept as `store`: bool
+    for images of zeros and ones.
 
     Raises InputError for continuous actions, another number of outputs than of actions, counts that
-    do not fit each other, and gamma, tau or epsilon outside [0, 1].
+    do not fit each other, `recent` beside `priority`, and gamma, tau, epsilon, priority or
+    correction outside [0, 1].
     """
     choices = discrete(env)
     check_count(actors=actors, iterations=iterations, updates=updates, period=period, n=n)
-    check_unit(gamma=gamma, tau=tau, epsilon=epsilon)
+    check_unit(gamma=gamma, tau=tau, epsilon=epsilon, priority=priority, correction=correction)
     if not 1 <= batch <= min(warmup, capacity) or warmup > capacity or capacity % actors:
         raise InputError(
             "batch <= warmup <= capacity, a multiple of actors, is needed; "
@@ -148,6 +172,8 @@ def make(
         )
     if isinstance(recent, int) and recent < batch:
         raise InputError(f"recent must be at least the batch of {batch}; got {recent}")
+    if recent is not None and priority is not None:
+        raise InputError("batches are of the recent or by priority; got both")
     if iterations % period:
         raise InputError(f"period must divide the {iterations} iterations of a step; got {period}")
     values = shapes.given(net, lambda: jnp.zeros((1, *env.observation_shape)))
@@ -163,8 +189,8 @@ def make(
         rows = ahead(played, gamma, n)
         return jax.lax.scan(lambda old, row: (memory.add(old, row), None), replay, rows)[0]
 
-    def recall(replay: Replay, shares: Array) -> Experience:
-        found = memory.take(replay, places(shares, replay.written, capacity, newest))
+    def recall(replay: Replay, at: Array) -> Experience:
+        found = memory.take(replay, at)
         seen, after = (x.astype(jnp.float32) for x in (found.observation, found.after))
         return found._replace(observation=seen, after=after)
 
@@ -178,7 +204,8 @@ def make(
         window = jax.tree.map(lambda leaf: leaf[length - n + 1 :], played) if n > 1 else None
         replay = remember(memory.init(), played)
         fit = Fit(params, params, tx.init(params))
-        return State(fit, playing, window, replay, jnp.int32(length * per_iteration))
+        ranks = None if priority is None else ranked(replay.written, capacity)
+        return State(fit, playing, window, replay, jnp.int32(length * per_iteration), ranks)
 
     def draw(key: Key, taken: Array) -> Drawn:
         k_act, k_step, k_reset, k_batch = jax.random.split(key, 4)
@@ -193,20 +220,40 @@ def make(
             jax.random.uniform(k_batch, (iterations, updates, batch + 1)),
         )
 
+    def by_chance(key: Key, state: State, shares: Array) -> tuple[State, Metrics]:
+        at = places(shares, state.replay.written, capacity, newest)
+        batches = recall(state.replay, at)
+        fit, metrics = jax.lax.scan(functools.partial(descend, key), state.fit, batches)
+        return state._replace(fit=fit), metrics
+
+    def by_priority(key: Key, state: State, shares: Array) -> tuple[State, Metrics]:
+        def once(carry: tuple[Fit, Ranks], shares: Array) -> tuple[tuple[Fit, Ranks], Metrics]:
+            fit, ranks = carry
+            at = by_rank(shares[1:], ranks.weight)
+            weight = corrections(ranks.weight[at], correction)
+            fit, metrics = descend(key, fit, recall(state.replay, at)._replace(weight=weight))
+            return (fit, rank(ranks, at, metrics.pop("error"), priority)), metrics  # pyright: ignore
+
+        begun: Any = (state.fit, state.ranks)
+        (fit, ranks), metrics = jax.lax.scan(once, begun, shares)
+        return state._replace(fit=fit, ranks=ranks), metrics
+
     def iterate(state: State, drawn: Drawn) -> tuple[State, tuple[Metrics, Array]]:
         q = net.apply({"params": state.fit.params}, state.actors.observation)
         action = jnp.where(drawn.forced >= 0, drawn.forced, q.argmax(-1))  # pyright: ignore
-        actors, seen = play.play(env, drawn.keys, drawn.fresh, state.actors, action)
+        playing, seen = play.play(env, drawn.keys, drawn.fresh, state.actors, action)
         window = jax.tree.map(lambda leaf: leaf[None], seen)
         if n > 1:
             window = jax.tree.map(lambda *parts: jnp.concatenate(parts), state.window, window)
         replay = remember(state.replay, window)
         window = jax.tree.map(lambda leaf: leaf[1:], window) if n > 1 else None
-        batches = recall(replay, drawn.shares)
-        learn = functools.partial(descend, drawn.keys[0])  # the objective draws nothing
-        fit, metrics = jax.lax.scan(learn, state.fit, batches)
-        taken = state.taken + per_iteration
-        return State(fit, actors, window, replay, taken), (metrics, seen.reward)
+        taken, ranks = state.taken + per_iteration, state.ranks
+        if ranks is not None:
+            ranks = rank_new(ranks, state.replay.written % capacity, actors)
+        state = State(state.fit, playing, window, replay, taken, ranks)
+        learn = by_chance if ranks is None else by_priority
+        state, metrics = learn(drawn.keys[0], state, drawn.shares)  # the objective draws nothing
+        return state, (metrics, seen.reward)
 
     def stretch(state: State, drawn: Drawn) -> tuple[State, tuple[Metrics, Array]]:
         state, metrics = jax.lax.scan(iterate, state, drawn)

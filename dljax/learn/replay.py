@@ -1,7 +1,8 @@
 """A ring of the newest transitions, written and read in place inside the compiled loop (S47).
 
 Lin 1992. Each transition is one row of packed numbers, so that storing is one write and a batch one
-gather. The time of neither grows with the ring: XLA writes in place.
+gather. The time of neither grows with the ring: XLA writes in place. Batches are drawn uniformly,
+or by priority (Schaul et al. 2016), which reads one number a place.
 """
 
 import math
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from dljax.errors import InputError
 from dljax.typing import Array, PyTree
@@ -18,6 +20,13 @@ from dljax.typing import Array, PyTree
 class Replay(NamedTuple):
     rows: dict[str, Array]  # by type, [capacity, W]: place i holds transition i mod capacity
     written: Array  # transitions so far, int32
+
+
+class Ranks(NamedTuple):
+    """What a ring's places are drawn by."""
+
+    weight: Array  # p^alpha of each place, and 0 of what is not written; rows of whole `width`
+    greatest: Array  # the greatest so far: what is new has it, and so is soon seen once
 
 
 class Ring(NamedTuple):
@@ -94,3 +103,60 @@ def places(noise: Array, written: Array, capacity: int, recent: int | Array) -> 
 
 def floor(share: Array, whole: Array) -> Array:
     return (share * whole.astype(jnp.float32)).astype(jnp.int32)
+
+
+def ranked(written: Array, capacity: int) -> Ranks:
+    """Equal ranks of the first `written` of `capacity` places, and none of a last row's rest."""
+    places = -(-capacity // width(capacity)) * width(capacity)
+    return Ranks((jnp.arange(places) < written).astype(jnp.float32), jnp.float32(1))
+
+
+def width(places: int) -> int:
+    """The least whole number whose square is at least `places`; whole rows of it change nothing."""
+    return math.isqrt(places - 1) + 1
+
+
+def rank_new(ranks: Ranks, start: Array, count: int) -> Ranks:
+    """The greatest rank for the `count` places from `start` on, where new transitions are."""
+    new = jnp.broadcast_to(ranks.greatest, count)
+    return ranks._replace(weight=jax.lax.dynamic_update_slice(ranks.weight, new, (start,)))
+
+
+def rank(ranks: Ranks, places: Array, error: Array, alpha: ArrayLike) -> Ranks:
+    """`p_i^alpha` with `p_i = |error_i| + 1e-6` for places [B]. Schaul et al. 2016, section 3.3."""
+    new = ((jnp.abs(error) + 1e-6) ** jnp.asarray(alpha)).astype(jnp.float32)
+    return Ranks(ranks.weight.at[places].set(new), jnp.maximum(ranks.greatest, new.max()))
+
+
+def by_rank(noise: Array, weight: Array) -> Array:
+    """Places [B], each i with probability `P(i) = weight_i / sum_k weight_k`; weight of `Ranks`.
+
+    One from each of B equal stretches of the total, as in the paper's appendix B.2.1, where the
+    inverse of the cumulated weight is found in rows of about the root of the places: one sum over
+    all, and then B rows. What weighs nothing never comes. noise: uniform in [0, 1), [B].
+    """
+    batch, columns = len(noise), width(len(weight))
+    rows = weight.reshape(-1, columns)
+    ends = jnp.cumsum(rows.sum(1))
+    point = (jnp.arange(batch) + noise) / batch * ends[-1]
+    row = reached(ends[None], point)
+    before = jnp.where(row > 0, ends[row - 1], 0.0)
+    return row * columns + reached(jnp.cumsum(rows[row], 1), point - before)
+
+
+def reached(cumulated: Array, point: Array) -> Array:
+    """The first place where cumulated weights [..., K] exceed point [B], and so weigh something.
+
+    The last one is reached at the latest: sums of other orders round otherwise.
+    """
+    last = jnp.nextafter(cumulated[:, -1], jnp.zeros(1))
+    return (cumulated <= jnp.minimum(point, last)[:, None]).sum(1)
+
+
+def corrections(weight: Array, beta: ArrayLike) -> Array:
+    """`w_i = (N P(i))^-beta / max_j w_j` of a batch's weights [B], in which N and the total cancel.
+
+    They take the bias out of a gradient that meets i with probability P(i), wholly at beta 1.
+    Schaul et al. 2016, section 3.4.
+    """
+    return (weight.min() / weight) ** jnp.asarray(beta)

@@ -1,4 +1,4 @@
-"""An episode as a strip of frames, drawn from its observations."""
+"""An episode as a strip of frames or as a film, drawn from its observations."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,9 @@ from pathlib import Path
 import jax
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle, Rectangle
+from PIL import Image
 
 from dljax.envs.environment import Environment
 from dljax.host import figures
@@ -14,6 +16,7 @@ from dljax.host.figures import COLORS, INK
 from dljax.learn import play
 from dljax.typing import Array, Key
 from experiments.control.controllers import Act
+from experiments.control.settings import GAMES
 
 FRAMES = 12
 
@@ -22,19 +25,24 @@ def episode(path: Path, env: Environment, act: Act, key: Key) -> Path | None:
     """Play one episode and draw it; None where the environment cannot be drawn."""
     if env.name not in DRAWN:
         return None
+    return strip(path, env.name, *played(env, act, key))
+
+
+def played(env: Environment, act: Act, key: Key) -> tuple[np.ndarray, np.ndarray]:
+    """Observations [T, ...] and rewards [T] of one episode."""
     k_begin, k_play, k_act = jax.random.split(key, 3)
     keys = jax.random.split(k_act, (env.limit, 1))
 
     def acts(keys: Array, seen: Array) -> tuple[Array, None]:
         return act(keys[0], seen), None
 
-    _, played = jax.jit(
+    _, all_of_it = jax.jit(
         lambda: play.rollout(env, acts, keys, k_play, play.begin(env, k_begin, 1))
     )()
-    done = np.asarray(played.terminated | played.truncated)[:, 0]
+    done = np.asarray(all_of_it.terminated | all_of_it.truncated)[:, 0]
     length = int(done.argmax()) + 1 if done.any() else len(done)  # the next episode follows
-    seen, reward = (np.asarray(x)[:length, 0] for x in (played.observation, played.reward))
-    return strip(path, env.name, seen, reward)
+    seen, reward = (np.asarray(x)[:length, 0] for x in (all_of_it.observation, all_of_it.reward))
+    return seen, reward
 
 
 def strip(path: Path, env: str, observations: np.ndarray, rewards: np.ndarray) -> Path | None:
@@ -101,17 +109,35 @@ def mountain_car(ax: Axes, seen: np.ndarray) -> None:
     ax.set(xlim=(-1.25, 0.65), ylim=(0, 1.4))
 
 
-def breakout(ax: Axes, seen: np.ndarray) -> None:
-    """Paddle, ball, where the ball was, and bricks."""
-    paddle, ball, trail, bricks = np.moveaxis(seen, -1, 0)
-    picture = np.ones((10, 10, 3))
-    for layer, color in ((bricks, COLORS[4]), (trail, "#c8d4e3"), (ball, COLORS[1]),
-                         (paddle, COLORS[0])):  # fmt: skip
-        rgb = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+def cells(ax: Axes, seen: np.ndarray) -> None:
+    """A game on a grid of cells."""
+    height, width = seen.shape[:2]
+    ax.imshow(colored(seen))
+    ax.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, color=INK, lw=0.8))
+    ax.set(xlim=(-0.7, width - 0.3), ylim=(height - 0.3, -0.7))
+
+
+def colored(seen: np.ndarray) -> np.ndarray:
+    """A grid of cells [h, w, c] in colours [h, w, 3]: of what is in a cell, the first channel's."""
+    palette = [to_rgb(color) for color in (COLORS[0], COLORS[1], "#c8d4e3", COLORS[4], COLORS[2])]
+    palette += [to_rgb(f"C{i}") for i in range(5)]
+    picture = np.ones((*seen.shape[:2], 3))
+    for layer, rgb in reversed(list(zip(np.moveaxis(seen, -1, 0), palette, strict=False))):
         picture = np.where(layer[..., None] > 0, rgb, picture)
-    ax.imshow(picture)
-    ax.add_patch(Rectangle((-0.5, -0.5), 10, 10, fill=False, color=INK, lw=0.8))
-    ax.set(xlim=(-0.7, 9.7), ylim=(9.7, -0.7))
+    return picture
+
+
+def film(path: Path, env: Environment, act: Act, key: Key) -> Path:
+    """The first 300 steps of an episode of a game on a grid of cells, as an animated GIF."""
+    seen, _ = played(env, act, key)
+    size = -(-160 // seen.shape[1])
+    pictures = []
+    for step in seen[:300]:
+        pixels = (255 * colored(step)).astype(np.uint8).repeat(size, 0).repeat(size, 1)
+        pictures.append(Image.fromarray(pixels).quantize(16))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=60, loop=0)
+    return path
 
 
 DRAWN: dict[str, Callable[[Axes, np.ndarray], None]] = {
@@ -120,5 +146,4 @@ DRAWN: dict[str, Callable[[Axes, np.ndarray], None]] = {
     "Acrobot-v1": acrobot,
     "MountainCar-v0": mountain_car,
     "MountainCarContinuous-v0": mountain_car,
-    "Breakout-MinAtar": breakout,
-}
+} | dict.fromkeys(GAMES.values(), cells)

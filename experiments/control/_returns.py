@@ -39,3 +39,31 @@ def draw(path: Path, result: Result, records: list[Record]) -> None:
     title = f"{algorithm} on {env}: mean of {seeds} seeds, least to greatest"
     ax.set_title(title, fontsize=10)
     figures.save(figure, path)
+
+
+def draw_games(path: Path, result: Result, records: dict[tuple[str, str], list[Record]]) -> Path:
+    """A panel a game: validation returns of each algorithm, beside chance and the published.
+
+    records by (game, algorithm).
+    """
+    games = list(dict.fromkeys(game for game, _ in records))
+    columns = min(3, len(games))
+    figure, axes = figures.panels(columns, -(-len(games) // columns))
+    for ax in axes[len(games) :]:
+        ax.axis("off")
+    for ax, game in zip(axes, games, strict=False):
+        ax.set(title=game, xlabel="environment steps of a seed", ylabel="validation return")
+        ax.axhline(
+            result.baselines[f"random policy, {game}"]["mean"], color=figures.INK, lw=1, ls=":",
+            label="random policy",
+        )  # fmt: skip
+    colors = dict(zip(dict.fromkeys(who for _, who in records), figures.COLORS, strict=False))
+    for (game, who), rows in records.items():
+        ax = axes[games.index(game)]
+        played, values = curve(rows, "validation/return")
+        figures.spread(ax, played.mean(1), values, who, colors[who])
+        if known := result.baselines.get(f"published, {game}, {who}"):
+            ax.axhline(known["mean"], color=colors[who], lw=1, ls="--", label=f"{who}, published")
+    for ax in axes[: len(games)]:
+        ax.legend(frameon=False, fontsize=7)
+    return figures.save(figure, path)

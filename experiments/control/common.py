@@ -22,7 +22,7 @@ from dljax.learn import play
 from dljax.typing import Array, Key, Metrics, PyTree
 from experiments.control import _frames, _returns
 from experiments.control._returns import curve
-from experiments.control.controllers import controllers
+from experiments.control.controllers import Act, controllers
 from experiments.control.settings import TARGETS, Settings
 
 EVALUATIONS = 40
@@ -30,21 +30,27 @@ TRAINING, VALIDATION, TEST, BASELINE = range(4)  # root keys: no two purposes sh
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Common):
-    """The flags of an agent's experiment; `--steps` counts the environment's steps of a seed."""
+class Tested(Common):
+    """How agents are chosen and tested."""
 
     seeds: Count = 10
     """Independent agents, trained in one compiled program."""
-    env: str = "CartPole-v1"
-    """Any environment by name: gymnax's, or ours, such as thermostat and arm."""
-    set: tuple[str, ...] = ()
-    """Settings to change, as in rate=1e-3 actors=16; experiments/control/settings.py has them."""
     validation: Count = 32
     """Fresh episodes by which the best policy of a run is chosen, at each of 40 evaluations."""
     episodes: Count = 128
     """Fresh episodes on which each seed's policy is tested, once."""
     sampled: bool = False
     """Test the policy by sampling its actions; by default the likeliest is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Tested):
+    """The flags of an agent's experiment; `--steps` counts the environment's steps of a seed."""
+
+    env: str = "CartPole-v1"
+    """Any environment by name: gymnax's, or ours, such as thermostat and arm."""
+    set: tuple[str, ...] = ()
+    """Settings to change, as in rate=1e-3 actors=16; experiments/control/settings.py has them."""
 
 
 class Agent(NamedTuple):
@@ -71,28 +77,28 @@ def train(
     The policy kept of each seed is the best on validation episodes; the last one is tested too.
     """
     with Study(name, systems, config, settings=dataclasses.asdict(settings)) as run:
-        fitted = learn(run, env, agent, settings.steps, config.validation)
+        fitted = learn(run, config, settings.steps, env, agent)
         test(run, config, env, agent, fitted)
-        progress(run, fitted, config.env)
+        beside(run, config, env)
+        progress(run, fitted, name.partition(".")[2], config.env)
         if agent.steady and fitted.rate:  # none where a finished run is resumed
             rate = fitted.rate * agent.per_step * config.seeds
             run.metric("environment steps a second", [rate])
         run.figure("return.png", _returns.draw, run.result, fitted.records)
-        act = functools.partial(agent.act, jax.tree.map(lambda leaf: leaf[0], fitted.kept))
-        run.figure("episode.png", _frames.episode, env, act, jax.random.key(TEST))
+        run.figure("episode.png", _frames.episode, env, first(agent, fitted), jax.random.key(TEST))
     return run.result
 
 
 def learn(
-    run: Study, env: Environment, agent: Agent, steps: int, validation: int, part: str = ""
+    run: Study, config: Tested, steps: int, env: Environment, agent: Agent, part: str = ""
 ) -> Fitted:
-    """All seeds for `steps` environment steps each; kept is the best on validation episodes."""
-    steps, every = budget(steps, agent.per_step)
+    """Train all seeds for `steps` environment steps each; `part` names them among several fits."""
+    count, every = budget(steps, agent.per_step)
     return run.fit(
         sweep(lambda _: agent.learner, None, run.seeds),
-        steps,
+        count,
         Watch(
-            functools.partial(validated, env, agent, validation),
+            functools.partial(validated, env, agent, config.validation),
             every,
             Selection("validation/return", lambda member: agent.keep(member.run.state)),
         ),
@@ -100,9 +106,14 @@ def learn(
         shown=("train/return", "validation/return"),
         chunk=every,
         key=TRAINING,
-        saves=max(every, steps // 4),
+        saves=max(every, count // 4),
         per_step=agent.per_step,
     )
+
+
+def first(agent: Agent, fitted: Fitted) -> Act:
+    """How the best policy of the first seed acts."""
+    return functools.partial(agent.act, jax.tree.map(lambda leaf: leaf[0], fitted.kept))
 
 
 def layers(env: Environment, chosen: Settings) -> dict[str, Any]:
@@ -149,8 +160,10 @@ def validated(env: Environment, agent: Agent, episodes: int, member: Member) -> 
     return {f"validation/{name}": value for name, value in found.items()}
 
 
-def test(run: Study, config: Config, env: Environment, agent: Agent, fitted: Fitted) -> None:
-    """Each seed's best and last policy on episodes of their own, beside policies not learnt."""
+def test(
+    run: Study, config: Tested, env: Environment, agent: Agent, fitted: Fitted, of: str = ""
+) -> None:
+    """Each seed's best and last policy on episodes of their own; `of` ends the metrics' names."""
     seeds = jnp.array(run.seeds)
 
     def tested(kept: PyTree, seed: Array) -> Array:
@@ -158,41 +171,47 @@ def test(run: Study, config: Config, env: Environment, agent: Agent, fitted: Fit
         return scores(env, agent, kept, key, config.episodes)["return"]
 
     last = jax.vmap(lambda member: agent.keep(member.run.state))(fitted.run.state)
-    run.metric("test return", run.each(tested, fitted.kept, seeds))
-    run.metric("test return of the last policy", run.each(tested, last, seeds))
+    run.metric(f"test return{of}", run.each(tested, fitted.kept, seeds))
+    run.metric(f"test return of the last policy{of}", run.each(tested, last, seeds))
+
+
+def beside(
+    run: Study, config: Tested, env: Environment, of: str = "", metric: str = "test return"
+) -> None:
+    """The policies that nobody learnt, on as many episodes."""
     for name, act in controllers(env).items():
 
         def played(seed: Array, act: Any = act) -> Array:
             key = jax.random.fold_in(jax.random.key(BASELINE), seed)
             return play.evaluate(env, act, key, config.episodes)["return"]
 
-        run.baseline(name, "test return", run.each(played, seeds))
+        run.baseline(f"{name}{of}", metric, run.each(played, jnp.array(run.seeds)))
 
 
-def progress(run: Study, fitted: Fitted, env: str) -> None:
+def progress(run: Study, fitted: Fitted, algorithm: str, env: str, of: str = "") -> None:
     """The goal, and what it took each seed to reach it first on validation episodes.
 
     A seed that never did counts with all its steps, and lowers the share that did.
     """
-    known = TARGETS.get((run.result.experiment.partition(".")[2], env))
+    known = TARGETS.get((algorithm, env))
     if known is None:
         return
     value, within, source = known
     played, returns = curve(fitted.records, "validation/return")
     taken, metrics = played[-1].max(), run.result.metrics
-    early = metrics["test return"]["mean"] >= value
+    early = metrics[f"test return{of}"]["mean"] >= value
     if taken <= within and (early or taken >= within / 2):  # a short run cannot miss a goal
         goal = (value, f"{source}, within {within:,} steps")
-        for name in ("test return", "test return of the last policy"):
+        for name in (f"test return{of}", f"test return of the last policy{of}"):
             run.metric(name, metrics[name]["values"], goal=goal)
     reached = returns >= value
     when = np.take_along_axis(played, reached.argmax(0)[None], 0)[0]
     first = np.where(reached.any(0), when, played[-1])
-    run.metric(f"steps until {value}", first, "lower")
-    run.metric(f"share that reached {value}", np.asarray(reached.any(0), float))
+    run.metric(f"steps until {value}{of}", first, "lower")
+    run.metric(f"share that reached {value}{of}", np.asarray(reached.any(0), float))
     passed = returns.mean(1) >= value
     if passed.any():
         row = [record for record in fitted.records if "validation/return" in record][
             passed.argmax()
         ]
-        run.result.seconds[f"until a mean of {value}"] = row["seconds"]
+        run.result.seconds[f"until a mean of {value}{of}"] = row["seconds"]

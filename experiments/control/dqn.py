@@ -1,10 +1,10 @@
 """DQN plays any gymnax environment of discrete actions, ten seeds at once, beside known policies.
 
 System S47 of the syllabus: Mnih et al. 2015; double: van Hasselt et al. 2016; dueling: Wang et al.
-2016. Random play before learning counts as steps.
+2016; prioritised replay: Schaul et al. 2016. Random play before learning counts as steps.
 
     python -m experiments.control.dqn
-    python -m experiments.control.dqn --env Acrobot-v1
+    python -m experiments.control.dqn --env Acrobot-v1 --set priority=0.6
 """
 
 import dataclasses
@@ -88,6 +88,8 @@ def learner(
         double=chosen.double,
         loss=LOSSES[chosen.loss],
         recent=recent,
+        priority=chosen.priority or None,
+        correction=chosen.correction,
         store=bool if chosen.bits else jnp.float32,
     )
 

@@ -37,7 +37,7 @@ PRESETS = {
 
 def agent(
     env: Environment,
-    config: Config,
+    config: common.Tested,
     chosen: PPO,
     tx: optax.GradientTransformation | None = None,
 ) -> Agent:

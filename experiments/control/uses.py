@@ -27,7 +27,7 @@ from dljax import Learner, Member, grid, sweep
 from dljax.envs import ads
 from dljax.envs.environment import make
 from dljax.host import experiment, figures
-from dljax.host.config import Common, Count, Positive
+from dljax.host.config import Count, Positive
 from dljax.host.experiment import Study
 from dljax.host.fit import Watch
 from dljax.host.result import Result
@@ -52,7 +52,7 @@ GRADIENT = "policy gradient"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Common):
+class Config(common.Tested):
     """Air, arm and ads; `--steps` counts the environment's steps of a seed of PPO, in each."""
 
     seeds: Count = 3
@@ -92,7 +92,7 @@ def control(run: Study, config: Config, name: str) -> _uses.Driven:
     chosen = dataclasses.replace(PPO_FOR[name], steps=config.steps)
     env = make(name)
     agent = ppo.agent(env, ppo.Config(env=name), chosen)
-    fitted = common.learn(run, env, agent, chosen.steps, config.validation, part=name)
+    fitted = common.learn(run, config, chosen.steps, env, agent, name)
 
     def played(kept: Any) -> _uses.Driven:
         def act(key: Array, seen: Array) -> Array:

@@ -1,6 +1,7 @@
 """DQN: its targets, what it stores, its target network, and small problems with known values."""
 
 import chex
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -187,6 +188,103 @@ def test_the_newest_alone_may_be_learnt_from():
     assert not np.allclose(newest, all_of_it)
 
 
+def test_by_priority_the_fixed_point_is_the_same():
+    """Q = 1 / (1 - gamma) for every alpha and beta; of three steps, and double."""
+    net = QNetwork(2, ())
+    hparams = grid(alpha=jnp.array([0.0, 0.6]), beta=jnp.array([0.4, 1.0]))
+
+    def learner(h):
+        given = {"priority": h["alpha"], "correction": h["beta"], "n": 3, "double": True}
+        return dqn.make(endless(), net, optax.sgd(0.3), gamma=0.5, updates=2, **given, **SIZES)
+
+    swept = sweep(learner, hparams, jnp.arange(4))
+    run, _ = advance(swept, start(swept, jax.random.key(0)), 20)
+    q = values(net, run.state.run.state.fit.params)
+    np.testing.assert_allclose(q, np.full((4, 2), 2.0), rtol=1e-2)
+
+
+def test_priorities_are_the_errors_of_what_was_drawn():
+    """Weights that stand still: each priority is the greatest of its time or |target - Q|^alpha."""
+    net, alpha = QNetwork(3, ()), 0.5
+    sizes = SIZES | {"iterations": 4, "warmup": 64}
+    learner = dqn.make(counter(), net, optax.sgd(0.0), priority=alpha, gamma=0.9, **sizes)
+    before = start(learner, jax.random.key(0))
+    np.testing.assert_array_equal(before.state.ranks.weight, 1)
+    state = advance(learner, before, 1)[0].state
+    number, seen = jnp.zeros(()), jnp.zeros(2)
+    memory = dqn.ring(dqn.Experience(seen, jnp.int32(0), number, number, seen), 64)
+    rows = memory.take(state.replay, jnp.arange(64))
+    q, after = (net.apply({"params": state.fit.params}, x) for x in rows[::4])
+    target = np.asarray(rows.reward) + 0.9 * np.asarray(after).max(1)
+    error = np.abs(target - np.asarray(q)[np.arange(64), np.asarray(rows.action)])
+    drawn = np.isclose(state.ranks.weight, (error + 1e-6) ** alpha, rtol=1e-4)
+    greatest = float(state.ranks.greatest)
+    assert greatest >= max(1, ((error + 1e-6) ** alpha)[drawn].max() * (1 - 1e-4))
+    assert 16 <= drawn.sum() < 64  # a batch at least, and not all in four
+    left = np.asarray(state.ranks.weight)[~drawn]
+    assert (left >= 1).all() and (left <= greatest).all()  # the greatest was 1 at first
+
+
+def test_weights_scale_each_transition_s_part_of_the_loss():
+    """The gradient is the mean of weighted gradients of one transition each."""
+    net = QNetwork(3, ())
+    rng = np.random.default_rng(0)
+    seen, after = (jnp.asarray(rng.normal(size=(5, 2)), jnp.float32) for _ in range(2))
+    number = jnp.asarray(rng.random((3, 5)), jnp.float32)
+    batch = dqn.Experience(seen, jnp.array([0, 1, 2, 1, 0]), number[0], number[1], after)
+    params = net.init(jax.random.key(0), seen)["params"]
+    mean = dqn.objective(net, optax.l2_loss, False)
+
+    def gradient(batch):
+        return jax.grad(lambda p: mean(p, params, batch, jax.random.key(0))[0])(params)
+
+    found = gradient(batch._replace(weight=number[2]))
+    ones = [gradient(jax.tree.map(lambda leaf, i=i: leaf[i : i + 1], batch)) for i in range(5)]
+    expected = jax.tree.map(lambda *g: (number[2] @ jnp.stack(g).reshape(5, -1)) / 5, *ones)
+    expected = jax.tree.map(lambda mean, like: mean.reshape(like.shape), expected, found)
+    chex.assert_trees_all_close(found, expected, rtol=1e-5)
+    errors = mean(params, params, batch._replace(weight=number[2]), jax.random.key(0))[1][1]
+    assert errors["error"].shape == (5,)
+
+
+def test_priority_learns_from_fewer_updates_where_reward_is_rare():
+    """A reward at the end of a corridor: after as many updates Q at its start is nearer.
+
+    The blind cliff walk of Schaul et al. 2016, figure 1: of all transitions few tell anything.
+    """
+    length, gamma = 9, 0.95
+
+    def reset(key):
+        return jnp.int32(0), jax.nn.one_hot(0, length)
+
+    def step(key, state, action):
+        right = action == state % 2
+        last = state == length - 1
+        after = jnp.where(right, state + 1, 0)
+        seen = Step(
+            jax.nn.one_hot(after % length, length), (right & last).astype(jnp.float32),
+            ~right | last, jnp.bool(False),
+        )  # fmt: skip
+        return after % length, seen
+
+    env = Environment("cliff", reset, step, (length,), 2, length)
+    net = nn.Dense(2, use_bias=False, kernel_init=nn.initializers.zeros)
+    sizes = {"actors": 2, "iterations": 50, "capacity": 8192, "warmup": 8192, "batch": 16}
+
+    def learner(priority):
+        given = {"epsilon": 1.0, "gamma": gamma, "priority": priority, "correction": 0.0}
+        return dqn.make(env, net, optax.sgd(1.0), **given, **sizes)
+
+    worth = []
+    for priority in (None, 1.0):
+        made = learner(priority)
+        run, _ = advance(made, start(made, jax.random.key(1)), 16)
+        table = net.apply({"params": run.state.fit.params}, jnp.eye(length))
+        best = table[jnp.arange(length), jnp.arange(length) % 2]
+        worth.append(np.abs(np.asarray(best) - gamma ** np.arange(length - 1, -1, -1)).mean())
+    assert worth[1] < 0.1 * worth[0]
+
+
 def test_images_of_bits_are_stored_as_bits_and_learnt_from_alike():
     def step(key, state, action):
         image = jax.random.bernoulli(key, 0.5, (4, 4, 2)).astype(jnp.float32)
@@ -227,6 +325,9 @@ def test_a_reward_that_is_no_number_stops_the_run_at_its_step():
         ({"capacity": 66}, "multiple of actors.* 66 and 4"),
         ({"recent": 3}, "recent must be at least the batch of 16; got 3"),
         ({"period": 3}, "period must divide the 10 iterations of a step; got 3"),
+        ({"recent": 16, "priority": 0.5}, "of the recent or by priority; got both"),
+        ({"priority": 1.5}, "priority must be from 0 to 1; got 1.5"),
+        ({"correction": -1.0}, "correction must be from 0 to 1; got -1.0"),
         ({"gamma": 1.1}, "gamma must be from 0 to 1; got 1.1"),
         ({"tau": -1}, "tau must be from 0 to 1; got -1"),
         ({"epsilon": 2.0}, "epsilon must be from 0 to 1; got 2.0"),

@@ -10,7 +10,16 @@ import pytest
 from scipy import stats
 
 from dljax import InputError
-from dljax.learn.replay import places, ring
+from dljax.learn.replay import (
+    by_rank,
+    corrections,
+    places,
+    rank,
+    rank_new,
+    ranked,
+    ring,
+    width,
+)
 
 
 class Item(NamedTuple):
@@ -92,6 +101,81 @@ def test_the_largest_noise_stays_in_its_stretch():
     assert found.min() >= 0 and found.max() < capacity
     unturned = places(most.at[0].set(0.0), jnp.int32(capacity), capacity, capacity)
     np.testing.assert_array_equal(unturned, (np.arange(32) + 1) * (capacity // 32) - 1)
+
+
+def weights(size: int) -> np.ndarray:
+    """Whole numbers, some of them 0, whose sums are exact in float32."""
+    return np.random.default_rng(size).integers(0, 9, size).astype(np.float32)
+
+
+@pytest.mark.parametrize("size, batch", [(1, 2), (42, 8), (992, 64)])
+def test_draws_by_priority_are_those_of_a_slow_loop(size, batch):
+    """Each draw is where a walk along the weights first exceeds its point of the total.
+
+    Of rows of 1, of 6 rows of 7 and of 31 of 32.
+    """
+    weight = np.maximum(weights(size), size == 1)
+    noise = np.random.default_rng(0).integers(0, 256, (20, batch)).astype(np.float32) / 256
+    found = jax.jit(jax.vmap(by_rank, (0, None)))(jnp.asarray(noise), jnp.asarray(weight))
+    for row, got in zip(noise, np.asarray(found), strict=True):
+        for b, share in enumerate(row):
+            left, place = (b + np.float64(share)) / batch * weight.sum(), 0
+            while left >= weight[place]:
+                left, place = left - weight[place], place + 1
+            assert got[b] == place
+
+
+def test_draws_are_in_proportion_to_the_priorities():
+    """P(i) = p_i^alpha / sum_k p_k^alpha of the written, alike for alpha 0; nothing of the rest."""
+    runs, batch, written, capacity = 20_000, 6, 20, 24
+    error = np.random.default_rng(1).exponential(size=written).astype(np.float32)
+    noise = jax.random.uniform(jax.random.key(3), (runs, batch))
+    at = jnp.arange(written)
+    for alpha in (0.0, 0.6, 1.0):
+        ranks = rank(ranked(jnp.int32(written), capacity), at, jnp.asarray(error), alpha)
+        found = np.asarray(jax.vmap(by_rank, (0, None))(noise, ranks.weight))
+        counts = np.bincount(found.ravel(), minlength=capacity)
+        assert len(ranks.weight) == 25 and not counts[written:].any()
+        expected = (error + 1e-6).astype(np.float64) ** alpha
+        expected *= runs * batch / expected.sum()
+        assert stats.chisquare(counts[:written], expected).pvalue > 1e-4
+        assert np.abs(counts[:written] - expected).max() < 4 * np.sqrt(expected.max())
+
+
+def test_what_is_new_has_the_greatest_priority_so_far():
+    ranks = ranked(jnp.int32(6), 8)
+    np.testing.assert_array_equal(ranks.weight, [1, 1, 1, 1, 1, 1, 0, 0, 0])
+    # the greatest stays that of the first error, though its place is ranked again
+    ranks = rank(ranks, jnp.array([2, 4, 2]), jnp.array([-3.0, 0.5, -3.0]), 2.0)
+    ranks = rank(ranks, jnp.array([2]), jnp.array([0.1]), 2.0)
+    ranks = rank_new(rank_new(ranks, jnp.int32(6), 2), jnp.int32(0), 2)
+    np.testing.assert_allclose(ranks.weight, [9, 9, 0.01, 1, 0.25, 1, 9, 9, 0], rtol=1e-4)
+
+
+def test_corrections_are_the_formula_and_undo_the_bias():
+    weight, beta = jnp.array([0.5, 2.0, 8.0, 1.0]), 0.7
+    probability = np.asarray(weight) / 23.5  # of N = 10, the rest of which is not in the batch
+    formula = (10 * probability) ** -beta
+    np.testing.assert_allclose(corrections(weight, beta), formula / formula.max(), rtol=1e-6)
+    np.testing.assert_array_equal(corrections(weight, 0.0), 1)
+    values = np.array([3.0, -1.0, 4.0, 2.0])
+    share = np.asarray(weight / weight.sum() * corrections(weight, 1.0))
+    np.testing.assert_allclose((share * values).sum() / share.sum(), values.mean(), rtol=1e-6)
+
+
+def test_whole_rows_keep_their_width():
+    for capacity in range(1, 2000):
+        places = len(jax.eval_shape(lambda c=capacity: ranked(jnp.int32(0), c)).weight)
+        assert capacity <= places < capacity + width(capacity)
+        assert width(places) == width(capacity) and places % width(capacity) == 0
+
+
+def test_rounding_never_draws_what_weighs_nothing():
+    """The largest noise, and weights whose sums round: always a place that weighs something."""
+    weight = jnp.zeros(10_100).at[jnp.arange(1234, 5678, 7)].set(0.1)
+    for share in (0.0, 1 - 2.0**-24):
+        found = jax.jit(by_rank)(jnp.full(512, share, jnp.float32), weight)
+        assert (weight[found] > 0).all()
 
 
 def test_time_does_not_grow_with_the_capacity():
