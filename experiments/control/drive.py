@@ -145,7 +145,7 @@ def imitation(
     given |= {"updates": config.updates, "batch": min(config.batch, warmup)}
     tx = optax.adam(optax.cosine_decay_schedule(config.rate, steps * config.updates))
     if own:
-        options = {"horizon": config.horizon, "warmup": warmup}
+        options: dict[str, Any] = {"horizon": config.horizon, "warmup": warmup}
         learner = imitate.dagger(env, world.expert, net, tx, **given, **options)
     else:
         learner = imitate.clone(env, world.expert, net, tx, **given)
