@@ -8,9 +8,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
+from PIL.Image import Image, fromarray
 
 from dljax.host.log import Record
 from dljax.typing import Array
@@ -35,6 +37,22 @@ def save(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     return path
+
+
+def film(path: Path, pictures: Sequence[Image], milliseconds: int) -> Path:
+    """Pictures one after another, each for so long, as a GIF that begins anew at its end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first, *others = pictures
+    first.save(path, save_all=True, append_images=others, duration=milliseconds, loop=0)
+    return path
+
+
+def snapshot(figure: Figure, dpi: int = 80) -> Image:
+    """What a figure shows now, for a film."""
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(dpi)
+    canvas.draw()
+    return fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(64)
 
 
 def spread(

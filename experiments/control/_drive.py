@@ -286,8 +286,7 @@ def draw_film(path: Path, track: Tracks, trip: Trip) -> Path:
         grey = grey.resize((width, height), Image.Resampling.NEAREST)
         one.paste(grey.convert("RGB"), (side, (side - height) // 2))
         pictures.append(one.quantize(32))
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=80, loop=0)
-    return path
+    return figures.film(path, pictures, 80)
 
 
 def draw_saliency(path: Path, seen: np.ndarray, maps: dict[str, np.ndarray]) -> Path:

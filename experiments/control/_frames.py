@@ -18,14 +18,21 @@ from dljax.typing import Array, Key
 from experiments.control.controllers import Act
 from experiments.control.settings import GAMES
 
-FRAMES = 12
+FRAMES, FILMED = 12, 60
 
 
 def episode(path: Path, env: Environment, act: Act, key: Key) -> Path | None:
-    """Play one episode and draw it; None where the environment cannot be drawn."""
+    """Play one episode: a strip, and beside it a film; None where it cannot be drawn."""
     if env.name not in DRAWN:
         return None
-    return strip(path, env.name, *played(env, act, key))
+    seen, rewards = played(env, act, key)
+    film(path.with_suffix(".gif"), env.name, seen)
+    return strip(path, env.name, seen, rewards)
+
+
+def watched(path: Path, env: Environment, act: Act, key: Key) -> Path | None:
+    """Play one episode: a film."""
+    return film(path, env.name, played(env, act, key)[0])
 
 
 def played(env: Environment, act: Act, key: Key) -> tuple[np.ndarray, np.ndarray]:
@@ -127,17 +134,30 @@ def colored(seen: np.ndarray) -> np.ndarray:
     return picture
 
 
-def film(path: Path, env: Environment, act: Act, key: Key) -> Path:
-    """The first 300 steps of an episode of a game on a grid of cells, as an animated GIF."""
-    seen, _ = played(env, act, key)
-    size = -(-160 // seen.shape[1])
+def film(path: Path, env: str, observations: np.ndarray) -> Path | None:
+    """An episode as an animated GIF; None where the environment cannot be drawn.
+
+    Games on a grid of cells are shown for their first 300 steps, others at up to 60 even moments.
+    """
+    if env not in DRAWN:
+        return None
+    if DRAWN[env] is cells:
+        size = -(-160 // observations.shape[1])
+        pictures = []
+        for seen in observations[:300]:
+            pixels = (255 * colored(seen)).astype(np.uint8).repeat(size, 0).repeat(size, 1)
+            pictures.append(Image.fromarray(pixels).quantize(16))
+        return figures.film(path, pictures, 60)
+    figure, (ax,) = figures.panels(1, size=(2.6, 2.4))
     pictures = []
-    for step in seen[:300]:
-        pixels = (255 * colored(step)).astype(np.uint8).repeat(size, 0).repeat(size, 1)
-        pictures.append(Image.fromarray(pixels).quantize(16))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=60, loop=0)
-    return path
+    for step in np.unique(np.linspace(0, len(observations) - 1, FILMED).astype(int)):
+        ax.clear()
+        ax.axis("off")
+        ax.set_aspect("equal")
+        DRAWN[env](ax, observations[step])
+        ax.set_title(f"{env}, step {step}", fontsize=8, color=INK)
+        pictures.append(figures.snapshot(figure))
+    return figures.film(path, pictures, 100)
 
 
 DRAWN: dict[str, Callable[[Axes, np.ndarray], None]] = {

@@ -6,7 +6,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.animation import PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
@@ -75,17 +74,15 @@ def draw_game(
     notes[-1] = {1: "the network won", -1: "UCT won", 0: "a draw"}[result]
     rows, columns = begun.cells.shape
     figure, (ax,) = figures.panels(1, size=(0.42 * max(columns, 6) + 0.4, 0.42 * rows + 0.6))
-    writer, before = PillowWriter(fps=1), np.asarray(begun.cells)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with writer.saving(figure, str(path), dpi=80):
-        frames = [*positions, positions[-1]]  # the end stands for a while
-        for board, note in zip(frames, [*notes, notes[-1]], strict=True):
-            cells = np.asarray(board.cells)
-            draw_board(ax, cells, cells != before)
-            ax.set_title(note, fontsize=8, color=INK)
-            writer.grab_frame()
-            before = cells
-    return path
+    before, pictures = np.asarray(begun.cells), []
+    frames = [*positions, positions[-1]]  # the end stands for a while
+    for board, note in zip(frames, [*notes, notes[-1]], strict=True):
+        cells = np.asarray(board.cells)
+        draw_board(ax, cells, cells != before)
+        ax.set_title(note, fontsize=8, color=INK)
+        pictures.append(figures.snapshot(figure))
+        before = cells
+    return figures.film(path, pictures, 1000)
 
 
 def draw_board(ax: Axes, cells: np.ndarray, new: np.ndarray) -> None:

@@ -210,5 +210,4 @@ def draw_film(path: Path, episodes: dict[str, np.ndarray]) -> Path:
                 one.paste(drawn(seen[step, episode], name), (SIDE * column, 0))
             pictures.append(one.quantize(32))
     wait = int(2000 * arm.TICK)  # as long as two steps last
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=wait, loop=0)
-    return path
+    return figures.film(path, pictures, wait)

@@ -5,7 +5,7 @@ pixels sees of them; light, texture and the camera's pose differ from episode to
 (Pomerleau 1989) learns what pure pursuit with the true state does on its own states, DAgger (Ross,
 Gordon and Bagnell 2011) also on the learner's, PPO (Schulman et al. 2017) only from reward. Tested
 on tracks that none has seen, in light that training did not show, and, trained without any
-differences, with them. Beside them: pure pursuit, a linear model of the image, and chance.
+differences, with them. Beside them: pure pursuit, a linear model of the image, chance.
 
     python -m experiments.control.drive
     python -m experiments.control.drive --preset standard
@@ -34,9 +34,8 @@ from dljax.nets.actor_critic import ActorCritic
 from dljax.typing import Array, Key, Metrics, PyTree
 from experiments.control import _drive
 
-NAME = "control.drive"
 GOALS = {"DAgger": 0.99, "PPO": 0.95}
-SCORE, MINIBATCHES = "validation/finished", 8
+NAME, SCORE, MINIBATCHES = "control.drive", "validation/finished", 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +80,9 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(steps=60),
-    "standard": Config(seeds=10, steps=240, batch=256, rate=1e-3, hidden=(256, 128), rollouts=500),
+    "standard": Config(
+        seeds=10, steps=240, batch=256, rate=1e-3, hidden=(256, 128), rollouts=500, capacity=200_000
+    ),
 }
 
 
@@ -150,9 +151,8 @@ def imitation(
     else:
         learner = imitate.clone(env, world.expert, net, tx, **given)
 
-    def act(params: PyTree, seen: Array) -> Array:
-        return imitate.apply(net, params, imitate.box(env), seen)
-
+    within = imitate.box(env)
+    act = lambda params, seen: imitate.apply(net, params, within, seen)  # noqa: E731
     return Student(learner, act, steps, each, looks)
 
 

@@ -113,7 +113,7 @@ def main(config: Config) -> Result:
                 key=lambda each: run.result.metrics[f"test return{each[0].of}"]["mean"],
             )
             act, key = common.first(best[0].agent, best[1]), jax.random.key(common.TEST)
-            run.figure(f"{game.lower()}.gif", _frames.film, env, act, key)
+            run.figure(f"{game.lower()}.gif", _frames.watched, env, act, key)
         records = {(each.game, each.algorithm): fitted.records for each, fitted in done}
         run.figure("returns.png", _returns.draw_games, run.result, records)
     return run.result

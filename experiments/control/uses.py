@@ -91,7 +91,7 @@ def control(run: Study, config: Config, name: str) -> _uses.Driven:
     """PPO on one of the environments: every seed's test episodes."""
     chosen = dataclasses.replace(PPO_FOR[name], steps=config.steps)
     env = make(name)
-    agent = ppo.agent(env, ppo.Config(env=name), chosen)
+    agent = ppo.agent(env, ppo.Config(env=name, sampled=config.sampled), chosen)
     fitted = common.learn(run, config, chosen.steps, env, agent, name)
 
     def played(kept: Any) -> _uses.Driven:

@@ -98,7 +98,7 @@ def test_a_film_has_a_frame_a_step(tmp_path):
     """In each the cell is where it was observed."""
     env = moving()
     act = random(env)
-    path = _frames.film(tmp_path / "cell.gif", env, act, jax.random.key(0))
+    path = _frames.watched(tmp_path / "cell.gif", env, act, jax.random.key(0))
     with Image.open(path) as film:
         assert film.n_frames == 7 and film.size == (200, 160)
         for frame in range(7):

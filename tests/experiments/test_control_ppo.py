@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from logs import read
+from PIL import Image
 
 from dljax import InputError, Learner
 from dljax.envs.environment import make
@@ -43,16 +44,16 @@ def test_the_result_holds_every_seed_its_goal_and_what_was_not_learnt(done):
     written = json.loads((out / "result.json").read_text())
     assert written["systems"] == ["S48"] and written["seeds"] == [7, 8]
     assert written["config"]["settings"]["actors"] == 4
-    for name in ("test return", "test return of the last policy", "steps until 495"):
+    for name in ("test return", "test return of the last policy", "steps until 500"):
         assert len(written["metrics"][name]["values"]) == 2
     assert written["targets"] == {}  # so short a run says nothing about a goal
-    assert written["metrics"]["share that reached 495"]["values"] == [0, 0]
-    assert written["metrics"]["steps until 495"]["values"] == [2560, 2560]  # all they had
+    assert written["metrics"]["share that reached 500"]["values"] == [0, 0]
+    assert written["metrics"]["steps until 500"]["values"] == [2560, 2560]  # all they had
     random, rule = (written["baselines"][name] for name in ("random policy", "linear rule"))
     assert len(random["values"]) == len(rule["values"]) == 2
     assert 10 < random["mean"] < 60 < rule["mean"] <= 500
     assert result.metrics["environment steps a second"]["mean"] > 0
-    for figure in ("return.png", "episode.png"):
+    for figure in ("return.png", "episode.png", "episode.gif"):
         assert (out / "figures" / figure).stat().st_size > 10_000
 
 
@@ -80,8 +81,8 @@ def test_the_policy_that_validated_best_is_tested_beside_the_last(tmp_path):
     result = common.train("control.ppo", [], config, Settings(steps=1000), env, agent)
     assert result.metrics["test return"]["mean"] > 400
     assert result.metrics["test return of the last policy"]["mean"] < 40
-    assert result.metrics["steps until 495"]["values"] == [25, 25]  # the first evaluation
-    assert result.metrics["share that reached 495"]["values"] == [1, 1]
+    assert result.metrics["steps until 500"]["values"] == [25, 25]  # the first evaluation
+    assert result.metrics["share that reached 500"]["values"] == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,12 @@ def test_an_episode_is_drawn(name, tmp_path):
     seen = jax.vmap(env.reset)(jax.random.split(jax.random.key(0), 5))[1]
     path = _frames.strip(tmp_path / "episode.png", name, np.asarray(seen), np.ones(5))
     assert path is not None and path.stat().st_size > 4000
+    path = _frames.film(tmp_path / "episode.gif", name, np.asarray(seen))
+    assert path is not None
+    with Image.open(path) as film:
+        assert film.n_frames == 5 or "MinAtar" in name or "Pong" in name  # alike at first
 
 
 def test_what_cannot_be_drawn_is_left_out(tmp_path):
     assert _frames.strip(tmp_path / "x.png", "Catch-bsuite", np.ones((5, 10)), np.ones(5)) is None
+    assert _frames.film(tmp_path / "x.gif", "Catch-bsuite", np.ones((5, 10))) is None

@@ -17,10 +17,10 @@ from experiments.control.uses import Config, main
 TINY = {"seeds": 2, "steps": 4096, "validation": 2, "episodes": 3, "rounds": 3200}
 
 
-def untrained(run, env, agent, steps, validation, part):
+def untrained(run, config, steps, env, agent, part):
     """What `common.learn` would give before the first step: its own test trains."""
     begin = jax.jit(jax.vmap(lambda key: agent.keep(agent.learner.init(key))))
-    assert steps == 4096 and validation == 2 and part == env.name
+    assert steps == 4096 and config.validation == 2 and part == env.name
     return SimpleNamespace(kept=begin(jax.random.split(jax.random.key(0), len(run.seeds))))
 
 
