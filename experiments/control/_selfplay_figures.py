@@ -17,7 +17,7 @@ from dljax.typing import Array
 from experiments.control._selfplay import GAMES
 
 MEASURES = {
-    "validation/score": "Elo above UCT of a tenth",
+    "validation/score": "Elo above a weak UCT",
     "validation/optimal": "optimal moves, no search",
     "train/policy_loss": "loss of the policy",
     "train/value_loss": "loss of the value",
