@@ -28,7 +28,7 @@ def test_the_result_has_all_that_is_asked(tmp_path):
             found = metrics[f"tracks finished, {name}{light}"]["values"]
             assert len(found) == 2 and set(np.multiply(found, 4)) <= {0, 1, 2, 3, 4}
         assert metrics[f"{_drive.LOOKED}, {name}"]["mean"] > 0
-    assert result.baselines["pure pursuit, true state"]["mean"] == 1
+    assert result.baselines["pure pursuit by the true state"]["mean"] == 1
     assert result.baselines["random policy"]["mean"] == 0
     drawn = {path.name: path.stat().st_size for path in (tmp_path / "run" / "figures").iterdir()}
     assert set(drawn) == {"drive.png", "drive.gif", "saliency.png", "finished.png"}
