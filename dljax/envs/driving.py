@@ -291,9 +291,9 @@ def make(
     """A lap of one of the tracks, by steering angle and wanted speed, from a camera or the truth.
 
     An episode starts anywhere on a track, near the middle of the lane; it ends with the lap, or
-    where the car's middle leaves the lane. A step earns `way / 10 m (1 - (offset / HALF)^2)`, and
-    leaving costs CRASH. Raises InputError for another observation, and for a camera of fewer than
-    4 x 4 pixels or a focal length that is not positive.
+    where the middle of the rear axle leaves the lane. A step earns `way / 10 m (1 - (offset /
+    HALF)^2)`, and leaving costs CRASH. Raises InputError for another observation, and for a camera
+    of fewer than 4 x 4 pixels or a focal length that is not positive.
     """
     kinds = ("camera", "state")
     if observe not in kinds:
@@ -341,7 +341,7 @@ def make(
             car.time + 1, car.look,
         )  # fmt: skip
         crash = jnp.abs(offset) > HALF
-        reward = way / 10 * (1 - jnp.minimum(offset / HALF, 1) ** 2) - CRASH * crash
+        reward = way / 10 * (1 - jnp.minimum(jnp.abs(offset) / HALF, 1) ** 2) - CRASH * crash
         return car, Step(seen(car), reward, crash | (car.left <= 0), car.time >= LIMIT)
 
     shape = (camera.rows, camera.columns, 1) if observe == "camera" else (3 + 3 * len(POINTS),)

@@ -136,7 +136,11 @@ def parts(
         params = net.init(k_net, jnp.zeros((1, *env.observation_shape)))["params"]
         begun = play.begin(env, k_begin, actors)
         state = State(Fit(params, {}, tx.init(params)), begun, memory.init(), jnp.int32(0))
-        return played(k_play, state, warmup // actors, jnp.ones(()))[0]
+
+        def one(state: State, key: Key) -> tuple[State, None]:  # fresh episodes of one step at once
+            return played(key, state, 1, jnp.ones(()))[0], None
+
+        return jax.lax.scan(one, state, jax.random.split(k_play, warmup // actors))[0]
 
     def learnt(key: Key, state: State) -> tuple[State, Metrics]:
         noise = jax.random.uniform(key, (updates, batch + 1))

@@ -10,11 +10,11 @@ from dljax.typing import Array
 
 
 class BoardNet(nn.Module):
-    """`h = relu(n(k * x))`, residual blocks, then logits [B, A] and a value in (-1, 1), [B].
+    """`h = relu(k * x)`, residual blocks, then logits [B, A] and a value in (-1, 1), [B].
 
     x [B, R, C, p], p planes of stones. Each head first takes a few numbers of each cell by a 1x1
-    convolution, then dense layers over all of them, which know places. n normalises over groups of
-    channels of one board. Silver et al. 2018; the heads of Silver et al. 2017, smaller.
+    convolution, then dense layers over all of them, which know places. Blocks normalise over
+    groups of channels of one board. Silver et al. 2018; the heads of Silver et al. 2017, smaller.
     """
 
     actions: int

@@ -53,8 +53,14 @@ def ways(car: str, steps: int) -> list[PPO]:
     """
     tuned, found = PPO_FOR[car], []
     for held in (tuned.repeat, 1):
-        horizon = tuned.horizon * tuned.repeat // held
-        found.append(dataclasses.replace(tuned, repeat=held, horizon=horizon, steps=steps))
+        more, share = tuned.repeat // held, held / tuned.repeat
+        found.append(
+            dataclasses.replace(
+                tuned, repeat=held, horizon=tuned.horizon * more, steps=steps,
+                minibatches=tuned.minibatches * more,
+                gamma=tuned.gamma**share, lam=tuned.lam**share,  # as far in the environment's steps
+            )
+        )  # fmt: skip
     require("--car-steps", steps, at_least=tuned.actors * tuned.horizon * tuned.repeat)
     return found
 

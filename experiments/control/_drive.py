@@ -34,6 +34,7 @@ LIGHTS = {
 BAND = 0.8  # metres around the lane's edge, in which marks and kerb lie
 MOMENTS, PIXELS, FRAMES = 6, 8, 120  # of the strip; of a camera's pixel, and frames, of the film
 TRAINING, VALIDATION, TEST, TRACKS, PARKED = range(5)  # root keys: no two purposes share one
+WARM = 4  # steps' worth of the expert's answers, before DAgger's learner drives
 CALM = -1.5  # log of the policy's deviation before it learns, in half widths
 
 
@@ -85,10 +86,11 @@ def afford(config: Any) -> None:
     free = available()
     numbers = config.rows * config.columns + 20
     rows = config.actors * max(8 * config.ppo_horizon, 3 * config.horizon)
-    needed = config.seeds * numbers * (4 * rows + max(config.capacity, config.actors))
+    answers = config.actors * config.horizon * (WARM + config.steps)
+    needed = config.seeds * numbers * (4 * rows + answers)
     if free is not None and needed > free:
         raise InputError(
-            f"--actors {config.actors}, --seeds {config.seeds} and --capacity {config.capacity} "
+            f"--actors {config.actors}, --seeds {config.seeds} and --steps {config.steps} "
             f"need about {needed / 1e9:.3g} GB of memory; {free / 1e9:.3g} GB are free"
         )
 

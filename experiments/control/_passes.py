@@ -16,6 +16,7 @@ ACTIONS = 18  # all that an Atari console knows
 NET = QNetwork(ACTIONS, (128,), (16,))  # MinAtar's
 SEEN = (10, 10, 4)
 REPEATS = 20
+PASSES = 4  # root key, beside those of `common`
 
 
 def of_one(net: QNetwork, params: PyTree, seen: Array, action: Array) -> Array:
@@ -46,7 +47,7 @@ def compare(run: Study, batch: int) -> None:
 
     differences = []
     for seed in run.seeds:
-        k_net, k_seen = jax.random.split(jax.random.key(seed))
+        k_net, k_seen = jax.random.split(jax.random.fold_in(jax.random.key(PASSES), seed))
         seen = jax.random.bernoulli(k_seen, 0.2, (batch, *SEEN)).astype(jnp.float32)
         params = NET.init(k_net, seen)["params"]
         differences.append(np.abs(at_once(params, seen) - in_turn(params, seen)).max())

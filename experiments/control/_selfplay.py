@@ -173,8 +173,10 @@ def exam(game: Game, key: Key, count: int, empty: int, solved: Solved | None) ->
     cells = np.unique(np.asarray(boards.cells)[np.asarray(boards.count) >= filled], axis=0)
     solver, rows, actions = Solver(game), [], []
     for i in np.random.default_rng(0).permutation(len(cells)):
+        if len(rows) == count:
+            break
         values = solver.actions(solver.position(cells[i]))
-        if differ(values[None])[0] and len(rows) < count:
+        if differ(values[None])[0]:
             rows.append(i)
             actions.append(values)
     if not rows:

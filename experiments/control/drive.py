@@ -40,10 +40,12 @@ NAME, SCORE, MINIBATCHES = "control.drive", "validation/finished", 8
 
 @dataclass(frozen=True, kw_only=True)
 class Config(Common):
-    """Drive by a camera; `--steps` counts those of DAgger and imitation."""
+    """Drive by a camera."""
 
     seeds: Count = 2
     """Independent drivers, trained in one compiled program."""
+    steps: Count = 60
+    """Steps of DAgger and of imitation."""
     tracks: Count = 200
     """Tracks to learn on."""
     unseen: Count = 200
@@ -56,8 +58,6 @@ class Config(Common):
     """Widths of the dense layers."""
     rate: Positive = 2e-3
     """Learning rate of Adam, which falls to 0."""
-    capacity: Count = 20_000
-    """Answers of the expert that are kept, as bytes."""
     batch: Count = 128
     """Answers of the expert in an update."""
     actors: Count = 32
@@ -79,10 +79,8 @@ class Config(Common):
 
 
 PRESETS = {
-    "quick": Config(steps=60),
-    "standard": Config(
-        seeds=10, steps=240, batch=256, rate=1e-3, hidden=(256, 128), rollouts=500, capacity=200_000
-    ),
+    "quick": Config(),
+    "standard": Config(seeds=10, steps=240, batch=256, rate=1e-3, hidden=(256, 128), rollouts=500),
 }
 
 
@@ -106,6 +104,7 @@ class Student(NamedTuple):
     act: Callable[[PyTree, Array], Array]  # (parameters, what is seen [B, ...]) -> actions [B, 2]
     steps: int
     per_step: int  # frames in one step
+    seen: Callable[[Member], Array]  # frames so far
     looks: driving.Looks = driving.VARIED
 
 
@@ -138,10 +137,10 @@ def imitation(
     *, own: bool = True,
 ) -> Student:  # fmt: skip
     """One that learns of the expert, on its `own` states or on as many of the expert's."""
-    steps, actors, env = config.steps or 60, config.actors, world.env(looks)
+    steps, actors, env = config.steps, config.actors, world.env(looks)
     each = actors * config.horizon
-    capacity = -(-config.capacity // actors) * actors
-    warmup = min(capacity, 4 * each)
+    warmup = _drive.WARM * each
+    capacity = warmup + steps * each  # all that the expert ever tells is kept
     given: dict[str, Any] = {"actors": actors, "capacity": capacity, "store": jnp.uint8}
     given |= {"updates": config.updates, "batch": min(config.batch, warmup)}
     tx = optax.adam(optax.cosine_decay_schedule(config.rate, steps * config.updates))
@@ -153,7 +152,7 @@ def imitation(
 
     within = imitate.box(env)
     act = lambda params, seen: imitate.apply(net, params, within, seen)  # noqa: E731
-    return Student(learner, act, steps, each, looks)
+    return Student(learner, act, steps, each, lambda member: member.run.state.taken, looks)
 
 
 def reinforced(config: Config, world: World) -> Student:
@@ -171,12 +170,13 @@ def reinforced(config: Config, world: World) -> Student:
     def act(params: PyTree, seen: Array) -> Array:
         return policy.mode(ppo.apply(net, params, seen, "policy"))
 
-    return Student(learner, act, config.rollouts, config.actors * config.ppo_horizon)
+    each = config.actors * config.ppo_horizon
+    return Student(learner, act, config.rollouts, each, lambda member: each * member.run.step)
 
 
 def taught(run: Study, world: World, name: str, student: Student) -> _drive.Driver:
     """Train all seeds; the policy kept of each is the one that finishes most validation tracks."""
-    steps, per_step = student.steps, student.per_step
+    steps = student.steps
 
     def evaluate(member: Member) -> Metrics:
         def policy(key: Key, seen: Array) -> Array:
@@ -184,14 +184,14 @@ def taught(run: Study, world: World, name: str, student: Student) -> _drive.Driv
 
         key = jax.random.fold_in(jax.random.key(_drive.VALIDATION), member.run.step)
         share = _drive.finished(world.validation, world.camera, student.looks, policy, key)
-        return {SCORE: share, "validation/frames": per_step * member.run.step.astype(jnp.float32)}
+        return {SCORE: share, "validation/frames": student.seen(member).astype(jnp.float32)}
 
     every = max(1, steps // 10)
     found = run.fit(
         sweep(lambda _: student.learner, None, run.seeds), steps,
         Watch(evaluate, every, Selection(SCORE, risk.params_of)),
         key=_drive.TRAINING, part=name, shown=("train/loss", SCORE), chunk=every, saves=steps,
-        per_step=per_step,
+        per_step=student.per_step,
     )  # fmt: skip
     return _drive.Driver(found.kept, student.act, found.records)
 

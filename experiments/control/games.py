@@ -1,13 +1,13 @@
 """MinAtar's games and Pong from their pixels, by PPO and by DQN, beside a random policy.
 
 System S47 of the syllabus, whose DQN plays 49 Atari games: Mnih et al. 2015. MinAtar (Young and
-Tian 2019) has five of them on a grid of 10 x 10 cells, a channel a kind of thing; DQN's network and
-settings are those of its authors, PPO's (Schulman et al. 2017) those of purejaxrl. gymnax's copies
-repeat no action by chance, as MinAtar's games do a tenth of the time, and end after 1,000 steps
-(Freeway 2,500). Each step that the ball is in play earns 1 in its Pong. Published returns stand
-beside ours with their source; MinAtar's paper and pgx show curves without numbers. Seaquest is
-slow: some 2,000 steps a second. The default takes two minutes on 2 cores, standard an hour, full,
-which plays Breakout as long as what is published did, about four.
+Tian 2019) has five of them on a grid of 10 x 10 cells, a channel a kind of thing; DQN's network,
+replay and target network are those of its authors, the settings of PPO (Schulman et al. 2017) those
+of purejaxrl. gymnax's copies repeat no action by chance, as MinAtar's games do a tenth of the time,
+and end after 1,000 steps (Freeway 2,500). Each step that the ball is in play earns 1 in its Pong.
+Published returns stand beside ours with their source; MinAtar's paper and pgx show curves without
+numbers. Seaquest is slow: some 2,000 steps a second. The default takes two minutes on 2 cores,
+standard an hour, full, which plays Breakout as long as what is published did, about four.
 
     python -m experiments.control.games
     python -m experiments.control.games --games Asterix Pong --algorithms PPO

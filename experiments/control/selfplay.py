@@ -146,8 +146,10 @@ def main(config: Config) -> Result:
             "--matches and --recorded must be even, half for either side; "
             f"got {config.matches} and {config.recorded}"
         )
-    if game != TIC_TAC_TOE:  # of which all positions are asked
-        require("--empty", config.empty, below=game.cells)
+    if start is not None and bool(game.done(start)):
+        raise InputError("--opening ends the game; fewer moves are needed")
+    if game != TIC_TAC_TOE:  # of which all positions are asked; others are solved in Python
+        require("--empty", config.empty, below=17)
     require("--batch", config.batch, below=config.games * config.plies + 1)
     require("--openings", config.openings, below=game.cells)
     with Study(NAME, ["S49"], config) as run:
@@ -164,7 +166,8 @@ def main(config: Config) -> Result:
             fits["imitation, then self-play"] = later = taught(run, judge, "later", first)
             players[", imitation first"] = later.run.state.run.state.fit.params
         goal = (0.8, "our goal, of 200 games against 1,000 random games a move")
-        known = (config.game, config.rival, config.matches) == ("connect-four", 1000, 200)
+        asked = config.game, config.rival, config.matches, config.played, config.opening
+        known = asked == ("connect-four", 1000, 200, 32, ())
         drawn = {}
         for who, params in players.items():
             _selfplay.solve_all(run, judge, params, solved, who, judged=not who)

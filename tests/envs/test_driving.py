@@ -207,11 +207,18 @@ def test_a_step_is_rewarded_ends_and_clips(drawn):
     done = step(key, car._replace(left=jnp.float32(0.1)), driving.expert(drawn)(car))[1]
     late = step(key, car._replace(time=jnp.int32(driving.LIMIT - 1)), jnp.zeros(2))[1]
     assert done.terminated and late.truncated
-    for _ in range(40):
-        if new.terminated:
-            break
-        car, new = step(key, car, jnp.array([driving.STEERING, driving.FASTEST]))
-    assert new.terminated and new.reward < -1
+    for side in (1, -1):  # to the left, and to the right
+        there, new = car, new._replace(terminated=jnp.array(False))
+        for _ in range(40):
+            if new.terminated:
+                break
+            before = there
+            there, new = step(key, there, jnp.array([side * driving.STEERING, driving.FASTEST]))
+        assert new.terminated and side * there.offset > HALF
+        np.testing.assert_allclose(new.reward, -driving.CRASH, atol=1e-6)
+        lap = driving.laps(env).step(key, before._replace(left=jnp.float32(0.01)), jnp.array(
+            [side * driving.STEERING, driving.FASTEST]))  # fmt: skip
+        assert lap[1].terminated and lap[1].reward == 0  # over the line, and out of the lane
 
 
 def test_light_changes_what_is_seen_and_not_what_is_there(drawn):

@@ -110,8 +110,9 @@ def test_bad_input_is_one_line(tmp_path):
             main(Config(**(TINY | {"out": tmp_path / "none"} | changes)))
 
     tried(r"^move 2 of the game, 4, is illegal; legal: 0, 1", opening=(4, 4))
+    tried("^--opening ends the game; fewer", opening=(0, 3, 1, 4, 2))
     tried(r"^--matches and --recorded must be even, .*; got 5 and 0$", matches=5)
     tried(r"^--batch must be .*below 17; got 17$", batch=17)
     tried(r"^--openings must be .*below 9; got 9$", openings=9)
-    tried(r"^--empty must be .*below 42; got 42$", empty=42, game="connect-four")
+    tried(r"^--empty must be .*below 17; got 17$", empty=17, game="connect-four")
     assert not (tmp_path / "none").exists()

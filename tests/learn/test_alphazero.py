@@ -98,6 +98,20 @@ def test_a_batch_is_turned_as_the_rules_allow_and_holds_what_was_played(monkeypa
     assert turned > 4
 
 
+def test_what_is_stored_is_who_won_in_the_end():
+    """A game that ends before the board is full was won by its last mover, and lost by the other."""
+    learner = tiny(plies=9, capacity=36)
+    replay = advance(learner, start(learner, jax.random.key(0)), 1)[0].state.replay
+    stones = np.asarray(replay.rows["bool"]).reshape(9, 4, 18).sum(-1)
+    value, won = np.asarray(replay.rows["float32"])[:, -1].reshape(9, 4), 0
+    for b in range(4):
+        ends = [t for t in range(8) if stones[t + 1, b] == 0]
+        for t in range(ends[0] + 1 if ends else 0):
+            assert value[t, b] == (-1) ** (ends[0] - t)
+            won += 1
+    assert won >= 5
+
+
 def test_games_go_on_from_step_to_step_and_begin_anew():
     learner = self_play()
     first = start(learner, jax.random.key(0))
