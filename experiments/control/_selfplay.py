@@ -72,16 +72,24 @@ class Judge(NamedTuple):
         return {"validation/score": match.score(played), "validation/optimal": optimal}
 
 
-def recorded(game: Game, count: int, simulations: int) -> Sample:
-    """Positions of `count` games that UCT played with itself; they differ by its chance."""
-    uct = match.searcher(game, simulations)
+def recorded(game: Game, count: int, simulations: int, openings: int) -> Sample:
+    """Positions of some `count` games that UCT played with itself.
 
-    def played(key: Key) -> tuple[Sample, Array]:
-        begun = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), game.init())
-        return alphazero.recorded(game, begun, match.play(game, uct, uct, begun, key).moves)
+    As in self-play they begin after up to `openings` random moves, as many games after each number.
+    """
+    uct, size = match.searcher(game, simulations), 2 * max(1, count // (2 * openings + 2))
 
-    rows, there = jax.tree.map(np.asarray, jax.jit(played)(jax.random.key(RECORD)))
-    return jax.tree.map(lambda leaf: leaf[there], rows)
+    @jax.jit
+    def played(moves: Array) -> tuple[Sample, Array]:
+        k_open, k_play = jax.random.split(jax.random.fold_in(jax.random.key(RECORD), moves))
+        begun = game.opened(k_open, jnp.full(size, moves), openings)
+        return alphazero.recorded(game, begun, match.play(game, uct, uct, begun, k_play).moves)
+
+    found = []
+    for moves in range(openings + 1):
+        rows, there = jax.tree.map(np.asarray, played(jnp.int32(moves)))
+        found.append(jax.tree.map(lambda leaf, there=there: leaf[there], rows))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
 def solve_all(

@@ -5,7 +5,7 @@ learn what the search found and how the games ended, begin again. Tic-tac-toe is
 position that play can reach, against an opponent that knows the whole tree; Connect Four in late
 positions that a solver has solved, and in games against UCT with random games, 1,000 to a move.
 With `--recorded` another player first imitates games of UCT, then plays itself for as long: the way
-of Silver et al. 2016, beside pure self-play.
+of Silver et al. 2016, beside pure self-play, which has had half as many updates.
 
     python -m experiments.control.selfplay
     python -m experiments.control.selfplay --preset tic-tac-toe
@@ -126,7 +126,7 @@ def taught(run: Study, judge: Judge, part: str, begin: PyTree | None = None) -> 
 def imitated(run: Study, judge: Judge) -> PyTree:
     """Every seed's parameters after it has learnt from the games of others."""
     config: Any = run.config
-    record = _selfplay.recorded(judge.game, config.recorded, config.rival)
+    record = _selfplay.recorded(judge.game, config.recorded, config.rival, config.openings)
     learn = alphazero.imitate(
         judge.game, judge.net, adam(config), record, batch=min(config.batch, len(record.value))
     )

@@ -52,7 +52,8 @@ class Config(Common):
     seeds: Annotated[int, Ge(1)] = 5
     """Independent agents, trained in one compiled program."""
     steps: Annotated[int, Ge(LEAST)] = 96_000
-    """Environment steps of a seed, in each world and by each learner."""
+    """Environment steps of a seed, in each world and by each learner; REINFORCE, whose episodes
+    may end early, is given as many episodes as would fit at their longest, and so takes fewer."""
     gamma: ShareBelow1 = 0.99
     """Discount of a step, of all learners; values are undiscounted."""
     rate: Positive = 0.1
@@ -172,13 +173,18 @@ def learnt(
 
 
 def judge(run: Study, world: Aliased, known: dict[str, float], found: dict) -> None:
-    """Whether policy gradients are better than every deterministic policy, and DQN is not."""
+    """Whether policy gradients beat every deterministic policy; what DQN gets as it explores."""
     best = known["best deterministic policy"]
     for name, (curve, chances) in found.items():
         label = f"return, {world.name}, {name}"
         values = curve[-1]
         error = run.metric(label, values)["sd"] / len(values) ** 0.5
-        if name != "DQN":
+        if name == "DQN":  # greedy it is deterministic, and so no better than the best of those
+            actions = chances.shape[-1]
+            exploring = (1 - EPSILON) * jnp.asarray(chances) + EPSILON / actions
+            each = jax.vmap(lambda policy: aliased.value(world, policy))(exploring)
+            run.metric(f"{label}, exploring", each)
+        else:
             beyond = values.mean() - 2 * error > best
             run.target(label, best, "the best deterministic policy, beaten", beyond)
             likeliest = jax.nn.one_hot(chances.argmax(-1), chances.shape[-1])

@@ -92,10 +92,12 @@ def test_a_tiny_run(game, tmp_path):
 
 
 def test_recorded_games_are_those_of_good_players():
-    record = _selfplay.recorded(TIC_TAC_TOE, 40, 200)
-    assert 40 * 5 <= len(record.value) <= 40 * 9
+    record = _selfplay.recorded(TIC_TAC_TOE, 40, 200, 1)
+    assert 40 * 4 <= len(record.value) <= 40 * 9
     drawn = (record.value == 0).mean()  # as perfect players always do, and chance in one of eight
     assert drawn > 0.5
+    stones = np.asarray(record.observation).sum((1, 2, 3))
+    assert (stones == 0).sum() == 20  # half of the games begin with a random move
 
 
 def test_elo_is_what_logistic_strength_says():

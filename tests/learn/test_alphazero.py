@@ -99,7 +99,7 @@ def test_a_batch_is_turned_as_the_rules_allow_and_holds_what_was_played(monkeypa
 
 
 def test_what_is_stored_is_who_won_in_the_end():
-    """A game that ends before the board is full was won by its last mover, and lost by the other."""
+    """A game that ends before the board is full was won by its last mover, lost by the other."""
     learner = tiny(plies=9, capacity=36)
     replay = advance(learner, start(learner, jax.random.key(0)), 1)[0].state.replay
     stones = np.asarray(replay.rows["bool"]).reshape(9, 4, 18).sum(-1)
