@@ -7,6 +7,7 @@ copies of the last member fill the rest, and are cut off again. Devices exchange
 import contextlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dljax.errors import InputError
+from dljax.learner import Learner
 from dljax.typing import PyTree
 
 MEMBERS = "members"
@@ -32,6 +34,29 @@ def claim(count: int | None = None) -> None:
     if not chosen and "JAX_NUM_CPU_DEVICES" not in os.environ:
         with contextlib.suppress(RuntimeError):  # JAX has started
             jax.config.update("jax_num_cpu_devices", count or cores())
+
+
+def require_memory(flags: str, needed: float) -> None:
+    """Raises InputError if bytes are `needed` that are not free; the flags are what asks for them.
+
+    Nothing is refused where the system does not say what is free.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        words = dict(line.split(":", 1) for line in lines)["MemAvailable"].split()
+    except (OSError, KeyError, ValueError):
+        return
+    free = 1024 * int(words[0])
+    if needed > free:
+        raise InputError(
+            f"{flags} need about {needed / 1e9:.3g} GB of memory; {free / 1e9:.3g} GB are free"
+        )
+
+
+def state_bytes(learner: Learner) -> int:
+    """The bytes of a learner's state, which is not made for it."""
+    leaves = jax.tree.leaves(jax.eval_shape(learner.init, jax.random.key(0)))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
 def cores() -> int:

@@ -15,8 +15,8 @@ from dljax.envs import driving, tracks
 from dljax.envs.driving import HALF, Camera, Car, Looks
 from dljax.envs.environment import Environment
 from dljax.envs.tracks import Tracks
-from dljax.errors import InputError
 from dljax.host import figures
+from dljax.host.devices import require_memory
 from dljax.host.experiment import Study
 from dljax.host.log import Record
 from dljax.learn import play, saliency
@@ -83,25 +83,11 @@ def afford(config: Any) -> None:
 
     A number of a rollout of PPO is held about eight times: played, seen after, fresh, and packed.
     """
-    free = available()
     numbers = config.rows * config.columns + 20
     rows = config.actors * max(8 * config.ppo_horizon, 3 * config.horizon)
     answers = config.actors * config.horizon * (WARM + config.steps)
-    needed = config.seeds * numbers * (4 * rows + answers)
-    if free is not None and needed > free:
-        raise InputError(
-            f"--actors {config.actors}, --seeds {config.seeds} and --steps {config.steps} "
-            f"need about {needed / 1e9:.3g} GB of memory; {free / 1e9:.3g} GB are free"
-        )
-
-
-def available() -> int | None:
-    """Bytes of memory that are free; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return int(dict(line.split(":", 1) for line in lines)["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
+    flags = f"--actors {config.actors}, --seeds {config.seeds} and --steps {config.steps}"
+    require_memory(flags, config.seeds * numbers * (4 * rows + answers))
 
 
 def finished(

@@ -14,6 +14,7 @@ import optax
 from dljax import Learner, Member, sweep
 from dljax.envs.environment import Environment
 from dljax.errors import InputError
+from dljax.host import devices
 from dljax.host.config import Common, Count, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Selection, Watch
@@ -94,6 +95,8 @@ def learn(
 ) -> Fitted:
     """Train all seeds for `steps` environment steps each; `part` names them among several fits."""
     count, every = budget(steps, agent.per_step)
+    needed = len(run.seeds) * devices.state_bytes(agent.learner)
+    devices.require_memory(f"{len(run.seeds)} seeds of such actors and memory", needed)
     return run.fit(
         sweep(lambda _: agent.learner, None, run.seeds),
         count,

@@ -27,11 +27,11 @@ from dljax.envs.environment import Environment, make
 from dljax.errors import InputError
 from dljax.host import experiment
 from dljax.host.config import Count, Share
+from dljax.host.devices import require_memory
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted
 from dljax.host.result import Result
 from experiments.control import _frames, _returns, common, dqn, ppo
-from experiments.control._drive import available
 from experiments.control.common import Agent
 from experiments.control.settings import DQN, DQN_FOR, GAMES, PPO, PPO_FOR
 
@@ -130,12 +130,8 @@ def settings(config: Config, game: str, algorithm: str) -> Any:
 def enter(config: Config, game: str, algorithm: str) -> Entrant:
     """Raises InputError where the steps do not reach for one of the learner, or memory for all."""
     env, chosen = make(GAMES[game]), settings(config, game, algorithm)
-    needed, free = config.seeds * space(env, chosen), available()
-    if free is not None and needed > free:
-        raise InputError(
-            f"--seeds {config.seeds}: {algorithm} needs about {needed / 1e9:.3g} GB of memory for "
-            f"{game}; {free / 1e9:.3g} GB are free"
-        )
+    flags = f"--seeds {config.seeds} of {algorithm} in {game}"
+    require_memory(flags, config.seeds * space(env, chosen))
     if algorithm == "PPO":
         return Entrant(game, algorithm, env, ppo.agent(env, config, chosen), chosen.steps)
     if config.sampled:

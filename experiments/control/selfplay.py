@@ -25,7 +25,7 @@ from dljax import Learner, sweep
 from dljax.envs import boards, solve
 from dljax.envs.boards import GAMES, TIC_TAC_TOE, Game
 from dljax.errors import InputError
-from dljax.host import experiment
+from dljax.host import devices, experiment
 from dljax.host.config import Common, Count, Number, Positive, Share, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Watch
@@ -117,6 +117,9 @@ def taught(run: Study, judge: Judge, part: str, begin: PyTree | None = None) -> 
     """Every seed plays itself, from nothing or from where it `begins`."""
     config: Any = run.config
     every = max(1, config.steps // config.evaluations)
+    flags = f"--games {config.games}, --memory {config.memory} and --seeds {config.seeds}"
+    alone = learner(config, judge.game, judge.net)
+    devices.require_memory(flags, config.seeds * devices.state_bytes(alone))
     learn = sweep(lambda params: learner(config, judge.game, judge.net, params), begin, run.seeds)
     shown = "train/loss", "validation/score", "validation/optimal"
     watch = Watch(judge.validated, every)

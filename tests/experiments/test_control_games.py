@@ -115,7 +115,7 @@ def test_a_film_has_a_frame_a_step(tmp_path):
         ({"ppo_steps": 100}, "--steps must be at least 8192; got 100"),
         ({"dqn_steps": 100}, "--steps must be at least 5000 of the warm-up and 1000 of learning"),
         ({"sampled": True}, "--sampled: DQN has a greedy policy only; ask for --algorithms PPO"),
-        ({"seeds": 1_000_000}, "--seeds 1000000: PPO needs about .* GB of memory for Breakout"),
+        ({"seeds": 1_000_000}, "--seeds 1000000 of PPO in Breakout need about .* GB of memory"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_a_folder_is_made(changes, said, tmp_path):

@@ -117,4 +117,5 @@ def test_bad_input_is_one_line(tmp_path):
     tried(r"^--batch must be .*below 17; got 17$", batch=17)
     tried(r"^--openings must be .*below 9; got 9$", openings=9)
     tried(r"^--empty must be .*below 17; got 17$", empty=17, game="connect-four")
+    tried("^--games 100000000, --memory 2 and --seeds 2 need about .* GB", games=10**8)
     assert not (tmp_path / "none").exists()

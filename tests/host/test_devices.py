@@ -158,3 +158,15 @@ def test_one_device_gathers_nothing():
     fitted = fit(learner, jax.random.key(0), 3, devices=1)
     np.testing.assert_array_equal(fitted.run.state.run.state, [8, 8, 8])
     assert advance_spread.of(learner)._cache_size() == 1
+
+
+def test_a_state_too_large_is_said_before_it_is_made():
+    def learner(size):
+        return Learner(lambda key: (jnp.ones(size), jnp.ones(3, bool), key), lambda key, x: (x, {}))
+
+    key = jax.random.key(0).dtype.itemsize
+    assert devices.state_bytes(learner(5)) == 20 + 3 + key
+    devices.require_memory("--much 5", devices.state_bytes(learner(5)))
+    said = r"^--much 1 need about 4e\+06 GB of memory; [0-9.]+ GB are free$"
+    with pytest.raises(InputError, match=said):
+        devices.require_memory("--much 1", devices.state_bytes(learner((10**8, 10**7))))
