@@ -15,10 +15,10 @@ of a run, since in a pilot of four seeds three ways ended alike and got there at
 
 Then what the notes say of the network: one pass that gives Q(s, a) of all actions, against one pass
 an action of a network that is told it: the same values, and the time of each. The default takes a
-minute on 2 cores, standard about fifteen.
+minute on 2 cores, standard five.
 
     python -m experiments.control.ablation
-    python -m experiments.control.ablation --preset standard
+    python -m experiments.control.ablation --preset standard --seed 100
     python -m experiments.control.ablation --env Breakout-MinAtar --seeds 10 --steps 100000
 """
 
@@ -156,20 +156,20 @@ def compare(run: Study, config: Config, env: Environment, net: QNetwork, fitted:
         returns = values.reshape(len(WAYS), config.seeds)
         for way, each in zip(WAYS, returns, strict=True):
             run.metric(f"{name}, {way}", each)
+        said = "two standard errors of the gain, seed by seed"
         for way, each in zip(WAYS[1:], returns[1:], strict=True):
-            said = "two standard errors of the gain, seed by seed"
             run.gain(f"{gain} {way}", returns[0] - each, said)
     by_chance = jax.jit(lambda key: play.evaluate(env, random(env), key, config.episodes))
-    found = by_chance(jax.random.key(TEST))["return"]
-    run.baseline("random policy", "test return", [found])
+    run.baseline("random policy", "test return", [by_chance(jax.random.key(TEST))["return"]])
 
 
 def draw(path: Path, result: Result, gamma: float, fitted: Fitted) -> None:
     """Returns and value estimates against steps, and each way's tested returns."""
     figure, axes = figures.panels(3)
-    steps = figures.curve(fitted.records, "validation/steps")[1][:, 0]
+    records = [each for each in fitted.records if "validation/steps" in each]  # not checkpoints'
+    steps = figures.curve(records, "validation/steps")[1][:, 0]
     returns, values = (
-        np.split(figures.curve(fitted.records, name)[1], len(WAYS), axis=1)
+        np.split(figures.curve(records, name)[1], len(WAYS), axis=1)
         for name in ("validation/return", "train/value")
     )
     for i, (way, color) in enumerate(zip(WAYS, figures.COLORS, strict=False)):
@@ -191,8 +191,8 @@ def draw(path: Path, result: Result, gamma: float, fitted: Fitted) -> None:
     }
     figures.dots(axes[2], tested)
     axes[2].set_ylabel("test return of the last policy")
-    seeds = len(result.seeds)
-    figure.suptitle(f"DQN on {result.config['env']} without its parts, {seeds} seeds", fontsize=10)
+    title = f"DQN on {result.config['env']} without its parts, {len(result.seeds)} seeds"
+    figure.suptitle(title, fontsize=10)
     figures.save(figure, path)
 
 
