@@ -12,11 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.measure import interleaved, row
+from benchmarks.measure import everywhere, interleaved, row
 from dljax import envs
 from dljax.envs import driving, tracks
 from dljax.envs.environment import Environment
-from dljax.host.devices import layout, local, place, spread
+from dljax.host.devices import local
 from dljax.typing import Array
 
 CARS, STEPS, REPEATS = 256, 20, 9  # cars and steps of a device in a call
@@ -24,8 +24,6 @@ CARS, STEPS, REPEATS = 256, 20, 9  # cars and steps of a device in a call
 
 def stepping(env: Environment, act: Callable[[Any], Array], cars: int, steps: int) -> Callable:
     """A call that takes `steps` steps of `cars` environments on each device."""
-    count = len(local(None))
-    at = layout(count)
 
     def play(state: Any) -> tuple[Any, Array]:
         def one(state: Any, _: None) -> tuple[Any, Array]:
@@ -36,9 +34,8 @@ def stepping(env: Environment, act: Callable[[Any], Array], cars: int, steps: in
         return jax.lax.scan(one, state, None, length=steps)
 
     begin = jax.vmap(jax.vmap(lambda key: env.reset(key)[0]))
-    state = jax.jit(begin)(jax.random.split(jax.random.key(0), (count, cars)))
-    state, run = place(state, at), jax.jit(spread(jax.vmap(play), at))
-    return lambda: run(state)[1]
+    keys = jax.random.split(jax.random.key(0), (len(local()), cars))
+    return everywhere(lambda state: play(state)[1], jax.jit(begin)(keys))
 
 
 def main(peak: float, cars: int = CARS, steps: int = STEPS) -> list[dict[str, Any]]:
@@ -53,7 +50,7 @@ def main(peak: float, cars: int = CARS, steps: int = STEPS) -> list[dict[str, An
         ),
     }
     times = interleaved(sides, REPEATS)
-    count = len(local(None))
+    count = len(local())
     a_second = {
         name: round(1e3 * count * cars * steps / each["median_ms"]) for name, each in times.items()
     }

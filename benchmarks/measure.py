@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.host.devices import place
+from dljax.host.devices import layout, local, place, spread
 from dljax.host.fit import SWEEP, advance_spread, layout_of
 from dljax.learner import Learner, start, sweep
 
@@ -64,6 +64,13 @@ def training(learner: Learner, steps: int) -> tuple[Callable[[], Any], int]:
         return metrics
 
     return more, at.mesh.size if at else 1
+
+
+def everywhere(f: Callable, *given: Any) -> Callable[[], Any]:
+    """A call of `f` on every device at once, each with its own part of `given` [devices, ...]."""
+    at = layout(len(local()))
+    run, placed = jax.jit(spread(jax.vmap(f), at)), place(given, at)
+    return lambda: run(*placed)
 
 
 def quartiles(seconds: list[float]) -> Times:

@@ -15,12 +15,13 @@ import jax
 import jax.numpy as jnp
 import mctx
 
-from benchmarks.measure import interleaved, row
-from dljax.envs.boards import CONNECT_FOUR, choose
-from dljax.host.devices import layout, local, place, spread
+from benchmarks.measure import everywhere, interleaved, row
+from dljax.envs.boards import CONNECT_FOUR, repeated
+from dljax.host.devices import local
 from dljax.learn import alphazero, uct
 from dljax.learn.policy_gradient import heads
 from dljax.nets.alphazero import BoardNet
+from dljax.ops.pick import pick
 from dljax.typing import PyTree
 
 GAMES, MOVES, SIMULATIONS, ROLLOUTS, REPEATS = 64, 8, 16, 1000, 7
@@ -31,11 +32,11 @@ def ours(params: PyTree, games: int) -> tuple[Callable, PyTree]:
     """What a device plays, `(key, boards) -> boards`, and where it begins."""
     game = CONNECT_FOUR
     find = alphazero.search(game, NET, simulations=SIMULATIONS)
-    empty = jax.tree.map(lambda x: jnp.broadcast_to(x, (games, *x.shape)), game.init())
+    empty = repeated(game.init(), games)
 
     def move(key, boards):
         after = jax.vmap(game.move)(boards, find(params, key, boards).action)
-        return choose(jax.vmap(game.done)(after), empty, after)
+        return pick(jax.vmap(game.done)(after), empty, after)
 
     return move, empty
 
@@ -79,29 +80,26 @@ def by_pgx(params: PyTree, games: int) -> tuple[Callable, PyTree]:
 def random_games(games: int) -> tuple[Callable, PyTree]:
     """UCT's moves, of the rules alone."""
     game = CONNECT_FOUR
-    empty = jax.tree.map(lambda x: jnp.broadcast_to(x, (games, *x.shape)), game.init())
+    empty = repeated(game.init(), games)
 
     def move(key, boards):
         action = uct.search(game, key, boards, ROLLOUTS).argmax(1)
         after = jax.vmap(game.move)(boards, action)
-        return choose(jax.vmap(game.done)(after), empty, after)
+        return pick(jax.vmap(game.done)(after), empty, after)
 
     return move, empty
 
 
 def playing(move: Callable, begun: PyTree, moves: int) -> Callable[[], Any]:
     """A call in which every device makes so many moves of its games."""
-    count = len(local(None))
-    at = layout(count)
+    count = len(local())
 
     def play(key, state):
         keys = jax.random.split(key, moves)
         return jax.lax.scan(lambda state, key: (move(key, state), None), state, keys)[0]
 
     state = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), begun)
-    given = place((jax.random.split(jax.random.key(1), count), state), at)
-    run = jax.jit(spread(jax.vmap(play), at))
-    return lambda: run(*given)
+    return everywhere(play, jax.random.split(jax.random.key(1), count), state)
 
 
 def main(peak: float, games: int = GAMES, moves: int = MOVES) -> list[dict[str, Any]]:
@@ -111,7 +109,7 @@ def main(peak: float, games: int = GAMES, moves: int = MOVES) -> list[dict[str, 
     if importlib.util.find_spec("pgx"):
         sides["pgx and mctx"] = playing(*by_pgx(params, games), moves)
     times = interleaved(sides, REPEATS)
-    count = len(local(None))
+    count = len(local())
     total = count * games * moves
     rate = {name: round(1e3 * total / each["median_ms"]) for name, each in times.items()}
     work = f"{moves} moves of {count * games} games of Connect Four, {SIMULATIONS} positions each"

@@ -14,7 +14,7 @@ from dljax.data.augment_masks import bend
 from dljax.data.points import wobbled
 from dljax.data.stream import epochs
 from dljax.envs import ads, tabular
-from dljax.envs.boards import TIC_TAC_TOE
+from dljax.envs.boards import TIC_TAC_TOE, repeated
 from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
     alphazero,
@@ -250,7 +250,7 @@ def self_play() -> Learner:
 
 def recorded_play() -> Learner:
     game, net = TIC_TAC_TOE, BoardNet(9, channels=4, blocks=1, hidden=5)
-    opening = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), game.init())
+    opening = repeated(game.init(), 2)
     moves = jnp.array([[0, 4], [3, 0], [1, 8], [4, 2], [2, 6]])
     record, _ = alphazero.recorded(game, opening, moves)
     record = jax.tree.map(lambda leaf: leaf.reshape(10, *leaf.shape[2:]), record)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.errors import InputError, check_count
+from dljax.ops.pick import pick
 from dljax.typing import Array, Key
 
 WAYS = ((0, 1), (1, 0), (1, 1), (1, -1))  # in which stones may stand in a row
@@ -165,16 +166,16 @@ class Game:
         count: int32, of any shape.
         """
         noise = jax.random.uniform(key, (most, count.size, self.actions))
-        empty = jax.tree.map(lambda x: jnp.broadcast_to(x, (count.size, *x.shape)), self.init())
+        empty = repeated(self.init(), count.size)
         wanted = count.reshape(-1)
 
         def one(boards: Board, noise: Array) -> tuple[Board, None]:
             legal = jax.vmap(self.legal)(boards)
             after = jax.vmap(self.move)(boards, jnp.where(legal, noise, -1).argmax(-1))
-            return choose(boards.count < wanted, after, boards), None
+            return pick(boards.count < wanted, after, boards), None
 
         boards = jax.lax.scan(one, empty, noise)[0]
-        boards = choose(jax.vmap(self.done)(boards), empty, boards)
+        boards = pick(jax.vmap(self.done)(boards), empty, boards)
         return jax.tree.map(lambda x: x.reshape(*count.shape, *x.shape[1:]), boards)
 
 
@@ -203,13 +204,9 @@ def replay(game: Game, moves: Sequence[int]) -> list[Board]:
     return boards
 
 
-def choose(which: Array, first: Board, second: Board) -> Board:
-    """`first` where `which` says so, else `second`: boards of leading axes that are those of it."""
-
-    def one(new: Array, old: Array) -> Array:
-        return jnp.where(which.reshape(which.shape + (1,) * (old.ndim - which.ndim)), new, old)
-
-    return jax.tree.map(one, first, second)
+def repeated(board: Board, count: int) -> Board:
+    """One board as `count`, whose leaves lead with that."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), board)
 
 
 def stack(boards: Sequence[Board]) -> Board:

@@ -17,6 +17,7 @@ import operator
 import re
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,6 +266,13 @@ def require_images(data: ImageData, channels: Sequence[int]) -> None:
         raise InputError(f"--data: images are needed, and {data.name} is a table")
     if (side := min(data.train.x.shape[1:3])) >> len(channels) == 0:
         raise InputError(f"--channels must halve {side} pixels fewer times; got {channels}")
+
+
+def require_once(flag: str, values: Sequence[Any]) -> None:
+    """Raises InputError if a value is named more than once."""
+    value, count = Counter(values).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{flag} names {value} {count} times; once is enough")
 
 
 def require(

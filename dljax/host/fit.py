@@ -23,6 +23,7 @@ from dljax.host.checkpoint import Restored, occupied, restore, save
 from dljax.host.devices import EACH, MEMBERS, WHOLE, Layout, gather, layout, place, spread
 from dljax.host.finite import check, check_state, finite
 from dljax.learner import Jitted, Learner, Member, Run, advance, start
+from dljax.ops.pick import pick
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
@@ -314,13 +315,7 @@ def choose(watch: Watch, every: int, run: Run, best: Best | None) -> tuple[Best 
     better = value < best.value if select.lowest else value > best.value
     if select.patience:  # a member whose selection has ended stays as it was then
         better &= run.step - best.step <= select.patience * every
-    kept = jax.tree.map(
-        lambda new, old: jnp.where(
-            better.reshape(better.shape + (1,) * (new.ndim - better.ndim)), new, old
-        ),
-        select.keep(run.state),
-        best.kept,
-    )
+    kept = pick(better, select.keep(run.state), best.kept)
     chosen = Best(
         jnp.where(better, value, best.value), jnp.where(better, run.step, best.step), kept
     )

@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import mctx
 import optax
 
-from dljax.envs.boards import Board, Game, choose, mover
+from dljax.envs.boards import Board, Game, mover
 from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import risk, shapes
 from dljax.learn.policy_gradient import heads
 from dljax.learn.replay import Replay, places, ring
 from dljax.learner import Fit, Learner, Objective, gradient_step
 from dljax.ops import returns
+from dljax.ops.pick import pick
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 gumbel_policy: Any = mctx.gumbel_muzero_policy  # its annotations are chex's
@@ -168,7 +169,7 @@ def recorded(game: Game, opening: Board, moves: Array) -> tuple[Sample, Array]:
     """
 
     def one(boards: Board, action: Array) -> tuple[Board, tuple]:
-        after = choose(action >= 0, jax.vmap(game.move)(boards, action), boards)
+        after = pick(action >= 0, jax.vmap(game.move)(boards, action), boards)
         seen = jax.vmap(game.observe)(boards), jax.vmap(mover)(boards)
         return after, (*seen, jax.nn.one_hot(action, game.actions))
 
@@ -240,7 +241,7 @@ def make(
         over = jax.vmap(game.done)(after)
         reward = (after.winner * player).astype(jnp.float32)
         seen = observation, found.policy, found.value, reward, over
-        return choose(over, fresh, after), seen
+        return pick(over, fresh, after), seen
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         k_search, k_open, k_batch, k_turn, k_descend = jax.random.split(key, 5)

@@ -31,6 +31,7 @@ from dljax.learn.replay import (
     ring,
 )
 from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.ops.pick import pick
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
@@ -98,9 +99,7 @@ def ahead(played: play.Transition, gamma: ArrayLike, n: int) -> Experience:
         over = now.terminated | now.truncated
         reward = now.reward + jnp.where(over, 0.0, gamma * reward)
         discount = gamma * jnp.where(now.terminated, 0.0, jnp.where(over, 1.0, discount))
-        after = jnp.where(
-            over.reshape(over.shape + (1,) * (after.ndim - over.ndim)), now.next_observation, after
-        )
+        after = pick(over, now.next_observation, after)
     first = shifted(0)
     return Experience(first.observation, first.action, reward, discount, after)
 

@@ -15,6 +15,7 @@ from dljax.envs.environment import Box, Environment
 from dljax.errors import InputError
 from dljax.learn import shapes
 from dljax.ops import policies
+from dljax.ops.pick import pick
 from dljax.ops.policies import Policy
 from dljax.typing import Array, Key, Metrics, PyTree
 
@@ -112,11 +113,7 @@ def play(
     state, after = jax.vmap(env.step)(keys, actors.state, action)
     done = after.terminated | after.truncated
     total = actors.total + after.reward
-    state, observation = jax.tree.map(
-        lambda new, old: jnp.where(done.reshape(done.shape + (1,) * (old.ndim - 1)), new, old),
-        fresh,
-        (state, after.observation),
-    )
+    state, observation = pick(done, fresh, (state, after.observation))
     seen = Transition(
         actors.observation,
         action,
@@ -128,6 +125,22 @@ def play(
     )
     total, last = jnp.where(done, 0.0, total), jnp.where(done, total, actors.last)
     return Actors(state, observation, total, last, actors.episodes + done), seen
+
+
+def episodes(
+    env: Environment, act: Callable[[Key, Array], Array], key: Key, count: int
+) -> Transition:
+    """All that `count` environments show under `act(key, observations)` in `env.limit` steps.
+
+    An episode that ends earlier is followed by another.
+    """
+    k_begin, k_play, k_act = jax.random.split(key, 3)
+    keys = jax.random.split(k_act, (env.limit, count))
+
+    def acts(keys: Array, seen: Array) -> tuple[Array, None]:
+        return act(keys[0], seen), None
+
+    return rollout(env, acts, keys, k_play, begin(env, k_begin, count))[1]
 
 
 def statistics(actors: Actors, reward: Array) -> Metrics:

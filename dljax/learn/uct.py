@@ -9,8 +9,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dljax.envs.boards import Board, Game, choose, mover
+from dljax.envs.boards import Board, Game, mover
 from dljax.errors import check_count
+from dljax.ops.pick import pick
 from dljax.typing import Array, Key
 
 
@@ -63,7 +64,7 @@ def search(game: Game, key: Key, boards: Board, simulations: int, c: float = 1.0
         def down(at: Descent) -> Descent:
             action = best(tree, at.row, at.board, ties)
             edge = at.row * edges + action
-            board = choose(at.going, move(at.board, action), at.board)
+            board = pick(at.going, move(at.board, action), at.board)
             path = at.path.at[at.depth].set(jnp.where(at.going, edge, none))
             child = tree.child.reshape(-1)[edge]
             going = at.going & (child > 0) & ~over(board)
@@ -80,12 +81,9 @@ def search(game: Game, key: Key, boards: Board, simulations: int, c: float = 1.0
         last = jnp.max(jnp.where(leaf.path < none, jnp.arange(deepest)[:, None], 0), 0)
         edge = jnp.take_along_axis(leaf.path, last[None], 0)[0]
 
-        def put(plane: Array) -> Array:
-            return plane.reshape(-1)
-
-        visits = put(tree.visits).at[leaf.path].add(1.0, mode="drop")
-        summed = put(tree.worth).at[leaf.path].add(worth, mode="drop")
-        child = put(tree.child).at[edge].set(number + 1, mode="drop")
+        visits = tree.visits.reshape(-1).at[leaf.path].add(1.0, mode="drop")
+        summed = tree.worth.reshape(-1).at[leaf.path].add(worth, mode="drop")
+        child = tree.child.reshape(-1).at[edge].set(number + 1, mode="drop")
         return Tree(*(x.reshape(-1, edges) for x in (visits, summed, child)))
 
     empty = jnp.zeros((size * nodes, edges))

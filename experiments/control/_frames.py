@@ -14,7 +14,7 @@ from dljax.envs.environment import Environment
 from dljax.host import figures
 from dljax.host.figures import COLORS, INK
 from dljax.learn import play
-from dljax.typing import Array, Key
+from dljax.typing import Key
 from experiments.control.controllers import Act
 from experiments.control.settings import GAMES
 
@@ -37,15 +37,7 @@ def watched(path: Path, env: Environment, act: Act, key: Key) -> Path | None:
 
 def played(env: Environment, act: Act, key: Key) -> tuple[np.ndarray, np.ndarray]:
     """Observations [T, ...] and rewards [T] of one episode."""
-    k_begin, k_play, k_act = jax.random.split(key, 3)
-    keys = jax.random.split(k_act, (env.limit, 1))
-
-    def acts(keys: Array, seen: Array) -> tuple[Array, None]:
-        return act(keys[0], seen), None
-
-    _, all_of_it = jax.jit(
-        lambda: play.rollout(env, acts, keys, k_play, play.begin(env, k_begin, 1))
-    )()
+    all_of_it = jax.jit(lambda: play.episodes(env, act, key, 1))()
     done = np.asarray(all_of_it.terminated | all_of_it.truncated)[:, 0]
     length = int(done.argmax()) + 1 if done.any() else len(done)  # the next episode follows
     seen, reward = (np.asarray(x)[:length, 0] for x in (all_of_it.observation, all_of_it.reward))

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax import Member
-from dljax.envs.boards import Board, Game
+from dljax.envs.boards import Board, Game, repeated
 from dljax.envs.solve import Solved, Solver
 from dljax.errors import InputError
 from dljax.host.experiment import Study
-from dljax.learn import alphazero, match
+from dljax.learn import alphazero, match, risk
 from dljax.learn.alphazero import Sample
 from dljax.learn.match import Match, Player
 from dljax.typing import Array, Key, Metrics, PyTree
@@ -57,13 +57,13 @@ class Judge(NamedTuple):
         if self.start is None:
             first = self.game.opened(k_open, half, 2)
         else:
-            first = jax.tree.map(lambda x: jnp.broadcast_to(x, half.shape + x.shape), self.start)
+            first = repeated(self.start, len(half))
         begun = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), first)
         return begun, match.play(self.game, player, rival, begun, k_play)
 
     def validated(self, member: Member) -> Metrics:
         """Each time other games against a weak opponent, and the policy without a search."""
-        params = member.run.state.fit.params
+        params = risk.params_of(member)
         key = jax.random.fold_in(jax.random.key(VALIDATION), member.run.step)
         weak = match.searcher(self.game, max(1, self.rival // 10))
         _, played = self.against(self.player(params), weak, key, GAMES)

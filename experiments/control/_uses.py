@@ -16,17 +16,15 @@ from dljax.host.figures import COLORS, INK
 from dljax.learn import play
 from dljax.typing import Array, Key
 from experiments.control.common import TEST
-from experiments.control.controllers import Act, random
+from experiments.control.controllers import RULES, Act, random
 
 TRUTH = 10  # root key of the click rates; those of `common` are 0 to 3
 LEARNT = "PPO"
 PLAIN: dict[str, dict[str, Callable[[Array], Array]]] = {
-    "thermostat": {
-        "on and off": thermostat.on_off,
-        "PI controller": thermostat.proportional_integral,
-    },
-    "arm": {"spring and weight": arm.stretch, "computed torque": arm.computed_torque},
+    "thermostat": dict([("on and off", thermostat.on_off), RULES["thermostat"]]),
+    "arm": dict([("spring and weight", arm.stretch), RULES["arm"]]),
 }
+"""By environment its plain controllers, of which the last is the one that stands beside all."""
 DAYS = 32  # the most whose least cost is found, at a tenth of a second each
 SIDE, SCALE, FILMED = 180, 2, 3  # pixels of an arm's film, how much finer it is drawn, episodes
 
@@ -40,12 +38,7 @@ class Driven(NamedTuple):
 
 def driven(env: Environment, act: Act, episodes: int) -> Driven:
     """The episodes of key TEST, the same starts and noise for all; each lasts to its limit."""
-    k_begin, k_play, k_act = jax.random.split(jax.random.key(TEST), 3)
-    begun = play.begin(env, k_begin, episodes)
-    keys = jax.random.split(k_act, (env.limit, episodes))
-    _, played = play.rollout(
-        env, lambda keys, seen: (act(keys[0], seen), None), keys, k_play, begun
-    )
+    played = play.episodes(env, act, jax.random.key(TEST), episodes)
     seen = jnp.concatenate([played.observation, played.next_observation[-1:]])
     return Driven(played.reward, seen)
 

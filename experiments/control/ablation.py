@@ -39,7 +39,7 @@ from dljax.host.config import Common, Count
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Watch
 from dljax.host.result import Result
-from dljax.learn import dqn, play
+from dljax.learn import dqn, play, risk
 from dljax.nets.q_network import QNetwork
 from dljax.typing import Metrics
 from experiments.control import _passes
@@ -119,7 +119,7 @@ def train(run: Study, config: Config, chosen: DQN, env: Environment, net: QNetwo
 
     def evaluate(member: Member) -> Metrics:
         key = jax.random.fold_in(jax.random.key(VALIDATION), member.run.step)
-        act = dqn.greedy(net, member.run.state.fit.params)
+        act = dqn.greedy(net, risk.params_of(member))
         found = play.evaluate(env, act, key, config.validation)["return"]
         taken = member.run.state.taken.astype(jnp.float32)
         return {"validation/return": found, "validation/steps": taken}
@@ -144,7 +144,7 @@ def compare(run: Study, config: Config, env: Environment, net: QNetwork, fitted:
     def tested(member: Member) -> jax.Array:
         # by the number of its seed, so that all ways meet the same episodes and gains are paired
         key = jax.random.fold_in(jax.random.key(TEST), member.hparams["number"])
-        act = dqn.greedy(net, member.run.state.fit.params)
+        act = dqn.greedy(net, risk.params_of(member))
         return play.evaluate(env, act, key, config.episodes)["return"]
 
     last = np.asarray(run.each(tested, fitted.run.state))

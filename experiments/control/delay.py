@@ -13,7 +13,6 @@ and pays for what it pushes. The default takes two minutes on 2 cores.
     python -m experiments.control.delay --preset standard
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
@@ -27,9 +26,8 @@ from annotated_types import Ge, MinLen
 
 from dljax import Learner, Member, grid, sweep
 from dljax.envs.environment import Environment
-from dljax.errors import InputError
 from dljax.host import experiment
-from dljax.host.config import Count, Positive, ShareBelow1, require
+from dljax.host.config import Count, Positive, ShareBelow1, require, require_once
 from dljax.host.experiment import Study
 from dljax.host.fit import Watch
 from dljax.host.result import Result
@@ -85,18 +83,15 @@ class Kind(NamedTuple):
 
     names: list[str]
     make: Callable[[Environment, dict], Learner]
-    values: Callable[
-        [Any, Array], Array
-    ]  # (state, observations) -> what the best action has most of
+    # (state, observations) -> what the best action has most of
+    values: Callable[[Any, Array], Array]
     per_step: int = PER_STEP  # environment steps in a step of the learner
     before: int = 0  # and before its first
 
 
 def main(config: Config) -> Result:
     delays = sorted(config.delays)
-    delay, count = Counter(delays).most_common(1)[0]
-    if count > 1:
-        raise InputError(f"--delays names {delay} {count} times; once is enough")
+    require_once("--delays", delays)
     learners, returns = kinds(config), {}
     for kind in learners.values():
         require("--steps", config.steps, at_least=kind.before + kind.per_step)

@@ -16,7 +16,6 @@ standard an hour, full, which plays Breakout as long as what is published did, a
 
 import dataclasses
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -26,7 +25,7 @@ from annotated_types import MinLen
 from dljax.envs.environment import Environment, make
 from dljax.errors import InputError
 from dljax.host import experiment
-from dljax.host.config import Count, Share
+from dljax.host.config import Count, Share, require_once
 from dljax.host.devices import require_memory
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted
@@ -96,10 +95,8 @@ class Entrant(NamedTuple):
 
 
 def main(config: Config) -> Result:
-    for flag, words in (("--games", config.games), ("--algorithms", config.algorithms)):
-        word, count = Counter(words).most_common(1)[0]
-        if count > 1:
-            raise InputError(f"{flag} names {word} {count} times; once is enough")
+    require_once("--games", config.games)
+    require_once("--algorithms", config.algorithms)
     all_of_them = [enter(config, game, who) for game in config.games for who in config.algorithms]
     shown = {each.of[2:]: settings(config, each.game, each.algorithm) for each in all_of_them}
     told = {name: dataclasses.asdict(each) for name, each in shown.items()}

@@ -162,12 +162,12 @@ def main(config: Config) -> Result:
         net = BoardNet(game.actions, config.channels, config.blocks)
         judge = Judge(game, net, exam, start, config.played, config.rival)
         own = taught(run, judge, "self-play")
-        players = {"": own.run.state.run.state.fit.params}
+        players = {"": risk.params_of(own.run.state)}
         fits = {"self-play": own}
         if config.recorded:
             players[", imitation"] = first = imitated(run, judge)
             fits["imitation, then self-play"] = later = taught(run, judge, "later", first)
-            players[", imitation first"] = later.run.state.run.state.fit.params
+            players[", imitation first"] = risk.params_of(later.run.state)
         goal = (0.8, "our goal, of 200 games against 1,000 random games a move")
         asked = config.game, config.rival, config.matches, config.played, config.opening
         known = asked == ("connect-four", 1000, 200, 32, ())

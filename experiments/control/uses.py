@@ -31,7 +31,7 @@ from dljax.host.config import Count, Positive
 from dljax.host.experiment import Study
 from dljax.host.fit import Watch
 from dljax.host.result import Result
-from dljax.learn import bandit, play, policy_gradient
+from dljax.learn import bandit, play, policy_gradient, risk
 from dljax.nets.actor_critic import ActorCritic
 from dljax.typing import Array, Metrics
 from experiments.control import _uses, common, ppo
@@ -41,9 +41,11 @@ NAME = "control.uses"
 PARTS = 50  # points of a curve of regret
 ACTORS, LENGTH = 16, 4  # users of an update of the policy gradient
 DELTA = 0.05  # chance that the bound does not hold
+KNOBS = ("bonus", "optimism", "spread", "epsilon")
+OPTIMIST = "LinUCB with a bound"
 ENTRANTS: dict[str, dict[str, float]] = {
     "LinUCB": {"bonus": bandit.NOISE},
-    "LinUCB with a bound": {"optimism": 1.0},
+    OPTIMIST: {"optimism": 1.0},
     "Thompson sampling": {"spread": bandit.NOISE},
     "epsilon-greedy": {"epsilon": 0.1},
     "random": {"epsilon": 1.0},
@@ -119,14 +121,13 @@ def place(run: Study, config: Config) -> None:
     curves[GRADIENT] = gradient(run, config, rates, users)
     for name, curve in curves.items():
         run.metric(f"regret, {name}", curve[-1], "lower")
-    optimist = "LinUCB with a bound"
     bound = np.asarray(bandit.bound(users, config.ads, config.interests, norm, DELTA))
-    last = curves[optimist][-1]
+    last = curves[OPTIMIST][-1]
     run.metric("bound of the regret", [bound[-1]], "lower")
     run.metric("sum of the widths", widths[-1], "lower")
-    run.target(f"regret, {optimist}", bound[-1], "the bound, for each seed", max(last) <= bound[-1])
+    run.target(f"regret, {OPTIMIST}", bound[-1], "the bound, for each seed", max(last) <= bound[-1])
     below = all(last <= widths[-1])
-    run.target("sum of the widths", max(last), f"{optimist}: above each seed's regret", below)
+    run.target("sum of the widths", max(last), f"{OPTIMIST}: above each seed's regret", below)
     run.figure("regret.png", _uses.draw_regret, users, curves, bound, widths)
 
 
@@ -135,13 +136,13 @@ def linear(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Regret [PARTS, N] of each linear bandit, all in one program; and the optimist's widths."""
     hparams = grid(entrant=jnp.arange(len(ENTRANTS)), member=jnp.arange(len(run.seeds)))
-    for field in ("bonus", "optimism", "spread", "epsilon"):
+    for field in KNOBS:
         values = jnp.array([each.get(field, 0.0) for each in ENTRANTS.values()])
         hparams[field] = values[hparams["entrant"]]
     hparams["rates"] = rates[hparams["member"]]
 
     def make_one(m: dict) -> Learner:
-        options = {k: m[k] for k in ("bonus", "optimism", "spread", "epsilon")}
+        options = {k: m[k] for k in KNOBS}
         return bandit.make(
             ads.make(m["rates"]), rounds=per, norm=norm, delta=DELTA,
             values=lambda x: ads.clicks(m["rates"], x), **options,
@@ -156,7 +157,7 @@ def linear(
     for metric in ("regret", "width"):
         total = figures.curve(fitted.records, f"train/{metric}")[1].cumsum(0)
         found[metric] = dict(zip(ENTRANTS, np.split(total, len(ENTRANTS), 1), strict=True))
-    return found["regret"], found["width"]["LinUCB with a bound"]
+    return found["regret"], found["width"][OPTIMIST]
 
 
 def gradient(run: Study, config: Config, rates: Array, users: np.ndarray) -> np.ndarray:
@@ -179,8 +180,7 @@ def gradient(run: Study, config: Config, rates: Array, users: np.ndarray) -> np.
         return (true.max(-1) - (chance * true).sum(-1)).mean()
 
     def evaluate(member: Member) -> Metrics:
-        params = member.run.state.fit.params
-        logits: Any = net.apply({"params": params}, seen, method="policy")
+        logits: Any = net.apply({"params": risk.params_of(member)}, seen, method="policy")
         return {"regret": regret(jax.nn.softmax(logits), member.hparams)}
 
     fitted = run.fit(
