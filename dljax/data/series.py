@@ -39,30 +39,6 @@ class Series:
         return replace(self, values=self.values[begin:end], times=times)
 
 
-@dataclass(frozen=True, eq=False)
-class Scaling:
-    """`(x - mean) / sd` of each column, learnt from training data alone."""
-
-    mean: np.ndarray
-    sd: np.ndarray
-
-    def scale(self, values: np.ndarray) -> np.ndarray:
-        return (values - self.mean) / self.sd
-
-    def unscale(self, values: np.ndarray) -> np.ndarray:
-        return values * self.sd + self.mean
-
-
-def scaling(values: np.ndarray) -> Scaling:
-    """Raises InputError for a column that never changes, and so has no scale."""
-    # by rounding, the deviation of a constant may be above 0, and that of no constant 0
-    constant = (values == values[0]).all(0) | (values.std(0) == 0)
-    if constant.any():
-        column = int(constant.argmax()) + 1
-        raise InputError(f"column {column} of the training part never changes")
-    return Scaling(values.mean(0), values.std(0))
-
-
 def windows(values: np.ndarray, past: int, horizon: int) -> Batch:
     """Every window: x [n, past, C] and what follows it, y [n, horizon, C], as views.
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from dljax.data.series import Series, commonest_step, degrees, scaling, windows
+from dljax.data.scaling import standard
+from dljax.data.series import Series, commonest_step, degrees, windows
 from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.learn import forecast
@@ -27,7 +28,7 @@ class Task:
 
     def __init__(self, series: Series, config: Any, horizon: int, scaled: int, seen: int):
         """The scale is learnt from the first `scaled` steps, the forecast from the first `seen`."""
-        self.scaling = scaling(series.values[:scaled])
+        self.scaling = standard(series.values[:scaled])
         self.columns, self.circles = len(series.columns), len(config.directions)
         self.config, self.reach = config, max(config.window, config.past)
         self.each = self.columns if config.shared else 1  # windows that end at one step

@@ -12,7 +12,8 @@ import optax
 from dljax import Learner
 from dljax.data import documents, load, scenes
 from dljax.data.grammar import opinions
-from dljax.data.series import Series, load_series, scaling, windows
+from dljax.data.scaling import standard
+from dljax.data.series import Series, load_series, windows
 from dljax.data.text import BOS, EOS, SPECIAL, Vocabulary, padded, words
 from dljax.errors import InputError
 from dljax.host import figures
@@ -212,7 +213,7 @@ def forecasts(name: str, past: int, horizon: int) -> tuple[Split, float]:
     else:
         series = load_series(name)
     cuts = [len(series) * 7 // 10, len(series) * 8 // 10]
-    scale = scaling(series.values[: cuts[0]])
+    scale = standard(series.values[: cuts[0]])
     values = scale.scale(series.values)[:, :1].astype(np.float32)
     parts = np.split(values, cuts)
     # validation and test may look back, but their targets are their own

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dljax.data.scaling import standard
 from dljax.data.series import (
     Series,
     circular,
@@ -11,7 +12,6 @@ from dljax.data.series import (
     load_series,
     on_circles,
     read_csv,
-    scaling,
     windows,
 )
 from dljax.errors import InputError
@@ -39,20 +39,20 @@ def test_a_marker_in_the_future_changes_nothing_before():
         early = 30 - past - horizon + 1
         np.testing.assert_array_equal(x[:early], x_marked[:early])
         np.testing.assert_array_equal(y[:early], y_marked[:early])
-    a, b = scaling(values[:30]), scaling(marked[:30])
+    a, b = standard(values[:30]), standard(marked[:30])
     np.testing.assert_array_equal(a.scale(values[:30]), b.scale(marked[:30]))
 
 
 def test_scaling_is_undone_and_a_constant_has_none():
     values = np.random.default_rng(0).normal(3, 2, (50, 2))
-    found = scaling(values)
+    found = standard(values)
     np.testing.assert_allclose(found.scale(values).std(0), 1)
     np.testing.assert_allclose(found.unscale(found.scale(values)), values)
     values[:, 1] = 4
     with pytest.raises(InputError, match="column 2 of the training part never changes"):
-        scaling(values)
+        standard(values)
     with pytest.raises(InputError, match="column 1 of the training part never changes"):
-        scaling(np.full((1000, 1), 0.1))  # whose deviation is 1e-17
+        standard(np.full((1000, 1), 0.1))  # whose deviation is 1e-17
 
 
 def test_directions_go_round():
