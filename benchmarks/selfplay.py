@@ -108,6 +108,8 @@ def main(peak: float, games: int = GAMES, moves: int = MOVES) -> list[dict[str, 
     sides = {"ours": playing(*ours(params, games), moves)}
     if importlib.util.find_spec("pgx"):
         sides["pgx and mctx"] = playing(*by_pgx(params, games), moves)
+    else:
+        print("pgx is not installed, and not measured; pip install -e '.[bench]' brings it")
     times = interleaved(sides, REPEATS)
     count = len(local())
     total = count * games * moves

@@ -17,7 +17,7 @@ from dljax.typing import Array, Key
 TICK, PARTS = 0.05, 4  # a step, and how many of Runge and Kutta's are in it
 LIMIT = 100  # steps
 NEAR, FAR = 0.2, 0.9  # of the arm's length, between which a target is
-STIFF, DAMP = 60.0, 3.0  # of `stretch`: N/m, N m s; the best of a coarse grid, as is RATE
+STIFF, DAMP = 60.0, 4.0  # of `stretch`: N/m, N m s; the best of a coarse grid, as is RATE
 RATE = 12.0  # of `computed_torque`, 1/s: its errors die away as a critically damped spring's
 SPEED = 10.0  # radians a second that are 1 in an observation
 
@@ -145,10 +145,15 @@ def read(seen: Array) -> tuple[Array, Array, Array, Array]:
     return q, SPEED * seen[4:6], seen[6:8], seen[8:10]
 
 
-def stretch(seen: Array, links: Links = Links()) -> Array:  # noqa: B008 - immutable
+def stretch(
+    seen: Array,
+    links: Links = Links(),  # noqa: B008 - immutable
+    stiff: float | Array = STIFF,
+    damp: float | Array = DAMP,
+) -> Array:
     """A spring from the tip to the target, dampers in the joints, and the weight held.
 
-    `tau = J^T STIFF (x* - x) - DAMP q' + g(q)`: stable, and slow where the arm is stretched.
+    `tau = J^T stiff (x* - x) - damp q' + g(q)`: stable, and slow where the arm is stretched.
     Takegaki and Arimoto 1981.
     """
     q, speed, _, way = read(seen)
@@ -156,7 +161,7 @@ def stretch(seen: Array, links: Links = Links()) -> Array:  # noqa: B008 - immut
     outer = links.lengths[1] * jnp.stack([-jnp.sin(q[0] + q[1]), jnp.cos(q[0] + q[1])])
     lever = jnp.stack([jnp.stack([-y, x]), outer])
     return (
-        STIFF * (lever * way[None]).sum(1) - DAMP * speed * jnp.array([1.0, 0.2]) + weight(links, q)
+        stiff * (lever * way[None]).sum(1) - damp * speed * jnp.array([1.0, 0.2]) + weight(links, q)
     )
 
 
@@ -170,16 +175,20 @@ def bent(links: Links, target: Array, side: Array) -> Array:
     return jnp.stack([first, second])
 
 
-def computed_torque(seen: Array, links: Links = Links()) -> Array:  # noqa: B008 - immutable
+def computed_torque(
+    seen: Array,
+    links: Links = Links(),  # noqa: B008 - immutable
+    rate: float | Array = RATE,
+) -> Array:
     """The torque that makes each joint a critically damped spring to the angles of the target.
 
-    `tau = M(q) (RATE^2 (q* - q) - 2 RATE q') + c(q, q') + g(q)`, for the elbow's present side.
+    `tau = M(q) (rate^2 (q* - q) - 2 rate q') + c(q, q') + g(q)`, for the elbow's present side.
     Spong et al. 2006, section 8.3.
     """
     q, speed, target, _ = read(seen)
     side = jnp.where(jnp.sin(q[1]) < 0, -1.0, 1.0)
     error = bent(links, target, side) - q
     error = jnp.arctan2(jnp.sin(error), jnp.cos(error))  # the short way round
-    wanted = RATE**2 * error - 2 * RATE * speed
+    wanted = rate**2 * error - 2 * rate * speed
     pushed = (inertia(links, q) * wanted[None]).sum(1)
     return pushed + turning(links, q, speed) + weight(links, q)

@@ -143,8 +143,10 @@ def on_off(seen: Array) -> Array:
     return (warm * 1.0 - cool)[None]
 
 
-def proportional_integral(seen: Array) -> Array:
-    """`u = u_before + GAIN (e - e_before) + RESET e`, e the distance to the near end of the band.
+def proportional_integral(
+    seen: Array, gain: float | Array = GAIN, reset: float | Array = RESET
+) -> Array:
+    """`u = u_before + gain (e - e_before) + reset e`, e the distance to the near end of the band.
 
     Which end that is, and whether to heat or to cool, the weather says. In this form the integral
     is the last action, which its limits keep from winding up. Astrom and Hagglund 1995, chapter 3.
@@ -152,7 +154,7 @@ def proportional_integral(seen: Array) -> Array:
     air, before, heat, outside = seen[0], seen[1], seen[2], seen[3]
     winter = outside < (BAND[0] + BAND[1]) / 2
     aim = jnp.where(winter, BAND[0] + MARGIN, BAND[1] - MARGIN)
-    heat = heat + GAIN * (before - air) + RESET * (aim - air)
+    heat = heat + gain * (before - air) + reset * (aim - air)
     return jnp.where(winter, jnp.clip(heat, 0, 1), jnp.clip(heat, -1, 0))[None]
 
 

@@ -175,6 +175,7 @@ def draw_film(path: Path, episodes: dict[str, np.ndarray]) -> Path:
     from PIL import Image, ImageDraw, ImageFont
 
     (_, rows, _), pictures = next(iter(episodes.values())).shape, []
+    upper, lower = arm.Links().lengths
     side, font = SIDE * SCALE, ImageFont.load_default(11 * SCALE)
 
     def place(points: np.ndarray) -> list[tuple[float, float]]:
@@ -185,8 +186,8 @@ def draw_film(path: Path, episodes: dict[str, np.ndarray]) -> Path:
         image = Image.new("RGB", (side, side), "white")
         pen = ImageDraw.Draw(image)
         first, second = np.arctan2(seen[1:4:2], seen[0:4:2])
-        elbow = 0.5 * np.array([np.cos(first), np.sin(first)])
-        tip = elbow + 0.5 * np.array([np.cos(first + second), np.sin(first + second)])
+        elbow = upper * np.array([np.cos(first), np.sin(first)])
+        tip = elbow + lower * np.array([np.cos(first + second), np.sin(first + second)])
         shoulder, elbow, tip, target = place(np.stack([np.zeros(2), elbow, tip, seen[6:8]]))
         dot = 5 * SCALE
         pen.ellipse([target[0] - dot, target[1] - dot, target[0] + dot, target[1] + dot],

@@ -4,13 +4,16 @@ import json
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
-from dljax import InputError
-from dljax.envs import arm
+from dljax import InputError, grid
+from dljax.envs import arm, thermostat
+from dljax.envs.environment import make
 from dljax.host.result import Result
+from dljax.learn import play
 from experiments.control import _uses, dqn, uses
 from experiments.control.uses import Config, main
 
@@ -95,3 +98,34 @@ def test_bad_flags_are_named(flags, said, tmp_path):
     with pytest.raises(InputError, match=said):
         main(Config(out=tmp_path / "run", quiet=True, **(TINY | flags)))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "gains"),
+    [
+        (
+            "thermostat",
+            thermostat.proportional_integral,
+            {"gain": thermostat.GAIN, "reset": thermostat.RESET},
+        ),
+        ("arm", arm.computed_torque, {"rate": arm.RATE}),
+        ("arm", arm.stretch, {"stiff": arm.STIFF, "damp": arm.DAMP}),
+    ],
+    ids=["PI", "computed torque", "stretch"],
+)
+def test_no_gain_half_or_twice_as_great_earns_a_plain_controller_more(name, rule, gains):
+    env = make(name)
+
+    @jax.jit
+    @jax.vmap
+    def earned(gains):
+        def act(key, seen):
+            return jax.vmap(lambda each: rule(each, **gains))(seen)
+
+        return play.evaluate(env, act, jax.random.key(17), 64)["return"]
+
+    tried = grid(
+        **{gain: jnp.array([value, value / 2, value * 2]) for gain, value in gains.items()}
+    )
+    returns = np.asarray(earned(tried))
+    assert (returns[0] >= returns - 0.02 * abs(returns[0])).all(), dict(tried, returns=returns)
