@@ -25,7 +25,6 @@ PLAIN: dict[str, dict[str, Callable[[Array], Array]]] = {
     "arm": dict([("spring and weight", arm.stretch), RULES["arm"]]),
 }
 """By environment its plain controllers, of which the last is the one that stands beside all."""
-DAYS = 32  # the most whose least cost is found, at a tenth of a second each
 SIDE, SCALE, FILMED = 180, 2, 3  # pixels of an arm's film, how much finer it is drawn, episodes
 
 
@@ -87,15 +86,14 @@ def won(found: Driven, plain: Driven) -> np.ndarray:
 
 
 def room(run: Study, found: Driven, others: dict[str, Driven]) -> None:
-    """The least cost that hindsight allows on the first days, beside all; and two days drawn."""
-    days = min(DAYS, found.reward.shape[-1])
-    seen = np.asarray(found.seen[0], float)[:-1, :days]  # the weather is the same for all
+    """The least cost that hindsight allows on the same days, beside all; and two days drawn."""
+    seen = np.asarray(found.seen[0], float)[:-1]  # the weather is the same for all
     least = [thermostat.hindsight(day[0, 0], day[:, 3]) for day in seen.swapaxes(0, 1)]
-    run.baseline("hindsight, thermostat", "test return, thermostat", -np.mean(least), days=days)
-    cost = -np.asarray(found.reward)[..., :days].sum(-2).mean(-1)
+    run.baseline("hindsight, thermostat", "test return, thermostat", -np.mean(least))
+    cost = -np.asarray(found.reward).sum(-2).mean(-1)
     run.metric("cost over that of hindsight, PPO", cost / np.mean(least), "lower")
     for each in PLAIN["thermostat"]:
-        value = -np.asarray(others[each].reward)[:, :days].sum(0).mean()
+        value = -np.asarray(others[each].reward).sum(0).mean()
         name = "cost over that of hindsight, PPO"
         run.baseline(f"{each}, cost over hindsight's", name, value / np.mean(least))
     shown = {each: other for each, other in others.items() if each != "random policy"}
