@@ -62,8 +62,13 @@ class Result:
 
 def as_json(tree: Any, indent: int | None = None) -> str:
     """Strict JSON: null for a number that is not finite, which "not finite" beside it tells."""
-    written = functools.partial(json.dumps, indent=indent, allow_nan=False, default=str)
+    written = functools.partial(json.dumps, indent=indent, allow_nan=False, default=known)
     return written(tree if all_finite(tree) else strict(tree))
+
+
+def known(value: Any) -> Any:
+    """numpy's numbers as Python's, and as its text what JSON does not know."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def strict(tree: Any) -> Any:
@@ -80,7 +85,7 @@ def all_finite(tree: Any) -> bool:
     """Whether no number of it is infinite or nan."""
     if isinstance(tree, dict | list | tuple):
         return all(map(all_finite, tree.values() if isinstance(tree, dict) else tree))
-    return not isinstance(tree, float) or math.isfinite(tree)
+    return not isinstance(tree, float | np.floating) or math.isfinite(tree)
 
 
 def write_whole(path: Path, text: str) -> None:

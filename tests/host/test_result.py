@@ -1,11 +1,14 @@
-"""Which commit a number is of."""
+"""Which commit a number is of, and numbers as JSON."""
 
+import json
 import shutil
 import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from dljax.host.result import commit
+from dljax.host.result import as_json, commit
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
@@ -34,3 +37,15 @@ def test_only_changed_or_new_code_is_dirty(tmp_path):
     new.unlink()
     files[0].write_text("2")
     assert commit(tmp_path) == f"{clean}-dirty"
+
+
+def test_numbers_of_numpy_are_numbers():
+    """Not text, as which a table would refuse them."""
+    tree = {"a": np.float32(0.5), "b": [np.int64(3), np.bool_(True)], "c": Path("x")}
+    assert json.loads(as_json(tree)) == {"a": 0.5, "b": [3, True], "c": "x"}
+    bad = json.loads(as_json({"d": np.float32("nan"), "e": [np.float64("inf")]}))
+    assert bad == {
+        "d": None,
+        "e": [None],
+        "not finite": {"d": "nan", "e": str([np.float64("inf")])},
+    }
