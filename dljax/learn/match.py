@@ -33,7 +33,7 @@ def chance(game: Game) -> Player:
     return act
 
 
-def searcher(game: Game, simulations: int, c: float = uct.C) -> Player:
+def searcher(game: Game, simulations: int, c: float | Array = uct.C) -> Player:
     """UCT with random games: the action tried most."""
 
     def act(key: Key, boards: Board) -> Array:

@@ -37,7 +37,7 @@ class Descent(NamedTuple):
     depth: Array
 
 
-def search(game: Game, key: Key, boards: Board, simulations: int, c: float = C) -> Array:
+def search(game: Game, key: Key, boards: Board, simulations: int, c: float | Array = C) -> Array:
     """How often each action of boards [B] was tried in `simulations`, [B, A]: the more, the better.
 
     Down the tree `argmax_a W_a / N_a + c sqrt(ln N / N_a)`, those untried first, W counting wins as

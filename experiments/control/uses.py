@@ -7,7 +7,7 @@ linear programme tells in hindsight. Ads are placed by LinUCB (Li et al. 2010), 
 epsilon-greedy and a policy gradient; the regret of the optimistic one stands beside its bound
 (Abbasi-Yadkori et al. 2011), which holds always and so says little before about a million users.
 Where a plain controller wins, the target is missed, and names it. The default takes a minute or two
-on 2 cores, standard about ten.
+on 2 cores, standard four.
 
     python -m experiments.control.uses
     python -m experiments.control.uses --preset standard
