@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dljax.data import scaling
+from dljax.data.scaling import BYTES, UNIT, Columns, Pixels
 from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 from dljax.typing import Batch
@@ -50,8 +52,10 @@ LARGEST = 2**31  # bytes of a file's arrays, which conversion and training hold 
 class ImageData:
     """A classification data set with fixed splits, as numpy arrays.
 
-    x: images [n, h, w, c], uint8 in 0..255 or float32 in [0, 1], or a float32 table [n, features];
-    y: int32 [n] in 0..len(classes) - 1, every class among the training examples.
+    x: images [n, h, w, c], mostly in [0, 1], or a table [n, features], float32 as `scaling.apply`
+    gives them of raw ones; images of `BYTES` may be kept raw, as uint8, which `stream.as_seen`
+    scales. y: int32 [n] in 0..len(classes) - 1, every class among the training
+    examples. scaling: learnt on the training part.
     """
 
     name: str
@@ -59,6 +63,7 @@ class ImageData:
     validation: Batch
     test: Batch
     classes: tuple[str, ...]
+    scaling: Pixels | Columns = UNIT
 
 
 def load(name_or_path: str | os.PathLike[str]) -> ImageData:
@@ -82,10 +87,10 @@ def digits() -> ImageData:
     from sklearn.datasets import load_digits  # here, since importing scikit-learn takes a second
 
     images, labels = load_digits(return_X_y=True)
-    x = (images.reshape(-1, 8, 8, 1) / 16).astype(np.float32)
-    everything = Batch(x, labels.astype(np.int32))
+    levels = Pixels(np.float32(0), np.float32(16))
+    everything = Batch(levels.apply(images.reshape(-1, 8, 8, 1)), labels.astype(np.int32))
     test, validation, train = split(everything, 360, 180)
-    return ImageData("digits", train, validation, test, DIGITS)
+    return ImageData("digits", train, validation, test, DIGITS, levels)
 
 
 def mnist(name: str = "mnist", classes: tuple[str, ...] = DIGITS) -> ImageData:
@@ -98,7 +103,7 @@ def mnist(name: str = "mnist", classes: tuple[str, ...] = DIGITS) -> ImageData:
 
     whole, test = part("train"), part("t10k")
     train, validation = take(whole, slice(None, -5000)), take(whole, slice(-5000, None))
-    return ImageData(name, train, validation, test, classes)
+    return ImageData(name, train, validation, test, classes, BYTES)
 
 
 def fashion_mnist() -> ImageData:
@@ -120,7 +125,7 @@ def cifar10() -> ImageData:
     labels = json.loads(fetch("cifar10_part/labels.json").read_bytes())
     whole, test = part(range(20), "train_0_to_19"), part([50], "test_50")
     train, validation = take(whole, slice(None, -2000)), take(whole, slice(-2000, None))
-    return ImageData("cifar10", train, validation, test, THINGS)
+    return ImageData("cifar10", train, validation, test, THINGS, BYTES)
 
 
 NAMED: dict[str, Callable[[], ImageData]] = {
@@ -175,8 +180,8 @@ def check_size(name: object, size: int) -> int:
 def read_npz(path: Path) -> ImageData:
     """A user's data set: an `.npz` file with `x` and `y`, and `x_test` and `y_test` if it has them.
 
-    x: images [n, h, w] or [n, h, w, c], integers in 0..255 or floats in [0, 1], or a table
-    [n, features] of any finite numbers; y: integers [n] in 0..k-1. A fixed permutation is cut into
+    x: images [n, h, w] or [n, h, w, c], or a table [n, features] in which NaN is missing, of any
+    numbers; y: integers [n] in 0..k-1. A fixed permutation is cut into
     80 % for training, 10 % for validation and 10 % for test; with a test set of its own, 90 % and
     10 %. Raises InputError, naming the file, for anything else.
     """
@@ -191,12 +196,33 @@ def read_npz(path: Path) -> ImageData:
             validation, train = split(whole, tenth)
         else:
             test, validation, train = split(whole, tenth, tenth)
-        classes = count_classes(whole, train, test)
+        names = tuple(map(str, range(count_classes(whole, train, test))))
+        return scaled(path.stem, train, validation, test, names)
     except MemoryError as error:
         raise InputError(f"{path}: too large for this machine's memory") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return ImageData(path.stem, train, validation, test, tuple(map(str, range(classes))))
+
+
+def scaled(
+    name: str, train: Batch, validation: Batch, test: Batch, classes: tuple[str, ...]
+) -> ImageData:
+    """Raw parts as a data set, scaled by what the training part says.
+
+    Raises InputError for what no scaling takes, such as infinity.
+    """
+    learn = scaling.columns if train.x.ndim == 2 else scaling.pixels
+    parts = train, validation, test
+    raw = [part.x for part in parts]
+    learnt = learn(scaling.finite(train.x))
+    for x in raw:
+        learnt.check(x)
+    if learnt is BYTES and all(np.array_equal(x, x.astype(np.uint8)) for x in raw):
+        seen = [x.astype(np.uint8) for x in raw]  # a quarter of the memory
+    else:
+        seen = [learnt.apply(x) for x in raw]
+    split = (Batch(x, part.y) for x, part in zip(seen, parts, strict=True))
+    return ImageData(name, *split, classes=classes, scaling=learnt)
 
 
 def open_npz(
@@ -244,17 +270,7 @@ def clean(arrays: dict[str, np.ndarray], x_key: str, y_key: str) -> Batch:
         raise InputError(f"{x_key} is empty: its shape is {list(x.shape)}")
     if y.min() < 0 or y.max() >= 2**31:
         raise InputError(f"{y_key} must hold labels 0..k-1; got {y.min()} to {y.max()}")
-    values = to_table(x, x_key) if x.ndim == 2 else to_pixels(x, x_key)
-    return Batch(values, y.astype(np.int32))
-
-
-def to_table(x: np.ndarray, key: str) -> np.ndarray:
-    """Any finite numbers as float32."""
-    with np.errstate(over="ignore"):
-        x = x.astype(np.float32)
-    if not np.isfinite(x).all():
-        raise InputError(f"{key} holds NaN, infinity or a value too large for float32")
-    return x
+    return Batch(x if x.ndim == 2 else x.reshape(*x.shape[:3], -1), y.astype(np.int32))
 
 
 def to_pixels(x: np.ndarray, key: str) -> np.ndarray:
@@ -282,7 +298,7 @@ def count_classes(whole: Batch, train: Batch, test: Batch) -> int:
         raise InputError(f"class {unseen[0]} has no training example after the split; add some")
     if (top := test.y.max()) >= k:
         raise InputError(f"y_test holds the label {top}; those of y are 0..{k - 1}")
-    if (train.x.dtype, train.x.shape[1:]) != (test.x.dtype, test.x.shape[1:]):
-        wanted, given = (f"{x.dtype} {list(x.shape[1:])}" for x in (train.x, test.x))
+    if train.x.shape[1:] != test.x.shape[1:]:
+        wanted, given = (f"{list(x.shape[1:])}" for x in (train.x, test.x))
         raise InputError(f"x_test must hold {wanted} examples like x; got {given}")
     return k

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.images import ImageData, split
+from dljax.data.scaling import BYTES
 from dljax.errors import InputError
 from dljax.typing import Array, Batch, Key
 
@@ -137,4 +138,4 @@ def labelled(n: int = 6000) -> ImageData:
     points = factors()[rows]
     x = np.asarray(jnp.round(255 * jax.jit(render)(points))).astype(np.uint8)
     validation, test, train = split(Batch(x, np.asarray(points[:, 0])), n // 10, n // 10)
-    return ImageData("sprites", train, validation, test, SHAPES)
+    return ImageData("sprites", train, validation, test, SHAPES, BYTES)

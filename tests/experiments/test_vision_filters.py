@@ -138,7 +138,7 @@ def test_bad_input_is_one_line_that_names_it(tmp_path):
     Image.new("L", (99, 99)).save(torn)
     torn.write_bytes(torn.read_bytes()[:60])
     absent = tmp_path / "absent.png"
-    np.savez(tmp_path / "table.npz", x=np.zeros((20, 3)), y=np.arange(20) % 2)
+    np.savez(tmp_path / "table.npz", x=np.eye(20), y=np.arange(20) % 2)
     cases = [{"picture": each} for each in (alpha, deep, dot, torn, absent)]
     for flags in [*cases, {"data": str(tmp_path / "table.npz")}]:
         with pytest.raises(InputError) as caught:
