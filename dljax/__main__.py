@@ -1,4 +1,4 @@
-"""`python -m dljax predict|export|show RUN`: what a finished run's model is asked, and is."""
+"""`python -m dljax predict|export|show|report RUN`: what is done with a finished run."""
 
 import sys
 

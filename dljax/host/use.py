@@ -1,4 +1,4 @@
-"""What can be done with a finished run: `python -m dljax predict|export|show RUN`."""
+"""What can be done with a finished run: `python -m dljax predict|export|show|report RUN`."""
 
 import argparse
 import csv
@@ -15,7 +15,7 @@ import numpy as np
 from dljax.data import pictures
 from dljax.data.images import open_npz
 from dljax.errors import InputError
-from dljax.host import model
+from dljax.host import model, page
 from dljax.host.model import Answer, Function, Input, Model
 from dljax.host.result import write_whole
 
@@ -36,10 +36,17 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     root = Parser("python -m dljax", description=__doc__)
-    commands = root.add_subparsers(dest="command", required=True, metavar="predict|export|show")
+    commands = root.add_subparsers(
+        dest="command", required=True, metavar="predict|export|show|report"
+    )
     predict = commands.add_parser("predict", help="what a run's model says of files")
     export = commands.add_parser("export", help="a run's model as one file")
     show = commands.add_parser("show", help="what is in a run's model")
+    report = commands.add_parser("report", help="runs side by side, as one HTML file")
+    report.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs"
+    )
+    report.add_argument("--to", type=Path, default=Path("report.html"), help="the file to write")
     for each in (predict, export, show):
         each.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
     predict.add_argument(
@@ -58,6 +65,9 @@ def parser() -> Parser:
 def main(argv: Sequence[str]) -> None:
     """Raises InputError for whatever is wrong with the line, the run or the files."""
     given = parser().parse_args(argv)
+    if given.command == "report":
+        print(f"report in {page.write(given.runs, given.to)}")
+        return
     found = model.load(given.run)
     if given.command == "show":
         print("\n".join(shown(found)))

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from dljax.errors import InputError
-from dljax.host import page
+from dljax.host import page, use
 from dljax.host.result import Result, summary, target
 
 PIXEL = base64.b64decode(
@@ -83,6 +83,15 @@ def test_the_command_makes_the_run_again(tmp_path):
     (command,) = re.findall("<pre>(.*?)</pre>", text)
     assert command.startswith("python -m experiments.vision.classify --seeds 2 --seed 3 --rate 0.1")
     assert command.endswith("--channels 8 16 --no-baselines")
+
+
+def test_the_command_line_writes_it(tmp_path, capsys):
+    run = finished(tmp_path / "run")
+    assert use.run(["report", str(run), str(run), "--to", str(tmp_path / "both.html")]) == 0
+    assert f"report in {tmp_path / 'both.html'}" in capsys.readouterr().out
+    assert len(curves_in((tmp_path / "both.html").read_text())["runs"]) == 2
+    assert use.run(["report", str(tmp_path / "none")]) == 2
+    assert "none is no folder" in capsys.readouterr().err
 
 
 def test_what_is_no_finished_run_is_named(tmp_path):
