@@ -48,13 +48,14 @@ def pytest_runtest_teardown(item, nextitem):
 
 
 @pytest.fixture(autouse=True)
-def figures_must_be_drawn(monkeypatch):
-    """What costs a user one figure fails a test."""
+def nothing_may_be_lost(monkeypatch):
+    """What costs a user one figure, or the model, fails a test."""
 
     def fail(file, error):
         raise error
 
     monkeypatch.setattr(experiment, "not_drawn", fail)
+    monkeypatch.setattr(experiment, "not_written", fail)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,7 @@ FLOORS = {
     "learner": 3,
     "learn": 4,
     "host": 5,
+    "__main__": 6,
 }
 
 

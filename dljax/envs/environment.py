@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dljax.envs import ads, aliased, arm, thermostat
+from dljax.envs import ads, aliased, arm, own, thermostat
 from dljax.envs.interface import Box, Environment, Step
 from dljax.errors import InputError, unknown
 from dljax.typing import Array, Key, PyTree
@@ -34,21 +34,26 @@ def names() -> list[str]:
     return [*OWN, *gymnax.registered_envs]
 
 
-def make(name: str, *, repeat: int = 1) -> Environment:
-    """One of ours or of gymnax's by name; each action is held for `repeat` of its steps.
+def make(env: Any, *, repeat: int = 1) -> Environment:
+    """An environment whose actions are held for `repeat` of its steps each.
+
+    `env`: the name of one of ours or of gymnax's; `module:function`, which returns one; or one
+    itself, an `Environment` or gymnax's with its default parameters.
 
     gymnax's integer observations become one-hot vectors. In MountainCarContinuous-v0 the left wall
     stops the car, as in gymnasium and as in MountainCar-v0; gymnax 1.0.1 lets it keep its speed.
-    Raises InputError for an unknown name, with the nearest known ones, and for an environment that
-    does not observe one array.
+    Raises InputError for an unknown name, with the nearest known ones, for an environment that
+    does not observe one array, and for one of a user's own that is not as it says.
     """
-    return made(name, repeat)
+    return made(env, repeat) if isinstance(env, str) else held(taken(env), repeat)
 
 
 @functools.cache  # one object a name, so that programs compiled for it are found again
 def made(name: str, repeat: int) -> Environment:
     if name in OWN:
         return held(OWN[name](), repeat)
+    if ":" in name:
+        return held(taken(own.called(name), f"{name} returns"), repeat)
     import gymnax
 
     if name not in gymnax.registered_envs:
@@ -58,6 +63,15 @@ def made(name: str, repeat: int) -> Environment:
     if name == "MountainCarContinuous-v0":
         ours = walled(ours, params.min_position)
     return held(ours, repeat)
+
+
+def taken(env: Any, who: str = "make got") -> Environment:
+    """An environment of a user's own, checked; `who` gave it."""
+    if isinstance(env, Environment):
+        return own.checked(env)
+    if hasattr(env, "step_env") and hasattr(env, "default_params"):
+        return adapt(env, env.default_params)
+    raise InputError(f"{who} a {type(env).__name__}; an Environment, gymnax's or ours, is needed")
 
 
 def adapt(env: Any, params: Any) -> Environment:

@@ -241,6 +241,33 @@ def parse(presets: dict[str, C], argv: list[str], prog: str, description: str) -
     return type(default)(**vars(found))
 
 
+UNTOLD = Common.free | {"preset"}  # fields that change nothing in a result, or are told apart
+
+
+def words(config: dict[str, Any], default: Common | None) -> list[str]:
+    """The flags that make a configuration, as JSON holds it, of the default's: `parse` backwards.
+
+    What is no field of the default, such as settings shown beside them, is left out; without a
+    default every field is told.
+    """
+    before = dict.fromkeys(config) if default is None else dataclasses.asdict(default)
+    found = []
+    for name, value in config.items():
+        known = name in before and name not in UNTOLD and not isinstance(value, dict)
+        if not known or listed(value) == listed(before[name]):
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            found += [f"--{flag}", *map(str, listed(value))]
+    return found
+
+
+def listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
 def one_line(box: str) -> str:
     """The message of tyro's framed error, with the flag it is about.
 

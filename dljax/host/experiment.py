@@ -5,11 +5,12 @@
             fitted = run.fit(learner, steps, Watch(evaluate, every, select))
             run.metric("test accuracy", values, goal=(0.985, "our goal"))
             run.baseline("logistic regression", "test accuracy", 0.96)
+            run.model(fitted.kept, {"predict": Function(call, inputs)})
             run.figure("curves.png", draw, fitted)
         return run.result
 
-At the end of the block `result.json` is written, and only then is any figure drawn: one that fails
-costs itself and a line.
+At the end of the block `result.json` is written, and only then `model/`, and last the figures: one
+that fails costs itself and a line.
 """
 
 import ast
@@ -29,11 +30,12 @@ import jax
 import numpy as np
 
 from dljax.errors import InputError
-from dljax.host import devices, result
+from dljax.host import devices, model, result
 from dljax.host.config import C, Common, parse
 from dljax.host.finite import Diverged
 from dljax.host.fit import Fitted, Interrupted, Keep, Show, Watch, fit
 from dljax.host.folder import RECORD, check_folder, take_folder
+from dljax.host.model import Function
 from dljax.host.result import Result
 from dljax.learner import Learner
 from dljax.typing import PyTree
@@ -61,6 +63,7 @@ class Study:
         self.result = Result(name, systems, shown, self.seeds, environment=found)
         self.fits: dict[str, Fitted] = {}
         self.state: PyTree = None  # what the fingerprint is of; by default the runs of all fits
+        self.models: dict[str, tuple[PyTree, dict[str, Function], Sequence[str]]] = {}
         self.figures: list[tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = []
 
     @functools.cached_property
@@ -150,6 +153,20 @@ class Study:
         """Record a goal that is not the mean's."""
         self.result.targets[name] = {"value": value, "source": source, "met": bool(met)}
 
+    def model(
+        self,
+        weights: PyTree,
+        functions: dict[str, Function],
+        *,
+        part: str = "",
+        names: Sequence[str] = (),
+    ) -> None:
+        """What the run's model is: weights [N, ...] and functions of them, the foremost first.
+
+        Members are the seeds, unless `names` says otherwise; `part` names one of several models.
+        """
+        self.models[part] = weights, functions, names or [f"seed {seed}" for seed in self.seeds]
+
     def figure(self, file: str, draw: Callable[..., Any], *given: Any, **options: Any) -> None:
         """`draw(path, *given)`, once the result is written."""
         self.figures.append((file, draw, given, options))
@@ -169,7 +186,7 @@ class Study:
                 os.close(self.lock)
 
     def finish(self) -> None:
-        """Write the result, then draw the figures."""
+        """Write the result, then the model, then draw the figures."""
         state = self.state
         if state is None:
             state = {part: fitted.run for part, fitted in self.fits.items()}
@@ -177,6 +194,7 @@ class Study:
         if not self.config.resume:  # a resumed run has no one total
             self.result.seconds["total"] = round(time.monotonic() - self.begun, 3)
         self.result.write(self.out)
+        written = [part for part in self.models if self.write_model(part)]
         for file, draw, given, options in self.figures:
             try:
                 (self.out / "figures").mkdir(exist_ok=True)
@@ -184,11 +202,31 @@ class Study:
             except Exception as error:
                 not_drawn(file, error)
         print(f"run in {self.out}")
+        for part in written[:1]:
+            python, run = os.path.relpath(sys.executable), self.out / (part and f"model/{part}")
+            print(f"use it: {python} -m dljax predict {run} FILES --out predictions.csv")
+
+    def write_model(self, part: str) -> bool:
+        """Whether a model could be written."""
+        about = {"experiment": self.result.experiment, "config": self.result.config}
+        try:
+            model.write(self.out / "model" / part, about, *self.models[part])
+        except Exception as error:
+            not_written(part, error)
+            return False
+        return True
 
 
 def not_drawn(file: str, error: Exception) -> None:
-    said = " ".join(str(error).split()) or type(error).__name__
-    print(f"figure {file} was not drawn: {said}", file=sys.stderr)
+    print(f"figure {file} was not drawn: {brief(error)}", file=sys.stderr)
+
+
+def not_written(part: str, error: Exception) -> None:
+    print(f"model {part}{' ' * bool(part)}was not written: {brief(error)}", file=sys.stderr)
+
+
+def brief(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def programs(folder: Path, pattern: str) -> dict[str, str]:

@@ -80,7 +80,7 @@ class Watch(NamedTuple):
 class Keep(NamedTuple):
     """Where logs and checkpoints go, how often, and whether to go on from what is there."""
 
-    out: Path
+    out: Path | str
     every: int | None = None  # steps between checkpoints; by default those between evaluations
     resume: bool = False
 
@@ -172,6 +172,7 @@ def fit(
     checkpoint valid.
     """
     check_numbers(steps, watch, keep, chunk)
+    out = Path(keep.out).expanduser() if keep else None
     every = min(watch.every or steps, steps)
     saves = (keep and keep.every) or every
     run = start(learner, key)
@@ -191,10 +192,10 @@ def fit(
     if many and watch.select:
         watch = watch._replace(select=watch.select._replace(keep=jax.vmap(watch.select.keep)))
     progress, records = begin(run, watch), []
-    if keep and keep.resume:
-        progress, records = resumed(keep.out, progress, steps)
-    elif keep and occupied(keep.out / "checkpoints"):
-        raise InputError(f"{keep.out} holds checkpoints already; resume, or choose another folder")
+    if out and keep and keep.resume:
+        progress, records = resumed(out, progress, steps)
+    elif out and occupied(out / "checkpoints"):
+        raise InputError(f"{out} holds checkpoints already; resume, or choose another folder")
     step = saved = int(progress.run.step)
     progress = place(progress, at, PROGRESS)
     judge = functools.partial(choose, watch, every)
@@ -203,7 +204,7 @@ def fit(
     there = functools.partial(gather, at=at, specs=PROGRESS, host=True)
     clock = Clock(records[-1]["seconds"] if records else 0.0)
     laps: list[tuple[int, dict[str, float]]] = []
-    journal = log.Log(keep.out, records) if keep else log.Memory()  # from here the folder is ours
+    journal = log.Log(out, records) if out else log.Memory()  # from here the folder is ours
 
     with (
         signals() as caught,
@@ -235,12 +236,12 @@ def fit(
             record = {"step": step, "seconds": clock.read()["train"], **log.as_lists(record)}
             journal.write(record)
             tell(step, record)
-            if keep and (step % saves == 0 or step == steps):
-                saved = commit(keep.out, there(progress), watch.select, journal.records)
-        if keep and saved < step:  # stopped early or by a signal
-            commit(keep.out, there(progress), watch.select, journal.records)
+            if out and (step % saves == 0 or step == steps):
+                saved = commit(out, there(progress), watch.select, journal.records)
+        if out and saved < step:  # stopped early or by a signal
+            commit(out, there(progress), watch.select, journal.records)
     if caught:  # at the end too: an experiment of several fits should stop
-        raise Interrupted(step, caught[0], keep.out if keep else None)
+        raise Interrupted(step, caught[0], out)
     progress = gather(progress, at, PROGRESS)
     kept = progress.best.kept if progress.best else None
     return Fitted(progress.run, kept, journal.records, clock.read(), speed(laps))

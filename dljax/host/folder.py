@@ -10,7 +10,7 @@ from typing import Any
 
 from dljax.errors import InputError
 from dljax.host.config import Common
-from dljax.host.result import write_whole
+from dljax.host.result import as_json, write_whole
 
 RECORD = "run.json"  # the experiment and configuration of the run in a folder
 LOCK = "run.lock"  # locked by the process that the folder belongs to, whose number it holds
@@ -25,7 +25,7 @@ def check_folder(name: str, config: Common) -> tuple[Path, dict[str, Any]]:
     """
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     fields = {k: v for k, v in dataclasses.asdict(config).items() if k not in config.free}
-    record = json.loads(json.dumps({"experiment": name, "config": fields}, default=str))
+    record = json.loads(as_json({"experiment": name, "config": fields}))
     try:
         out = (config.out or Path("runs") / name.replace(".", "/") / now).expanduser()
         path = out / RECORD

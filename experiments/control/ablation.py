@@ -59,7 +59,7 @@ class Config(Common):
     seeds: Count = 3
     """Independent agents of each way."""
     env: str = "Acrobot-v1"
-    """Any environment of gymnax with discrete actions, by name."""
+    """Any environment with discrete actions, by name, or your own as module:function."""
     steps: Count = 12_000
     """Environment steps of a seed."""
     actors: Count = 1

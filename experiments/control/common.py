@@ -49,7 +49,7 @@ class Config(Tested):
     """The flags of an agent's experiment; `--steps` counts the environment's steps of a seed."""
 
     env: str = "CartPole-v1"
-    """Any environment by name: gymnax's, or ours, such as thermostat and arm."""
+    """Any environment: gymnax's or ours by name, or your own as module:function."""
     set: tuple[str, ...] = ()
     """Settings to change, as in rate=1e-3 actors=16; experiments/control/settings.py has them."""
 

@@ -101,9 +101,11 @@ def main(config: Config) -> Result:
         for part, kind in learners.items():
             returns |= learn(run, config, part, kind, delays)
         for name, values in returns.items():
+            run.metric(f"longest delay learnt, {name}", longest(delays, values))
+        for name, values in returns.items():
             for delay, each in zip(delays, values, strict=True):
                 run.metric(f"return, {name}, delay {delay}", each)
-            run.metric(f"longest delay learnt, {name}", longest(delays, values))
+        run.baseline("who learns none", "longest delay learnt", 0)
         run.baseline("random policy", "return", (1 + _delay.SOON) / 2)
         run.baseline("the hasty", "return", _delay.SOON)
         cars = {

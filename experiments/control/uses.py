@@ -123,6 +123,8 @@ def place(run: Study, config: Config) -> None:
         run.metric(f"regret, {name}", curve[-1], "lower")
     bound = np.asarray(bandit.bound(users, config.ads, config.interests, norm, DELTA))
     last = curves[OPTIMIST][-1]
+    best = min(curves.keys() - {OPTIMIST}, key=lambda name: curves[name][-1].mean())
+    run.baseline(best, f"regret, {OPTIMIST}", curves[best][-1])
     run.metric("bound of the regret", [bound[-1]], "lower")
     run.metric("sum of the widths", widths[-1], "lower")
     run.target(f"regret, {OPTIMIST}", bound[-1], "the bound, for each seed", max(last) <= bound[-1])

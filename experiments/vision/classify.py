@@ -33,6 +33,7 @@ from dljax.host.config import (
 )
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Selection, Watch
+from dljax.host.model import classifier, variables
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import Optimizer, Schedule, optimizer
@@ -166,6 +167,7 @@ def main(config: Config) -> Result:
         for name, values in scores.items():
             goal = target(config, data.name) if name == "accuracy" else None
             run.metric(f"test {name}", values, "higher" if name == "accuracy" else "lower", goal)
+        run.model(variables(fitted.kept), {"predict": classifier(net, data)})
         draw(run, data, fitted, np.asarray(logits))
     return run.result
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import math
 import types
 import typing
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from dljax import InputError
-from dljax.host.config import Checked, Common, hints, plain
+from dljax.host.config import Checked, Common, hints, parse, plain, words
+from dljax.host.result import as_json
 from experiments.__main__ import listed
 from experiments.control import settings
 
@@ -62,6 +64,17 @@ def test_every_preset_is_accepted_by_what_it_must_accept():
     for name in listed():
         for preset in importlib.import_module(name).PRESETS.values():
             assert isinstance(preset, Common) and dataclasses.replace(preset) == preset
+
+
+def test_the_flags_of_a_configuration_give_it_back():
+    """Of each preset, told as what differs from the first; what JSON makes of it is enough."""
+    for name in listed():
+        presets = importlib.import_module(name).PRESETS
+        first = next(iter(presets.values()))
+        for preset in presets.values():
+            told = json.loads(as_json(dataclasses.asdict(preset)))
+            found = parse(presets, words(told | {"no field": 1}, first), name, "")
+            assert found == dataclasses.replace(preset, preset=next(iter(presets)))
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_one_step_values_are_late_where_whole_returns_are_not(tmp_path):
     np.testing.assert_allclose(late["replay, 16 steps, delay 20"], 1)
     np.testing.assert_allclose(late["actor-critic, lambda 1, delay 20"], 1)
     assert result.metrics["longest delay learnt, Q-learning, one step"]["values"] == [1, 1]
+    assert next(iter(result.metrics)).startswith("longest delay learnt")  # the table's first rows
     assert (tmp_path / "run/figures/delay.png").stat().st_size > 10_000
 
 

@@ -66,6 +66,13 @@ def test_ads_are_placed_better_than_by_chance_and_within_the_bound(done):
         assert regret[name] < regret["random"] / 2
     assert regret[uses.GRADIENT] < regret["random"]
     assert result.targets["regret, LinUCB with a bound"]["met"]
+    others = {name: mean for name, mean in regret.items() if name != uses.OPTIMIST}
+    (beside,) = (
+        (name, each["mean"])
+        for name, each in result.baselines.items()
+        if each["metric"] == f"regret, {uses.OPTIMIST}"
+    )
+    assert beside == min(others.items(), key=lambda item: item[1])
     assert result.targets["sum of the widths"]["met"]
 
 

@@ -1,0 +1,261 @@
+"""What can be done with a finished run: `python -m dljax predict|export|show|report RUN`."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from dljax.data import pictures
+from dljax.data.images import open_npz
+from dljax.errors import InputError
+from dljax.host import model, page
+from dljax.host.model import Answer, Function, Input, Model
+from dljax.host.result import write_whole
+
+WIDTH = 80
+MOST = 2000  # columns of a table
+ONNX = (
+    "an .onnx file is not possible here: jax2onnx 0.17.1 needs an older orbax-checkpoint than "
+    "dljax; --to FILE.stablehlo or .jaxexport or .safetensors is"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose errors are InputError."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def parser() -> Parser:
+    root = Parser("python -m dljax", description=__doc__)
+    commands = root.add_subparsers(
+        dest="command", required=True, metavar="predict|export|show|report"
+    )
+    predict = commands.add_parser("predict", help="what a run's model says of files")
+    export = commands.add_parser("export", help="a run's model as one file")
+    show = commands.add_parser("show", help="what is in a run's model")
+    report = commands.add_parser("report", help="runs side by side, as one HTML file")
+    report.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs"
+    )
+    report.add_argument("--to", type=Path, default=Path("report.html"), help="the file to write")
+    for each in (predict, export, show):
+        each.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
+    predict.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="pictures, folders of them, .npz, .npy"
+    )
+    predict.add_argument("--out", type=Path, required=True, help="a .csv or .npz file to write")
+    export.add_argument(
+        "--to", type=Path, required=True, help="a .safetensors, .jaxexport or .stablehlo file"
+    )
+    for each in (predict, export):
+        each.add_argument("--function", help="which of the model's; by default its first")
+        each.add_argument("--member", type=int, help="one member alone, by its number from 0")
+    return root
+
+
+def main(argv: Sequence[str]) -> None:
+    """Raises InputError for whatever is wrong with the line, the run or the files."""
+    given = parser().parse_args(argv)
+    if given.command == "report":
+        print(f"report in {page.write(given.runs, given.to)}")
+        return
+    found = model.load(given.run)
+    if given.command == "show":
+        print("\n".join(shown(found)))
+        return
+    if given.member is not None:
+        if not 0 <= given.member < len(found):
+            raise InputError(f"--member must be from 0 to {len(found) - 1}; got {given.member}")
+        found = found[given.member]
+    if given.command == "predict":
+        predict(found, given.function, given.files, given.out)
+    else:
+        export(found, given.function, given.to)
+
+
+def predict(found: Model, name: str | None, files: Sequence[Path], out: Path) -> None:
+    """Write what a function says of all files' rows into a .csv or .npz file."""
+    suffix = require_suffix("--out", out, ".csv", ".npz")
+    name, function = found.function(name)
+    parts = [read(path, function.inputs) for file in files for path in below(file)]
+    inputs = [np.concatenate([part[i] for _, part in parts]) for i in range(len(function.inputs))]
+    origin = [(str(path), row) for path, part in parts for row in range(len(part[0]))]
+    answer = found.ask(name, *inputs)
+    if suffix == ".npz":
+        arrays = {key: value for key, value in answer._asdict().items() if value is not None}
+        np.savez(out, **arrays, files=np.array([file for file, _ in origin]))  # pyright: ignore
+    else:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(table(function, origin, answer))
+        write_whole(out, text.getvalue())
+    print(f"{len(origin)} rows of {name} by {' and '.join(listed(found))} in {out}")
+
+
+def listed(found: Model) -> list[str]:
+    members = found.about["members"]
+    return members if len(members) == 1 else [f"{len(members)} members"]
+
+
+def below(path: Path) -> list[Path]:
+    """A file, or the pictures anywhere in a folder."""
+    if not path.is_dir():
+        return [path]
+    inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in pictures.SUFFIXES)
+    if not inside:
+        raise InputError(f"{path} holds no picture ({', '.join(pictures.SUFFIXES)})")
+    return inside
+
+
+def read(path: Path, inputs: Sequence[Input]) -> tuple[Path, list[np.ndarray]]:
+    """The examples of a file, an array [n, ...] for each input. Raises InputError that names it."""
+    suffix = path.suffix.lower()
+    try:
+        if not path.is_file():
+            raise InputError("no such file")
+        if suffix == ".npz":
+            arrays = open_npz(path, [each.name for each in inputs])
+            if missing := [each.name for each in inputs if each.name not in arrays]:
+                raise InputError(f"has no array {' and no '.join(missing)}")
+            rows = [arrays[each.name] for each in inputs]
+        elif len(inputs) > 1:
+            raise InputError(f"give an .npz file of {', '.join(each.name for each in inputs)}")
+        elif suffix == ".npy":
+            rows = [read_npy(path)]
+        elif suffix in pictures.SUFFIXES:
+            rows = [picture(path, inputs[0])[None]]
+        else:
+            accepted = ", ".join((*pictures.SUFFIXES, ".npz", ".npy"))
+            raise InputError(f"files of {suffix or 'no suffix'} cannot be read; {accepted} can")
+        return path, [model.fitting(x, each) for x, each in zip(rows, inputs, strict=True)]
+    except InputError as error:
+        said = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: {said}") from None
+
+
+def read_npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"cannot be read: {' '.join(str(error).split())}") from None
+
+
+def picture(path: Path, wanted: Input) -> np.ndarray:
+    """A picture's pixels, of the model's size and in its range."""
+    if wanted.white is None:
+        raise InputError(f"the model reads {wanted.name} {wanted.said}, and no pictures")
+    pixels = pictures.read(path)
+    if pixels.shape != wanted.shape:
+        sizes = (f"{h} x {w} pixels of {c}" for h, w, c in (pixels.shape, wanted.shape))
+        raise InputError("{}; the model reads {}".format(*sizes))
+    return pixels.astype(np.float32) * (wanted.white / 255)
+
+
+def table(function: Function, origin: Sequence[tuple[str, int]], answer: Answer) -> list[list[Any]]:
+    """A line a row: its file, and the likeliest class with its probability and all others', or each
+    output's mean and spread; of choices, each member's."""
+    first = answer.each if answer.mean is None else answer.mean
+    width = int(np.prod(first.shape[1 if answer.mean is not None else 2 :], dtype=int))
+    if width > MOST:
+        raise InputError(f"{width:,} outputs are no table; give --out FILE.npz")
+    if answer.mean is None:
+        columns = np.moveaxis(answer.each, 1, 0).reshape(len(origin), -1)
+        names = [f"{i}" for i in range(columns.shape[1])]
+        rows = columns.tolist()
+        return [["file", "row", *names], *([*o, *r] for o, r in zip(origin, rows, strict=True))]
+    mean, sd = (x.reshape(len(origin), -1) for x in (answer.mean, answer.sd))
+    names = function.names or tuple(str(i) for i in range(width))
+    if function.says == "logits" and answer.mean.ndim == 2:
+        head = ["file", "row", "class", "probability", "sd", *names]
+        best = mean.argmax(-1)
+        rows = [
+            [*o, names[k], *map(short, (p[k], s[k], *p))]
+            for o, k, p, s in zip(origin, best, mean, sd, strict=True)
+        ]
+        return [head, *rows]
+    if len(names) != width:
+        names = tuple(str(i) for i in range(width))
+    head = ["file", "row", *(c for n in names for c in (n, f"{n} sd"))]
+    pairs = np.stack([mean, sd], -1).reshape(len(origin), -1)
+    return [head, *([*o, *map(short, p)] for o, p in zip(origin, pairs, strict=True))]
+
+
+def short(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def export(found: Model, name: str | None, to: Path) -> None:
+    """Write the model as one file, of the format that its suffix says."""
+    if to.suffix.lower() == ".onnx":
+        raise InputError(ONNX)
+    suffix = require_suffix("--to", to, ".safetensors", ".jaxexport", ".stablehlo")
+    if suffix == ".safetensors":
+        from safetensors.numpy import save
+
+        alone = len(found) == 1
+        about = {"experiment": found.about["experiment"], "members": ", ".join(listed(found))}
+        content = save({k: v[0] if alone else v for k, v in found.weights.items()}, about)
+        said = f"{len(found.weights)} arrays"
+    else:
+        name, function = found.function(name)
+        whole = found.alone(name)
+        content = whole.serialize() if suffix == ".jaxexport" else whole.mlir_module_serialized
+        said = f"{name}, {' and '.join(e.said for e in function.inputs)} to mean, sd and each"
+    partial = to.with_name(f"{to.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(to)
+    print(f"{said}: {len(content):,} bytes in {to}")
+
+
+def require_suffix(flag: str, path: Path, *accepted: str) -> str:
+    if (suffix := path.suffix.lower()) not in accepted:
+        raise InputError(f"{flag} must end in {' or '.join(accepted)}; got {path}")
+    return suffix
+
+
+def shown(found: Model) -> list[str]:
+    """What a model is, in lines of 80 columns."""
+    about, versions = found.about, found.about["versions"]
+    made = ", ".join(f"{name} {number}" for name, number in versions.items())
+    size = sum(leaf[0].size for leaf in found.weights.values())
+    rows = [("model", f"{about['experiment']}, made by {made}"), ("in", str(found.folder))]
+    for name in about["functions"]:
+        function = found.function(name)[1]
+        reads = ", ".join(f"{each.name} {each.said}" for each in function.inputs)
+        output = about["functions"][name]["output"]
+        shape = ", ".join(map(str, ("n", *output["shape"])))
+        rows.append((name, f"{reads} -> {function.says} {output['dtype']} [{shape}]"))
+        if function.names:
+            rows.append(("", f"of {', '.join(function.names)}"))
+    rows.append(("members", ", ".join(about["members"])))
+    rows.append(("weights", f"{size:,} numbers a member, in {len(found.weights)} arrays:"))
+    rows += [("", f"{k} {v.dtype} {list(v.shape[1:])}") for k, v in found.weights.items()]
+    rows.append(("settings", json.dumps(about["config"])))
+    return [line for label, text in rows for line in filled(label, text)]
+
+
+def filled(label: str, text: str) -> list[str]:
+    """A label and its text, wrapped."""
+    lines = textwrap.wrap(text, WIDTH - 10) or [""]
+    return [f"{label if i == 0 else '':<10}{line}".rstrip() for i, line in enumerate(lines)]
+
+
+def run(argv: Sequence[str]) -> int:
+    """The command line; the exit status: 2 after a mistake, which one line tells."""
+    try:
+        main(argv)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0

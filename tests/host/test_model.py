@@ -1,0 +1,321 @@
+"""A run's model: the same weights and answers after loading, here and where there is JAX alone."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from dljax import InputError
+from dljax.data.images import ImageData
+from dljax.host import experiment, use
+from dljax.host.config import Common
+from dljax.host.experiment import Study
+from dljax.host.model import Function, Input, classifier, load, variables
+from dljax.learn.risk import predict
+from dljax.nets import CNN
+from dljax.typing import Batch
+
+NOT_WRITTEN = experiment.not_written  # as users have it; conftest.py makes it raise
+SEEDS = 3
+NET = CNN((2,), (4, 3), dropout=0.5, batch_norm=True)
+CLASSES = ("a heart", "a ring", "a cross")
+ALONE = """
+import json, struct, sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked}:
+            raise ImportError(name + " is not here")
+sys.meta_path.insert(0, Block())
+import jax, numpy as np
+with open({folder!r} + "/weights.safetensors", "rb") as file:
+    about = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    content = file.read()
+def array(told):
+    begin, end = told["data_offsets"]
+    return np.frombuffer(content[begin:end], np.float32).reshape(told["shape"])
+weights = {{name: array(told)[1] for name, told in about.items() if name != "__metadata__"}}
+def read(path):
+    return jax.export.deserialize(bytearray(open(path, "rb").read())).call
+x = np.load({x!r})
+np.savez({out!r}, logits=read({folder!r} + "/predict.jaxexport")(weights, x), **read({whole!r})(x))
+loaded = {{name.partition(".")[0] for name in sys.modules}}
+assert not loaded & {blocked}, loaded & {blocked}
+"""
+BLOCKED = {
+    "dljax", "experiments", "flax", "optax", "chex", "orbax", "safetensors", "pandas", "sklearn",
+    "matplotlib", "tyro", "rich", "jaxtyping", "gymnax", "etils",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """Of all seeds, with statistics of batches that are not those of a start."""
+
+    def one(key):
+        made = dict(NET.init(key, jnp.zeros((1, 6, 6, 1))))
+        return made.pop("params"), jax.tree.map(lambda leaf: leaf + 0.3, made)
+
+    return jax.vmap(one)(jax.random.split(jax.random.key(0), SEEDS))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (33, 6, 6, 1), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(weights, images, tmp_path_factory):
+    """What a finished run leaves."""
+    out = tmp_path_factory.mktemp("run") / "made"
+    part = Batch(images, np.zeros(len(images), np.int32))
+    data = ImageData("mine", part, part, part, CLASSES)
+    with Study("vision.mine", [], Common(out=out, seeds=SEEDS, seed=7)) as run:
+        run.model(variables(weights), {"predict": classifier(NET, data)})
+    return out
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    return load(folder)
+
+
+@pytest.fixture(scope="module")
+def logits(weights, images):
+    return np.asarray(jax.jit(jax.vmap(lambda w: predict(NET, w, images)))(weights))
+
+
+def arrays(path):
+    with np.load(path) as found:
+        return dict(found)
+
+
+def softmax(logits):
+    return np.asarray(jax.nn.softmax(logits))
+
+
+def test_weights_come_back_to_the_bit(model, weights):
+    found = {k: np.asarray(v) for k, v in model.weights.items()}
+    params = weights[0]
+    kernel = np.asarray(params["MLP_0"]["Dense_1"]["kernel"])
+    np.testing.assert_array_equal(found["params/MLP_0/Dense_1/kernel"], kernel)
+    assert len(found) == len(jax.tree.leaves(weights))
+    both = jax.tree.leaves(variables(weights))
+    # JAX and the file both sort by name
+    for (name, leaf), given in zip(sorted(found.items()), both, strict=True):
+        np.testing.assert_array_equal(leaf, given, err_msg=name)
+
+
+def test_the_ensemble_is_the_mean_of_probabilities(model, logits, images):
+    answer = model.predict(images)
+    np.testing.assert_allclose(answer.each, logits, atol=1e-5)
+    np.testing.assert_allclose(answer.mean, softmax(logits).mean(0), atol=1e-6)
+    np.testing.assert_allclose(answer.sd, softmax(logits).std(0, ddof=1), atol=1e-6)
+    assert answer.mean.shape == (33, 3)
+    assert np.abs(answer.mean - softmax(logits.mean(0))).max() > 1e-4, "which is another mean"
+
+
+def test_one_seed_is_asked_by_index(model, logits, images):
+    assert (len(model), len(model[1])) == (SEEDS, 1)
+    for found in (model[1], model[-2]):
+        assert found.about["members"] == ["seed 8"]
+        np.testing.assert_allclose(found.predict(images).mean, softmax(logits[1]), atol=1e-6)
+        assert (found.predict(images).sd == 0).all()
+    with pytest.raises(IndexError):
+        model[SEEDS]
+
+
+def test_one_export_takes_any_number_of_rows_of_any_type(model, images):
+    whole = model.predict(images).mean
+    for n in (1, 7, 33):
+        np.testing.assert_allclose(model.predict(images[:n]).mean, whole[:n], atol=1e-6)
+        call = model.functions["predict"].call
+        raw = call(model.members[0], images[:n].astype(np.float32))
+        assert raw.shape == (n, 3)
+    for dtype in (np.int32, np.float32, np.float64):
+        np.testing.assert_array_equal(model.predict(images.astype(dtype)).mean, whole)
+    np.testing.assert_array_equal(model.predict(images[..., 0]).mean, whole, "grey, no channel")
+
+
+def test_the_same_logits_where_there_is_jax_alone(model, folder, images, tmp_path):
+    assert use.run(["export", str(folder), "--to", str(tmp_path / "whole.jaxexport")]) == 0
+    np.save(tmp_path / "x.npy", images[:7].astype(np.float32))
+    paths = {"x": "x.npy", "out": "out.npz", "whole": "whole.jaxexport"}
+    paths = {name: str(tmp_path / path) for name, path in paths.items()}
+    text = ALONE.format(blocked=BLOCKED, folder=str(folder / "model"), **paths)
+    # not in the repository, whose folder Python would look into
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found, answer = arrays(paths["out"]), model.predict(images[:7])
+    np.testing.assert_allclose(found["logits"], answer.each[1], atol=1e-6)
+    for name in ("mean", "sd", "each"):
+        np.testing.assert_allclose(found[name], getattr(answer, name), atol=1e-6)
+
+
+def test_pictures_become_a_table_of_classes(model, folder, images, tmp_path, capsys):
+    for i in range(3):
+        Image.fromarray(images[i, ..., 0]).save(tmp_path / f"{i}.png")
+    np.savez(tmp_path / "more.npz", x=images[3:5])
+    out = tmp_path / "predictions.csv"
+    words = [tmp_path, tmp_path / "more.npz", "--out", out]
+    assert use.run(["predict", str(folder), *map(str, words)]) == 0
+    assert f"5 rows of predict by 3 members in {out}" in capsys.readouterr().out
+    rows = [*csv.DictReader(out.read_text().splitlines())]
+    mean = model.predict(images[:5]).mean
+    assert [row["class"] for row in rows] == [CLASSES[k] for k in mean.argmax(-1)]
+    assert [row["file"] for row in rows[:3]] == [str(tmp_path / f"{i}.png") for i in range(3)]
+    assert [row["row"] for row in rows] == ["0", "0", "0", "0", "1"]
+    chances = [[float(row[name]) for name in CLASSES] for row in rows]
+    np.testing.assert_allclose(chances, mean, atol=1e-5)
+    np.testing.assert_allclose([float(row["probability"]) for row in rows], mean.max(-1), atol=1e-5)
+
+
+def test_arrays_out_are_what_python_gives(model, folder, images, tmp_path):
+    np.save(tmp_path / "x.npy", images)
+    words = [str(tmp_path / "x.npy"), "--out", str(tmp_path / "out.npz"), "--member", "2"]
+    assert use.run(["predict", str(folder), *words]) == 0
+    found = arrays(tmp_path / "out.npz")
+    np.testing.assert_array_equal(found["mean"], model[2].predict(images).mean)
+    assert found["each"].shape == (1, 33, 3)
+
+
+def test_exports(model, folder, tmp_path, capsys):
+    from safetensors.numpy import load_file
+
+    one = tmp_path / "one.safetensors"
+    assert use.run(["export", str(folder), "--to", str(one), "--member", "1"]) == 0
+    for name, leaf in load_file(one).items():
+        np.testing.assert_array_equal(leaf, model.weights[name][1])
+    stable = tmp_path / "whole.stablehlo"
+    assert use.run(["export", str(folder), "--to", str(stable)]) == 0
+    assert stable.read_bytes().startswith(b"ML\xefR"), "MLIR's bytecode"
+    capsys.readouterr()
+    assert use.run(["export", str(folder), "--to", str(tmp_path / "it.onnx")]) == 2
+    assert "not possible here" in capsys.readouterr().err
+    assert not (tmp_path / "it.onnx").exists()
+
+
+def test_show_tells_what_is_there_in_80_columns(folder, capsys):
+    assert use.run(["show", str(folder)]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    for said in ("vision.mine", "float32 [n, 6, 6, 1]", "a ring", "seed 9", "Dense_1/kernel"):
+        assert said in text
+
+
+def spoil(folder, name, tmp_path):
+    """A copy of a model with one byte of a file changed."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in (folder / "model").iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(content)
+    return copy
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "predict.jaxexport", "model.json"])
+def test_a_damaged_file_is_named(folder, tmp_path, name, capsys):
+    copy = spoil(folder, name, tmp_path)
+    assert use.run(["show", str(copy)]) == 2
+    err = capsys.readouterr().err
+    assert f"{copy / name} is damaged" in err
+    assert err.count("\n") == 1
+    (copy / name).unlink()
+    with pytest.raises(InputError, match=f"{name} is missing" if "json" not in name else "no mod"):
+        load(copy)
+
+
+BAD = {
+    "predict RUN small.npy --out o.csv": "small.npy: x must be float32 [n, 6, 6, 1]; got uint8",
+    "predict RUN words.npy --out o.csv": "words.npy: x must be float32 [n, 6, 6, 1]; got <U1 [2]",
+    "predict RUN nan.npy --out o.csv": "nan.npy: x holds NaN, infinity",
+    "predict RUN wide.png --out o.csv": "wide.png: 6 x 8 pixels of 1; the model reads 6 x 6",
+    "predict RUN text.png --out o.csv": "text.png: cannot identify image",
+    "predict RUN other.npz --out o.csv": "other.npz: has no array x",
+    "predict RUN x.tar --out o.csv": "x.tar: no such file",
+    "predict RUN text.txt --out o.csv": "text.txt: files of .txt cannot be read",
+    "predict RUN small.npy --out o.xls": "--out must end in .csv or .npz; got o.xls",
+    "predict RUN small.npy --out o.csv --member 3": "--member must be from 0 to 2; got 3",
+    "predict RUN small.npy --out o.csv --function decode": "unknown function 'decode'",
+    "predict nowhere small.npy --out o.csv": "nowhere: no such folder",
+    "predict empty small.npy --out o.csv": "empty holds no model",
+    "predict RUN empty --out o.csv": "empty holds no picture",
+    "predict RUN": "the following arguments are required: FILE, --out",
+    "export RUN --to it.pt": "--to must end in .safetensors or .jaxexport or .stablehlo; got it.pt",
+    "shwo RUN": "invalid choice: 'shwo'",
+}
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_mistakes_are_one_line(folder, tmp_path, monkeypatch, capsys, line):
+    monkeypatch.chdir(tmp_path)
+    np.save("small.npy", np.zeros((2, 5, 6, 1), np.uint8))
+    np.save("words.npy", np.array(["a", "b"]))
+    np.save("nan.npy", np.full((2, 6, 6, 1), np.nan))
+    np.savez("other.npz", z=np.zeros(3))
+    Image.fromarray(np.zeros((6, 8), np.uint8)).save("wide.png")
+    for name in ("text.png", "text.txt"):
+        (tmp_path / name).write_text("words")
+    (tmp_path / "empty").mkdir()
+    assert use.run([str(folder) if word == "RUN" else word for word in line.split()]) == 2
+    err = capsys.readouterr().err
+    assert BAD[line] in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_a_model_that_cannot_be_written_costs_itself_and_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "not_written", NOT_WRITTEN)
+
+    def bad(weights, x):
+        raise ValueError("no such\nthing")
+
+    with Study("x", [], Common(out=tmp_path / "run", seeds=2)) as run:
+        run.metric("error", [1.0, 2.0])
+        run.model({"w": np.zeros(2)}, {"predict": Function(bad, (Input((1,)),))})
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]
+    out, err = capsys.readouterr()
+    assert err == "model was not written: no such thing\n"
+    assert out == f"run in {tmp_path / 'run'}\n"
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_values_choices_and_several_models(tmp_path, capsys):
+    """A model of two inputs whose answers are averaged, and one whose answers are not."""
+    scale = {"w": np.float32([1, 3])}
+    two = (Input((), name="a"), Input((2,), "int32", name="b"))
+    add = Function(lambda w, a, b: a[:, None] * w["w"] + b, two, names=("left", "right"))
+    pick = Function(lambda w, a: (a * w["w"]).astype(int), (Input((), name="a"),), "choices")
+    with Study("x", [], Common(out=tmp_path / "run", seeds=2)) as run:
+        run.model(scale, {"add": add, "pick": pick}, part="sum", names=["thin", "thick"])
+        run.model(scale, {"pick": pick}, part="other")
+    with pytest.raises(InputError, match=r"holds the models other, sum; name one: .*/model/other"):
+        load(tmp_path / "run")
+    model = load(tmp_path / "run" / "model" / "sum")
+    a, b = np.float32([1, 2]), np.int64([[0, 1], [2, 3]])
+    answer = model.predict(a, b)
+    np.testing.assert_allclose(answer.mean, [[2, 3], [6, 7]])
+    np.testing.assert_allclose(answer.sd, np.sqrt([[2, 2], [8, 8]]), rtol=1e-6)
+    found = model.ask("pick", a)
+    assert (found.mean, found.sd) == (None, None)
+    np.testing.assert_array_equal(found.each, [[1, 2], [3, 6]])
+    with pytest.raises(InputError, match=r"add takes a float32 \[n\], b int32 \[n, 2\]; got 1"):
+        model.predict(a)
+    with pytest.raises(InputError, match=r"b must be integers, int32 \[n, 2\]; got float64"):
+        model.predict(a, b / 2)
+    np.savez(tmp_path / "in.npz", a=a, b=b)
+    words = [str(model.folder), str(tmp_path / "in.npz"), "--out", str(tmp_path / "o.csv")]
+    assert use.run(["predict", *words]) == 0
+    head = (tmp_path / "o.csv").read_text().splitlines()[0]
+    assert head == "file,row,left,left sd,right,right sd"
+    assert use.run(["predict", *words, "--function", "pick"]) == 0
+    assert (tmp_path / "o.csv").read_text().splitlines()[2].endswith(",1,2,6")
