@@ -104,7 +104,9 @@ def test_a_run_leaves_what_the_design_says(finished):
     assert found["environment"]["python"] == platform.python_version()
     assert found["config"]["steps"] == 4
     figures = {path.name for path in (out / "figures").iterdir()}
-    assert figures == {f"{n}.png" for n in ("curves", "confusion", "reliability", "worst", "filters")}
+    assert figures == {
+        f"{n}.png" for n in ("curves", "confusion", "reliability", "worst", "filters")
+    }
     assert (out / "metrics.jsonl").read_text().count("\n") == 1
     assert "logistic regression" in result.table()
 
