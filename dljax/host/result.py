@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.host import per_class
 from dljax.typing import PyTree
 
 
@@ -56,6 +57,8 @@ class Result:
         for name, target in self.targets.items():
             verdict = "met" if target["met"] else "missed"
             rows.append(f"{name} target {target['value']:g} ({target['source']}): {verdict}")
+        for metric in self.metrics.values():
+            rows += per_class.lines(metric["classes"]) if "classes" in metric else []
         times = "  ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         return "\n".join([*rows, times])
 

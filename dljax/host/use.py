@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from dljax.data import pictures
-from dljax.data.images import open_npz
+from dljax.data.files import open_npz
 from dljax.errors import InputError
 from dljax.host import model, page
 from dljax.host.model import Answer, Function, Input, Model

@@ -104,7 +104,9 @@ def test_a_run_leaves_what_the_design_says(finished):
     assert found["environment"]["python"] == platform.python_version()
     assert found["config"]["steps"] == 4
     figures = {path.name for path in (out / "figures").iterdir()}
-    assert figures == {"curves.png", "confusion.png", "worst.png", "filters.png"}
+    assert figures == {
+        f"{n}.png" for n in ("curves", "confusion", "reliability", "worst", "filters")
+    }
     assert (out / "metrics.jsonl").read_text().count("\n") == 1
     assert "logistic regression" in result.table()
 
@@ -225,14 +227,14 @@ def test_a_users_own_table_is_learnt_by_an_mlp(monkeypatch, capsys, tmp_path):
     x = (rng.normal(size=(200, 3)) + 4 * y[:, None] - 2).astype(np.float32)
     np.savez(tmp_path / "mine.npz", x=x, y=y)
     words = ["--data", tmp_path / "mine.npz", "--seeds", "2", "--steps", "60", "--batch", "32"]
-    status, _, err = run(monkeypatch, capsys, *words, "--out", tmp_path / "a")
+    status, _, err = run(monkeypatch, capsys, *words, "--net", "cnn", "--out", tmp_path / "a")
     assert status == 2
     assert "use --net mlp" in err
-    words += ["--net", "mlp", "--hidden", "8", "--rate", "0.02", "--out", tmp_path / "b"]
+    words += ["--hidden", "8", "--rate", "0.02", "--out", tmp_path / "b"]
     status, out, err = run(monkeypatch, capsys, *words)
     assert (status, err) == (0, "")
     found = json.loads((tmp_path / "b" / "result.json").read_text())
-    assert found["metrics"]["test accuracy"]["mean"] > 0.97
+    assert found["metrics"]["test accuracy"]["mean"] > 0.97 and found["config"]["net"] == "mlp"
     assert "steps/s" in out
 
 
