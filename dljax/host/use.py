@@ -14,9 +14,11 @@ import numpy as np
 
 from dljax.data import pictures
 from dljax.data.images import open_npz
+from dljax.data.scaling import Pixels
 from dljax.errors import InputError
 from dljax.host import model, page
-from dljax.host.model import Answer, Function, Input, Model
+from dljax.host.function import Function, Input
+from dljax.host.model import Answer, Model
 from dljax.host.result import write_whole
 
 WIDTH = 80
@@ -86,6 +88,9 @@ def predict(found: Model, name: str | None, files: Sequence[Path], out: Path) ->
     """Write what a function says of all files' rows into a .csv or .npz file."""
     suffix = require_suffix("--out", out, ".csv", ".npz")
     name, function = found.function(name)
+    if function.says == "text":
+        written(found, files, out)
+        return
     parts = [read(path, function.inputs) for file in files for path in below(file)]
     inputs = [np.concatenate([part[i] for _, part in parts]) for i in range(len(function.inputs))]
     origin = [(str(path), row) for path, part in parts for row in range(len(part[0]))]
@@ -94,15 +99,33 @@ def predict(found: Model, name: str | None, files: Sequence[Path], out: Path) ->
         arrays = {key: value for key, value in answer._asdict().items() if value is not None}
         np.savez(out, **arrays, files=np.array([file for file, _ in origin]))  # pyright: ignore
     else:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(table(function, origin, answer))
-        write_whole(out, text.getvalue())
-    print(f"{len(origin)} rows of {name} by {' and '.join(listed(found))} in {out}")
+        write_table(out, table(function, origin, answer))
+    print(f"{len(origin)} rows of {name} by {listed(found)} in {out}")
 
 
-def listed(found: Model) -> list[str]:
+def written(found: Model, files: Sequence[Path], out: Path) -> None:
+    """A line a file: how each member goes on from its text."""
+    require_suffix("--out", out, ".csv")
+    try:
+        prompts = [file.read_text(encoding="utf-8").removesuffix("\n") for file in files]
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise InputError(f"no text that can be read: {error}") from None
+    each = found.write(prompts)
+    names = found.about["members"]
+    rows = [["file", *names], *([str(f), *t] for f, *t in zip(files, *each, strict=True))]
+    write_table(out, rows)
+    print(f"{len(files)} prompts continued by {listed(found)} in {out}")
+
+
+def write_table(out: Path, rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_whole(out, text.getvalue())
+
+
+def listed(found: Model) -> str:
     members = found.about["members"]
-    return members if len(members) == 1 else [f"{len(members)} members"]
+    return members[0] if len(members) == 1 else f"{len(members)} members"
 
 
 def below(path: Path) -> list[Path]:
@@ -150,13 +173,14 @@ def read_npy(path: Path) -> np.ndarray:
 
 def picture(path: Path, wanted: Input) -> np.ndarray:
     """A picture's pixels, of the model's size and in its range."""
-    if wanted.white is None:
+    if not isinstance(wanted.scaling, Pixels) or len(wanted.shape) != 3:
         raise InputError(f"the model reads {wanted.name} {wanted.said}, and no pictures")
     pixels = pictures.read(path)
     if pixels.shape != wanted.shape:
         sizes = (f"{h} x {w} pixels of {c}" for h, w, c in (pixels.shape, wanted.shape))
         raise InputError("{}; the model reads {}".format(*sizes))
-    return pixels.astype(np.float32) * (wanted.white / 255)
+    low, high = wanted.scaling
+    return low + pixels.astype(np.float32) * ((high - low) / 255)
 
 
 def table(function: Function, origin: Sequence[tuple[str, int]], answer: Answer) -> list[list[Any]]:
@@ -173,8 +197,9 @@ def table(function: Function, origin: Sequence[tuple[str, int]], answer: Answer)
         return [["file", "row", *names], *([*o, *r] for o, r in zip(origin, rows, strict=True))]
     mean, sd = (x.reshape(len(origin), -1) for x in (answer.mean, answer.sd))
     names = function.names or tuple(str(i) for i in range(width))
-    if function.says == "logits" and answer.mean.ndim == 2:
-        head = ["file", "row", "class", "probability", "sd", *names]
+    if function.says in ("logits", "scores") and answer.mean.ndim == 2:
+        of = "probability" if function.says == "logits" else "score"
+        head = ["file", "row", "class", of, "sd", *names]
         best = mean.argmax(-1)
         rows = [
             [*o, names[k], *map(short, (p[k], s[k], *p))]
@@ -201,7 +226,7 @@ def export(found: Model, name: str | None, to: Path) -> None:
         from safetensors.numpy import save
 
         alone = len(found) == 1
-        about = {"experiment": found.about["experiment"], "members": ", ".join(listed(found))}
+        about = {"experiment": found.about["experiment"], "members": listed(found)}
         content = save({k: v[0] if alone else v for k, v in found.weights.items()}, about)
         said = f"{len(found.weights)} arrays"
     else:

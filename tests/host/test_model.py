@@ -13,10 +13,12 @@ from PIL import Image
 
 from dljax import InputError
 from dljax.data.images import ImageData
+from dljax.data.scaling import BYTES
 from dljax.host import experiment, use
 from dljax.host.config import Common
 from dljax.host.experiment import Study
-from dljax.host.model import Function, Input, classifier, load, variables
+from dljax.host.function import Function, Input, classifier, variables
+from dljax.host.model import load
 from dljax.learn.risk import predict
 from dljax.nets import CNN
 from dljax.typing import Batch
@@ -74,7 +76,7 @@ def folder(weights, images, tmp_path_factory):
     """What a finished run leaves."""
     out = tmp_path_factory.mktemp("run") / "made"
     part = Batch(images, np.zeros(len(images), np.int32))
-    data = ImageData("mine", part, part, part, CLASSES)
+    data = ImageData("mine", part, part, part, CLASSES, BYTES)
     with Study("vision.mine", [], Common(out=out, seeds=SEEDS, seed=7)) as run:
         run.model(variables(weights), {"predict": classifier(NET, data)})
     return out
@@ -236,6 +238,7 @@ def test_a_damaged_file_is_named(folder, tmp_path, name, capsys):
 
 BAD = {
     "predict RUN small.npy --out o.csv": "small.npy: x must be float32 [n, 6, 6, 1]; got uint8",
+    "predict RUN shares.npy --out o.csv": "shares.npy: pixels from 0.5 to 0.5; this model learnt",
     "predict RUN words.npy --out o.csv": "words.npy: x must be float32 [n, 6, 6, 1]; got <U1 [2]",
     "predict RUN nan.npy --out o.csv": "nan.npy: x holds NaN, infinity",
     "predict RUN wide.png --out o.csv": "wide.png: 6 x 8 pixels of 1; the model reads 6 x 6",
@@ -259,6 +262,7 @@ BAD = {
 def test_mistakes_are_one_line(folder, tmp_path, monkeypatch, capsys, line):
     monkeypatch.chdir(tmp_path)
     np.save("small.npy", np.zeros((2, 5, 6, 1), np.uint8))
+    np.save("shares.npy", np.full((2, 6, 6, 1), 0.5))
     np.save("words.npy", np.array(["a", "b"]))
     np.save("nan.npy", np.full((2, 6, 6, 1), np.nan))
     np.savez("other.npz", z=np.zeros(3))
