@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dljax.data.images import open_npz
+from dljax.data.files import open_npz
 from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 from dljax.typing import Graph

@@ -1,20 +1,19 @@
-"""Classification data sets with fixed splits, by name or from a user's `.npz` file."""
+"""Classification data sets with fixed splits, by name or a person's own."""
 
-import gzip
 import json
-import math
 import os
-import struct
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dljax.data import scaling
+from dljax.data import frames, scaling
+from dljax.data.files import read_idx
 from dljax.data.scaling import BYTES, UNIT, Columns, Pixels
+from dljax.data.sources import Example, Options, Raw, from_object, read
+from dljax.data.splits import parts
 from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 from dljax.typing import Batch
@@ -44,8 +43,6 @@ THINGS = (
     "ship",
     "truck",
 )
-KEYS = ("x", "y", "x_test", "y_test")
-LARGEST = 2**31  # bytes of a file's arrays, which conversion and training hold several times
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,22 +61,44 @@ class ImageData:
     test: Batch
     classes: tuple[str, ...]
     scaling: Pixels | Columns = UNIT
+    example: Example | None = None  # what a file must hold to be told by a model of these
 
 
-def load(name_or_path: str | os.PathLike[str]) -> ImageData:
-    """The data set of one of the names in `NAMED`, or the user's at a path to an `.npz` file.
+def load(
+    source: Any,
+    *,
+    target: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    size: int | None = None,
+) -> ImageData:
+    """The data set of one of the names in `NAMED`, or a person's own, by a path or an object.
 
     digits: 1257 training, 180 validation and 360 test images [8, 8, 1], float32 in [0, 1].
     mnist, fashion_mnist: 55 000, 5 000 (the training file's last) and 10 000, uint8 [28, 28, 1].
     cifar10: 18 000, 2 000 and 1 000, uint8 [32, 32, 3].
-    A path: see `read_npz`. Raises InputError for anything else.
+    A path: an `.npz` file with x and y, a `.csv`, `.tsv` or `.parquet` table whose `target` column
+    holds the labels, a folder of pictures a class, or one of two IDX files. An object: see
+    `sources.from_object`. Its rows are split by class, by the columns `group` or `time`, or as its
+    `split` says; pictures are resized to `size` x `size`. Raises InputError for anything else.
     """
-    name = os.fspath(name_or_path)
+    options = Options(target, group, time, size)
+    if not isinstance(source, str | os.PathLike):
+        return ready(type(source).__name__.lower(), from_object(source, options))
+    name = os.fspath(source)
     if name in NAMED:
+        options.only(f"the data set {name}")
         return NAMED[name]()
-    if is_path(name):
-        return read_npz(Path(name).expanduser())
-    raise unknown("data set", name, [*NAMED, "path/to/file.npz"])
+    path = Path(name).expanduser()
+    if not (is_path(name) or (name and path.is_dir())):
+        raise unknown("data set", name, [*NAMED, "path/to/file.npz, .csv or folder"])
+    try:
+        return ready(path.stem, read(path, options))
+    except MemoryError as error:
+        raise InputError(f"{path}: too large for this machine's memory") from error
+    except InputError as error:
+        said = str(error)
+        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from error
 
 
 def digits() -> ImageData:
@@ -148,157 +167,52 @@ def split(data: Batch, *sizes: int) -> list[Batch]:
     return [take(data, rows) for rows in np.split(order, np.cumsum(sizes))]
 
 
-def read_idx(path: Path, rank: int) -> np.ndarray:
-    """The uint8 array with `rank` axes of a gzipped IDX file, MNIST's format.
+def ready(name: str, raw: Raw) -> ImageData:
+    """Raw data in parts, its labels as numbers, scaled by what the training part says.
 
-    Raises InputError if the gzip is damaged, or the header and the data disagree; no more is
-    unpacked than the header says.
+    Raises InputError for labels that are no classes, and as `splits.parts` and the scaling do.
     """
-    try:
-        with gzip.open(path) as stream:
-            magic = stream.read(4)
-            if magic != bytes((0, 0, 8, rank)):  # 8: unsigned bytes
-                raise InputError(f"{path} is not an IDX file of bytes with {rank} axes")
-            shape = struct.unpack(f">{rank}I", stream.read(4 * rank))
-            size = check_size(path, math.prod(shape))
-            content = stream.read(size + 1)
-    except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise InputError(f"{path} is not a whole gzip file: {error}") from error
-    if len(content) != size:
-        more = "more" if len(content) > size else f"{len(content)} values"
-        raise InputError(f"{path} holds {more}; its header says {size}")
-    return np.frombuffer(bytearray(content), np.uint8).reshape(shape)
-
-
-def check_size(name: object, size: int) -> int:
-    """The size, once sure that it is not above `LARGEST`."""
-    if size > LARGEST:
-        raise InputError(f"{name} unpacks to {size:,} bytes; at most {LARGEST:,} are accepted")
-    return size
-
-
-def read_npz(path: Path) -> ImageData:
-    """A user's data set: an `.npz` file with `x` and `y`, and `x_test` and `y_test` if it has them.
-
-    x: images [n, h, w] or [n, h, w, c], or a table [n, features] in which NaN is missing, of any
-    numbers; y: integers [n] in 0..k-1. A fixed permutation is cut into
-    80 % for training, 10 % for validation and 10 % for test; with a test set of its own, 90 % and
-    10 %. Raises InputError, naming the file, for anything else.
-    """
-    try:
-        arrays = open_npz(path)
-        whole = clean(arrays, "x", "y")
-        tenth = len(whole.y) // 10
-        if tenth == 0:
-            raise InputError(f"needs at least 10 examples to split; got {len(whole.y)}")
-        if "x_test" in arrays or "y_test" in arrays:
-            test = clean(arrays, "x_test", "y_test")
-            validation, train = split(whole, tenth)
-        else:
-            test, validation, train = split(whole, tenth, tenth)
-        names = tuple(map(str, range(count_classes(whole, train, test))))
-        return scaled(path.stem, train, validation, test, names)
-    except MemoryError as error:
-        raise InputError(f"{path}: too large for this machine's memory") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
-def scaled(
-    name: str, train: Batch, validation: Batch, test: Batch, classes: tuple[str, ...]
-) -> ImageData:
-    """Raw parts as a data set, scaled by what the training part says.
-
-    Raises InputError for what no scaling takes, such as infinity.
-    """
-    learn = scaling.columns if train.x.ndim == 2 else scaling.pixels
-    parts = train, validation, test
-    raw = [part.x for part in parts]
-    learnt = learn(scaling.finite(train.x))
-    for x in raw:
-        learnt.check(x)
-    if learnt is BYTES and all(np.array_equal(x, x.astype(np.uint8)) for x in raw):
-        seen = [x.astype(np.uint8) for x in raw]  # a quarter of the memory
+    y, classes = labelled(raw.y, raw.classes)
+    if len(y) < 10:
+        raise InputError(f"needs at least 10 examples to split; got {len(y)}")
+    rows = parts(y, classes, raw.said)
+    x, columns = raw.x, ()
+    if hasattr(x, "iloc"):
+        columns = frames.learn(x.iloc[rows[0]])
+        x = frames.numbers(x, columns)
+    train = scaling.finite(x[rows[0]])
+    if x.ndim == 2:
+        names, codes = [each.name for each in columns], [len(each.categories) for each in columns]
+        learnt = scaling.columns(train, names, codes)
     else:
-        seen = [learnt.apply(x) for x in raw]
-    split = (Batch(x, part.y) for x, part in zip(seen, parts, strict=True))
-    return ImageData(name, *split, classes=classes, scaling=learnt)
+        learnt = scaling.pixels(train)
+    seen = scaling.kept(learnt, *(x[each] for each in rows))
+    train, validation, test = map(Batch, seen, (y[each] for each in rows))
+    example = Example(x.shape[1:], columns)
+    return ImageData(name, train, validation, test, classes, learnt, example)
 
 
-def open_npz(
-    path: Path, keys: Sequence[str] = KEYS, known: Iterable[str] = NAMED
-) -> dict[str, np.ndarray]:
-    """Those of the arrays named by `keys` that the file holds; nothing is unpickled.
+def labelled(y: np.ndarray, names: tuple[str, ...] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels [n] as int32 0..k-1, and the k classes that there are, by name or in their order.
 
-    `known` are the names that a user may have meant instead.
+    Integers number the `names`, if given. Raises InputError for one class, and for numbers that are
+    no classes.
     """
-    if not path.is_file():
-        raise InputError(f"no such file; give the path of an .npz file, or {', '.join(known)}")
-    if not zipfile.is_zipfile(path):
-        raise InputError("not an .npz file, or a damaged one; write it with numpy.savez")
-    key = "the list of arrays"
-    try:
-        with zipfile.ZipFile(path) as archive:  # which gives no more bytes than its list says
-            named = (f for f in archive.infolist() if f.filename.removesuffix(".npy") in keys)
-            check_size("it", sum(file.file_size for file in named))
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {}
-            for key in keys:
-                if key in archive.files:
-                    arrays[key] = np.asarray(archive[key])
-            return arrays
-    except InputError:
-        raise
-    except Exception as error:  # a hostile zip raises nearly anything: zlib.error, KeyError, ...
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"cannot read {key}: {why}") from error
-
-
-def clean(arrays: dict[str, np.ndarray], x_key: str, y_key: str) -> Batch:
-    """The arrays under two keys as checked inputs and labels of one length."""
-    if missing := [key for key in (x_key, y_key) if key not in arrays]:
-        raise InputError(f"has no array {' and no '.join(missing)}; name the arrays x and y")
-    x, y = arrays[x_key], arrays[y_key]
-    if y.ndim != 1 or y.dtype.kind not in "iu":
-        raise InputError(f"{y_key} must be integers [n]; got {y.dtype} {list(y.shape)}")
-    if x.ndim not in (2, 3, 4) or x.dtype.kind not in "iuf":
-        wanted = "numbers [n, features], [n, h, w] or [n, h, w, c]"
-        raise InputError(f"{x_key} must be {wanted}; got {x.dtype} {list(x.shape)}")
-    if len(x) != len(y):
-        raise InputError(f"{x_key} has {len(x)} examples but {y_key} has {len(y)}")
-    if x.size == 0:
-        raise InputError(f"{x_key} is empty: its shape is {list(x.shape)}")
-    if y.min() < 0 or y.max() >= 2**31:
-        raise InputError(f"{y_key} must hold labels 0..k-1; got {y.min()} to {y.max()}")
-    return Batch(x if x.ndim == 2 else x.reshape(*x.shape[:3], -1), y.astype(np.int32))
-
-
-def to_pixels(x: np.ndarray, key: str) -> np.ndarray:
-    """Images [n, h, w, c]: integers in 0..255 as uint8, floats in [0, 1] as float32."""
-    dtype, top = (np.float32, 1) if x.dtype.kind == "f" else (np.uint8, 255)
-    if np.isnan(x).any():
-        raise InputError(f"{key} holds NaN")
-    low, high = x.min(), x.max()
-    if low < 0 or high > top:
-        accepted = "scale float images to 0..1, or give integers in 0..255"
-        raise InputError(f"{key} holds pixels from {low:g} to {high:g}; {accepted}")
-    return x.astype(dtype).reshape(*x.shape[:3], -1)
-
-
-def count_classes(whole: Batch, train: Batch, test: Batch) -> int:
-    """k >= 2, once sure that labels are 0..k-1, `train` has every class, and `test` is alike."""
-    present = np.unique(whole.y)
-    k = int(present[-1]) + 1
-    if len(present) < k:
-        gap = int(np.argmax(present != np.arange(len(present))))
-        raise InputError(f"labels must be 0..k-1, all used; y goes up to {k - 1} without {gap}")
-    if k == 1:
+    if y.dtype.kind == "f":
+        if (odd := y[y != np.round(y)]).size:
+            raise InputError(f"labels must be classes; got the number {odd[0]:g}")
+        y = y.astype(np.int64)
+    values, codes = np.unique(y, return_inverse=True)
+    if len(values) < 2:
         raise InputError("y holds one class only; a classifier needs at least two")
-    if len(unseen := np.setdiff1d(present, train.y)):
-        raise InputError(f"class {unseen[0]} has no training example after the split; add some")
-    if (top := test.y.max()) >= k:
-        raise InputError(f"y_test holds the label {top}; those of y are 0..{k - 1}")
-    if train.x.shape[1:] != test.x.shape[1:]:
-        wanted, given = (f"{list(x.shape[1:])}" for x in (train.x, test.x))
-        raise InputError(f"x_test must hold {wanted} examples like x; got {given}")
-    return k
+    if 2 * len(values) > len(y):
+        raise InputError(f"labels must be classes; got {len(values)} of them in {len(y)} rows")
+    found = tuple(str(value).strip() for value in values.tolist())
+    if names is not None and y.dtype.kind in "iu":
+        low, high, most = values[0], values[-1], len(names) - 1
+        if low < 0 or high > most:
+            raise InputError(f"labels of classes are 0..{most}, as many; got {low} to {high}")
+        found = tuple(names[value] for value in values)
+    elif names is not None and (odd := set(found) - set(names)):
+        raise InputError(f"the label {min(odd)!r} is none of the classes {', '.join(names)}")
+    return codes.astype(np.int32), found

@@ -9,8 +9,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from dljax.data import images, pictures
+from dljax.data import images, pictures, scaling
 from dljax.data.compose import compose
+from dljax.data.files import check_size, open_npz
 from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 from dljax.typing import Batch
@@ -140,7 +141,7 @@ def read_folder(path: Path, values: Sequence[int]) -> Batch:
         found: dict[str, np.ndarray] = {}
         for stem in order:
             picture = found[str(files[stem])] = pictures.read(files[stem], indexed)
-            images.check_size(path, len(order) * picture.size)
+            check_size(path, len(order) * picture.size)
         return found
 
     return paired(read(shown, indexed=False), read(masks, indexed=True), values)
@@ -156,7 +157,7 @@ def read_npz(path: Path, values: Sequence[int]) -> Batch:
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder; known are {', '.join(NAMED)}")
     try:
-        arrays = images.open_npz(path)
+        arrays = open_npz(path)
         if missing := {"x", "y"} - arrays.keys():
             raise InputError(f"has no array {min(missing)}; name images x and masks y")
         x, y = arrays["x"], arrays["y"]
@@ -165,7 +166,9 @@ def read_npz(path: Path, values: Sequence[int]) -> Batch:
         if y.dtype.kind not in "iu" or y.shape != x.shape[:3]:
             wanted = f"integers {list(x.shape[:3])}, as x"
             raise InputError(f"y must be {wanted}; got {y.dtype} {list(y.shape)}")
-        return Batch(images.to_pixels(x, "x"), classified(y, values))
+        x = scaling.finite(x.reshape(*x.shape[:3], -1))
+        (seen,) = scaling.kept(scaling.pixels(x), x)
+        return Batch(seen, classified(y, values))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from dljax.data import images, pictures
 from dljax.data.compose import compose
+from dljax.data.files import check_size
 from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, check_count, unknown
 from dljax.typing import Batch, Boxes
@@ -132,7 +133,7 @@ def voc(
         image = pictures.decode(read(picture), picture)
         marks.append(annotation(read(note), note, image.shape[:2]))
         found.append(shrunk(image, shrink, picture))
-        images.check_size(name, len(stems) * found[0].size)
+        check_size(name, len(stems) * found[0].size)
         if found[-1].shape != found[0].shape:
             h, w, c = found[0].shape
             wanted = f"{w * shrink} x {h * shrink} pixels {'in colour' if c > 1 else 'of grey'}"

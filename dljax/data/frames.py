@@ -1,0 +1,118 @@
+"""Tables with named columns (pandas): files, labels, and text as categories."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dljax.data.files import check_size
+from dljax.data.scaling import listed, say
+from dljax.errors import InputError, unknown
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+MOST = 100  # categories of a column; rarer ones are as good as unknown
+
+
+class Column(NamedTuple):
+    """A named column: of numbers, or of text in these categories, whose codes are their places."""
+
+    name: str
+    categories: tuple[str, ...] = ()
+
+
+def read(path: Path) -> Any:
+    """The frame of a `.csv`, `.tsv` or `.parquet` file with names in its first line.
+
+    Raises InputError for a file that is none.
+    """
+    import pandas as pd  # here: its import takes a second
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    check_size(path, path.stat().st_size)
+    try:
+        if path.suffix.lower() == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            with path.open(encoding="utf-8-sig") as file:
+                first = file.readline()
+            by = max(",;\t", key=first.count)
+            marks = {"na_values": ["?"], "skipinitialspace": True, "encoding": "utf-8-sig"}
+            frame = pd.read_csv(path, sep=by, low_memory=False, **marks)
+    except ImportError as error:
+        raise InputError(f"{path}: parquet files need pyarrow: pip install pyarrow") from error
+    except Exception as error:  # whatever a damaged file makes pandas raise
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path} cannot be read as a table: {why}") from error
+    if not len(frame) or frame.shape[1] < 1:
+        raise InputError(f"{path} has no row under its names")
+    frame.columns = [str(name).strip() for name in frame.columns]
+    return frame
+
+
+def take(frame: Any, flag: str, name: str) -> np.ndarray:
+    """The values of a column that a flag names."""
+    if name not in frame.columns:
+        raise unknown(f"column for --{flag}", name, list(frame.columns))
+    return frame[name].to_numpy()
+
+
+def is_text(column: Any) -> bool:
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return not (is_numeric_dtype(column) or is_bool_dtype(column))
+
+
+def told(frame: Any) -> Any:
+    """The frame without columns that only tell rows apart: texts that differ, counts of rows."""
+    dropped = []
+    for name in frame.columns:
+        column = frame[name].dropna()
+        if is_text(column):
+            lost = len(column) > 20 and column.nunique() > len(column) / 2
+        else:
+            values = column.to_numpy()
+            counts = len(values) > 20 and np.issubdtype(values.dtype, np.integer)
+            lost = counts and len(values) == len(frame) and (np.diff(values) == 1).all()
+        dropped += [name] if lost else []
+    if dropped:
+        say(f"dropped, since only rows are told apart: {listed('column', dropped)}")
+    return frame.drop(columns=dropped)
+
+
+def learn(frame: Any) -> tuple[Column, ...]:
+    """The columns of training rows, text with its `MOST` commonest categories."""
+    found = []
+    for name in frame.columns:
+        categories = ()
+        if is_text(frame[name]):
+            counts = frame[name].dropna().astype(str).str.strip().value_counts()
+            categories = tuple(sorted(counts.index[:MOST])) or ("",)
+        found.append(Column(name, categories))
+    return tuple(found)
+
+
+def numbers(frame: Any, columns: Sequence[Column], used: Sequence[int] | None = None) -> np.ndarray:
+    """The columns by name as raw numbers [n, F]: codes of categories, -1 for an unknown one, NaN.
+
+    Of columns that are not `used` there may be none. Raises InputError for one that lacks, and for
+    text among numbers.
+    """
+    used = range(len(columns)) if used is None else used
+    raw = np.zeros((len(frame), len(columns)), np.float64)
+    for j in used:
+        name, categories = columns[j]
+        if name not in frame.columns:
+            raise InputError(f"the table has no column {name!r}, which the model needs")
+        column = frame[name]
+        if categories:
+            codes = {category: code for code, category in enumerate(categories)}
+            text = column.astype(str).str.strip().map(codes).fillna(-1).to_numpy(float)
+            raw[:, j] = np.where(column.isna(), np.nan, text)
+        elif is_text(column) and not column.isna().all():
+            some = next(v for v in column.dropna() if not isinstance(v, int | float))
+            raise InputError(f"column {name!r} holds {some!r} where the model learnt numbers")
+        else:
+            raw[:, j] = column.to_numpy(float, na_value=np.nan)
+    return raw
