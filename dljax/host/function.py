@@ -20,8 +20,10 @@ import numpy as np
 
 import dljax
 from dljax.data import scaling
+from dljax.data.frames import Column
 from dljax.data.images import ImageData
 from dljax.data.scaling import Columns, Pixels
+from dljax.data.sources import Example
 from dljax.host.result import as_json
 from dljax.learn.risk import Weights
 from dljax.typing import Array, PyTree
@@ -38,6 +40,8 @@ class Input:
     dtype: str = "float32"
     name: str = "x"
     scaling: Pixels | Columns | None = None
+    columns: tuple[Column, ...] = ()
+    """Of a table, by name."""
 
     @property
     def said(self) -> str:
@@ -45,12 +49,15 @@ class Input:
 
     def as_json(self) -> dict[str, Any]:
         learnt = self.scaling and scaling.as_json(self.scaling)
-        return {"name": self.name, "shape": self.shape, "dtype": self.dtype, "scaling": learnt}
+        columns = [[each.name, list(each.categories)] for each in self.columns]
+        told = {"name": self.name, "shape": list(self.shape), "dtype": self.dtype}
+        return told | {"scaling": learnt, "columns": columns}
 
     @staticmethod
     def from_json(found: dict[str, Any]) -> "Input":
         learnt = found["scaling"] and scaling.from_json(found["scaling"])
-        return Input(tuple(found["shape"]), found["dtype"], found["name"], learnt)
+        columns = tuple(Column(name, tuple(each)) for name, each in found["columns"])
+        return Input(tuple(found["shape"]), found["dtype"], found["name"], learnt, columns)
 
 
 @dataclass(frozen=True)
@@ -80,10 +87,8 @@ def variables(weights: Weights) -> dict[str, PyTree]:
 
 def reads(data: ImageData) -> tuple[Input]:
     """Raw examples of a data set, scaled as its training part was."""
-    shape = data.train.x.shape[1:]
-    if isinstance(data.scaling, Columns):
-        shape = (int(np.max(data.scaling.source)) + 1,)
-    return (Input(shape, scaling=data.scaling),)
+    shape, columns = data.example or Example(data.train.x.shape[1:])
+    return (Input(shape, scaling=data.scaling, columns=columns),)
 
 
 def classifier(net: nn.Module, data: ImageData) -> Function:

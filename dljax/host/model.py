@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.data import frames
+from dljax.data.scaling import Columns
 from dljax.errors import InputError, unknown
 from dljax.host.function import ABOUT, SUFFIX, WEIGHTS, Function, Input, digest, exported
 from dljax.host.result import as_json
@@ -229,10 +231,13 @@ def in_chunks(call: Callable[..., Any], weights: Any, arrays: Sequence[np.ndarra
 
 
 def fitting(x: Any, wanted: Input) -> np.ndarray:
-    """Inputs as a function reads them, [n, ...]; grey images may come without their one channel.
+    """Inputs as a function reads them, [n, ...], of a frame by its columns' names; grey images may
+    come without their one channel.
 
     Raises InputError that names what was given and what is accepted.
     """
+    if hasattr(x, "iloc") and wanted.columns:
+        x = frames.numbers(x, wanted.columns, used(wanted))
     x = np.asarray(x)
     if x.ndim and (*x.shape[1:], 1) == wanted.shape:
         x = x[..., None]
@@ -246,3 +251,9 @@ def fitting(x: Any, wanted: Input) -> np.ndarray:
     if wanted.scaling is not None and len(x):
         wanted.scaling.check(x)
     return x.astype(wanted.dtype)
+
+
+def used(wanted: Input) -> list[int]:
+    """The columns of a table that the scaling keeps: of others there may be none."""
+    found = wanted.scaling.source if isinstance(wanted.scaling, Columns) else ()
+    return sorted(set(map(int, found)))

@@ -12,15 +12,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from dljax.data import pictures
-from dljax.data.images import open_npz
-from dljax.data.scaling import Pixels
+from dljax.data import pictures, sources
+from dljax.data.files import open_npz
+from dljax.data.sources import Example
 from dljax.errors import InputError
 from dljax.host import model, page
 from dljax.host.function import Function, Input
 from dljax.host.model import Answer, Model
 from dljax.host.result import write_whole
 
+Origin = tuple[str, str]  # an example's file, and its row there
 WIDTH = 80
 MOST = 2000  # columns of a table
 ONNX = (
@@ -52,7 +53,7 @@ def parser() -> Parser:
     for each in (predict, export, show):
         each.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
     predict.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="pictures, folders of them, .npz, .npy"
+        "files", nargs="+", type=Path, metavar="FILE", help="pictures, folders of them, .csv, .npz"
     )
     predict.add_argument("--out", type=Path, required=True, help="a .csv or .npz file to write")
     export.add_argument(
@@ -91,9 +92,9 @@ def predict(found: Model, name: str | None, files: Sequence[Path], out: Path) ->
     if function.says == "text":
         written(found, files, out)
         return
-    parts = [read(path, function.inputs) for file in files for path in below(file)]
+    parts = [read(path, function.inputs) for path in files]
     inputs = [np.concatenate([part[i] for _, part in parts]) for i in range(len(function.inputs))]
-    origin = [(str(path), row) for path, part in parts for row in range(len(part[0]))]
+    origin = [each for found, _ in parts for each in found]
     answer = found.ask(name, *inputs)
     if suffix == ".npz":
         arrays = {key: value for key, value in answer._asdict().items() if value is not None}
@@ -128,40 +129,29 @@ def listed(found: Model) -> str:
     return members[0] if len(members) == 1 else f"{len(members)} members"
 
 
-def below(path: Path) -> list[Path]:
-    """A file, or the pictures anywhere in a folder."""
-    if not path.is_dir():
-        return [path]
-    inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in pictures.SUFFIXES)
-    if not inside:
-        raise InputError(f"{path} holds no picture ({', '.join(pictures.SUFFIXES)})")
-    return inside
-
-
-def read(path: Path, inputs: Sequence[Input]) -> tuple[Path, list[np.ndarray]]:
-    """The examples of a file, an array [n, ...] for each input. Raises InputError that names it."""
-    suffix = path.suffix.lower()
+def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.ndarray]]:
+    """What a file or a folder of pictures holds: where each example is, and an array [n, ...] for
+    each input. Raises InputError that names the file."""
+    suffix, (first, *others) = path.suffix.lower(), inputs
     try:
-        if not path.is_file():
+        if not path.exists():
             raise InputError("no such file")
-        if suffix == ".npz":
-            arrays = open_npz(path, [each.name for each in inputs])
+        if suffix == ".npy" and not others:
+            rows = [read_npy(path)]
+        elif first.scaling is not None and not others:
+            names, raw = sources.rows(path, Example(first.shape, first.columns), first.scaling)
+            shown = path.is_dir() or suffix in pictures.SUFFIXES
+            return [(name, "0") if shown else (str(path), name) for name in names], [raw]
+        else:
+            arrays = open_npz(path, [each.name for each in inputs], ())
             if missing := [each.name for each in inputs if each.name not in arrays]:
                 raise InputError(f"has no array {' and no '.join(missing)}")
             rows = [arrays[each.name] for each in inputs]
-        elif len(inputs) > 1:
-            raise InputError(f"give an .npz file of {', '.join(each.name for each in inputs)}")
-        elif suffix == ".npy":
-            rows = [read_npy(path)]
-        elif suffix in pictures.SUFFIXES:
-            rows = [picture(path, inputs[0])[None]]
-        else:
-            accepted = ", ".join((*pictures.SUFFIXES, ".npz", ".npy"))
-            raise InputError(f"files of {suffix or 'no suffix'} cannot be read; {accepted} can")
-        return path, [model.fitting(x, each) for x, each in zip(rows, inputs, strict=True)]
+        rows = [model.fitting(x, each) for x, each in zip(rows, inputs, strict=True)]
     except InputError as error:
-        said = str(error).removeprefix(f"{path}: ")
-        raise InputError(f"{path}: {said}") from None
+        said = str(error)
+        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
+    return [(str(path), str(i)) for i in range(len(rows[0]))], rows
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -171,19 +161,7 @@ def read_npy(path: Path) -> np.ndarray:
         raise InputError(f"cannot be read: {' '.join(str(error).split())}") from None
 
 
-def picture(path: Path, wanted: Input) -> np.ndarray:
-    """A picture's pixels, of the model's size and in its range."""
-    if not isinstance(wanted.scaling, Pixels) or len(wanted.shape) != 3:
-        raise InputError(f"the model reads {wanted.name} {wanted.said}, and no pictures")
-    pixels = pictures.read(path)
-    if pixels.shape != wanted.shape:
-        sizes = (f"{h} x {w} pixels of {c}" for h, w, c in (pixels.shape, wanted.shape))
-        raise InputError("{}; the model reads {}".format(*sizes))
-    low, high = wanted.scaling
-    return low + pixels.astype(np.float32) * ((high - low) / 255)
-
-
-def table(function: Function, origin: Sequence[tuple[str, int]], answer: Answer) -> list[list[Any]]:
+def table(function: Function, origin: Sequence[Origin], answer: Answer) -> list[list[Any]]:
     """A line a row: its file, and the likeliest class with its probability and all others', or each
     output's mean and spread; of choices, each member's."""
     first = answer.each if answer.mean is None else answer.mean
