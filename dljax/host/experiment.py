@@ -30,12 +30,12 @@ import jax
 import numpy as np
 
 from dljax.errors import InputError
-from dljax.host import devices, model, result
+from dljax.host import devices, result
 from dljax.host.config import C, Common, parse
 from dljax.host.finite import Diverged
 from dljax.host.fit import Fitted, Interrupted, Keep, Watch, fit
 from dljax.host.folder import RECORD, check_folder, take_folder
-from dljax.host.model import Function
+from dljax.host.function import Function, write
 from dljax.host.result import Result
 from dljax.host.screen import Show, busy
 from dljax.learner import Learner
@@ -212,7 +212,7 @@ class Study:
         """Whether a model could be written."""
         about = {"experiment": self.result.experiment, "config": self.result.config}
         try:
-            model.write(self.out / "model" / part, about, *self.models[part])
+            write(self.out / "model" / part, about, *self.models[part])
         except Exception as error:
             not_written(part, error)
             return False

@@ -1,89 +1,28 @@
-"""The model that a run leaves in `model/`: weights of every member, and functions of them.
-
-weights.safetensors   each array of the weights, [N, ...], a row a member (a seed, as a rule)
-NAME.jaxexport        `(weights of one member, inputs [n, ...]) -> outputs [n, ...]` for any n,
-                      serialised by jax.export for CPU, GPU and TPU: JAX and flatbuffers load it
-model.json            what they are, where they come from, and their hashes
+"""The model that a run has left in `model/`, loaded, and what it says.
 
 model = load("runs/vision/classify/...")
 model.predict(x).mean       # of all seeds; .sd is their spread, .each what each seed says
 model[2].predict(x).mean    # of the third seed alone
 """
 
-import dataclasses
 import functools
-import hashlib
 import json
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-import dljax
-from dljax.data.images import ImageData
+from dljax.data import frames
+from dljax.data.scaling import Columns
 from dljax.errors import InputError, unknown
+from dljax.host.function import ABOUT, SUFFIX, WEIGHTS, Function, Input, digest, exported
 from dljax.host.result import as_json
-from dljax.learn.risk import Weights
-from dljax.typing import Array, PyTree
+from dljax.typing import Array
 
-ABOUT, WEIGHTS, SUFFIX = "model.json", "weights.safetensors", ".jaxexport"
-PLATFORMS = ("cpu", "cuda", "tpu")
-CHUNK = 256  # rows that `Model.ask` gives a function at a time; each size is compiled anew
-
-
-@dataclass(frozen=True)
-class Input:
-    """What a function reads: n examples of one shape and type."""
-
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-    name: str = "x"
-    white: float | None = None
-    """Of pictures: what a picture file's 255 is in the arrays that were learnt from."""
-
-    @property
-    def said(self) -> str:
-        return f"{self.dtype} [{', '.join(map(str, ('n', *self.shape)))}]"
-
-
-@dataclass(frozen=True)
-class Function:
-    """`call(weights, *inputs [B, ...]) -> outputs [B, ...]`, row by row, of one member's weights.
-
-    `says` is what outputs are: logits, whose softmax is averaged over members, values, which are
-    averaged themselves, or choices (integers), which are not. `names` are those of the last axis.
-    """
-
-    call: Callable[..., Any]
-    inputs: tuple[Input, ...]
-    says: Literal["logits", "values", "choices"] = "values"
-    names: tuple[str, ...] = ()
-    rows: int = 16
-    """How many examples are computed at a time."""
-
-
-def variables(weights: Weights) -> dict[str, PyTree]:
-    """Parameters, and what was learnt beside them, as Linen's `apply` takes them."""
-    params, extra = weights
-    return {"params": params, **extra}
-
-
-def classifier(net: nn.Module, data: ImageData) -> Function:
-    """The logits of a network's `variables`, of inputs as they are in the data."""
-    x = data.train.x
-    white = None if x.ndim == 2 else 255.0 if x.dtype == np.uint8 else 1.0
-    divisor = 255.0 if x.dtype == np.uint8 else 1.0
-
-    def logits(weights: PyTree, x: Array) -> Any:
-        return net.apply(weights, x / divisor)
-
-    return Function(logits, (Input(x.shape[1:], white=white),), "logits", data.classes)
+CHUNK = 256  # rows that a function is given at a time; each size is compiled anew
 
 
 class Answer(NamedTuple):
@@ -96,104 +35,6 @@ class Answer(NamedTuple):
     mean: Any
     sd: Any
     each: Any
-
-
-def named(weights: PyTree) -> dict[str, Any]:
-    """The leaves by path, as in `params/Dense_0/kernel`."""
-    leaves = jax.tree_util.tree_leaves_with_path(weights)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
-def in_pieces(call: Callable[..., Any], rows: int) -> Callable[..., Any]:
-    """`call`, given `rows` rows at a time: a batch whose size is free, of pieces whose is not.
-
-    Networks may then do with shapes what they like, and no row's answer depends on its company.
-    """
-
-    def whole(weights: PyTree, *inputs: Array) -> Array:
-        n = inputs[0].shape[0]
-        pieces = -(-n // rows)
-
-        def cut(x: Array) -> Array:
-            x = jnp.pad(x, [(0, pieces * rows - n)] + [(0, 0)] * (x.ndim - 1))
-            return x.reshape(pieces, rows, *x.shape[1:])
-
-        outputs = jax.lax.map(lambda piece: call(weights, *piece), tuple(map(cut, inputs)))
-        return jax.lax.slice_in_dim(outputs.reshape(pieces * rows, *outputs.shape[2:]), 0, n)
-
-    return whole
-
-
-def export(function: Function, weights: PyTree) -> Any:
-    """The jax.export of a function, of one member's weights by name and n examples."""
-    tree = jax.tree.structure(weights)
-    names = list(named(weights))
-
-    def call(by_name: dict[str, Array], *inputs: Array) -> Array:
-        return function.call(jax.tree.unflatten(tree, [by_name[n] for n in names]), *inputs)
-
-    shapes = {name: of_one(leaf) for name, leaf in named(weights).items()}
-    return exported(in_pieces(call, function.rows), shapes, inputs=function.inputs)
-
-
-def exported(call: Callable[..., Any], *given: Any, inputs: Sequence[Input]) -> Any:
-    """`call(*given, *inputs)` by jax.export, whose number of examples is free."""
-    from jax import export  # here: a run exports once, at its end
-
-    (n,) = export.symbolic_shape("n")
-    shapes = [jax.ShapeDtypeStruct((n, *each.shape), each.dtype) for each in inputs]
-    return export.export(jax.jit(call), platforms=PLATFORMS)(*given, *shapes)
-
-
-def of_one(leaf: Any) -> jax.ShapeDtypeStruct:
-    """The shape of one member's part of a stack [N, ...]."""
-    return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
-
-
-def write(
-    folder: Path,
-    about: dict[str, Any],
-    weights: PyTree,
-    functions: dict[str, Function],
-    members: Sequence[str],
-) -> None:
-    """Write a model into `folder`, whole or not at all; weights are [N, ...], a row a member."""
-    from safetensors.numpy import save  # here, as in `load`: the rest of the host does without
-
-    host = {name: np.ascontiguousarray(leaf) for name, leaf in named(weights).items()}
-    found = {name: export(function, weights) for name, function in functions.items()}
-    files = {WEIGHTS: save(host)}
-    files |= {f"{name}{SUFFIX}": bytes(each.serialize()) for name, each in found.items()}
-    about = {
-        **about,
-        "versions": {"dljax": dljax.__version__, "jax": jax.__version__},
-        "members": list(members),
-        "functions": {name: described(functions[name], each) for name, each in found.items()},
-        "files": {name: digest(content) for name, content in files.items()},
-    }
-    about["hash"] = digest(as_json(about).encode())
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that died while it wrote
-    partial.mkdir(parents=True)
-    for name, content in files.items():
-        (partial / name).write_bytes(content)
-    (partial / ABOUT).write_text(as_json(about, indent=1) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
-
-
-def described(function: Function, found: Any) -> dict[str, Any]:
-    (output,) = found.out_avals
-    return {
-        "inputs": [dataclasses.asdict(each) for each in function.inputs],
-        "output": {"shape": list(output.shape[1:]), "dtype": str(output.dtype)},
-        "says": function.says,
-        "names": list(function.names),
-    }
-
-
-def digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def load(folder: str | Path) -> "Model":
@@ -284,7 +125,7 @@ class Model:
         from jax import export
 
         call = jax.jit(export.deserialize(bytearray(self.serialised[name])).call)
-        inputs = tuple(Input(**each | {"shape": tuple(each["shape"])}) for each in told["inputs"])
+        inputs = tuple(map(Input.from_json, told["inputs"]))
         return Function(call, inputs, told["says"], tuple(told["names"]))
 
     def function(self, name: str | None = None) -> tuple[str, Function]:
@@ -318,6 +159,17 @@ class Model:
         each = np.stack([in_chunks(function.call, weights, arrays) for weights in self.members])
         return combine(function.says, each)
 
+    def write(self, prompts: Sequence[str], seed: int = 0) -> list[list[str]]:
+        """How each member goes on from each of some texts: [N][n], of a model of language.
+
+        Raises InputError for a model of anything else, an empty prompt or an unknown character.
+        """
+        name, function = self.function()
+        if function.says != "text":
+            raise InputError(f"the model does not write: its {name} says {function.says}")
+        each = self.ask(name, *numbered(function, prompts, seed)).each
+        return [["".join(function.names[i] for i in row) for row in rows] for rows in each]
+
     def alone(self, name: str | None = None) -> Any:
         """The jax.export of inputs [n, ...] -> {"mean", "sd", "each"}, weights within it."""
         _, function = self.function(name)
@@ -333,7 +185,7 @@ class Model:
 
 def combine(says: str, each: Any) -> Answer:
     """What all members say together of [N, n, ...]."""
-    if says == "choices":
+    if says in ("choices", "text"):
         return Answer(None, None, each)
     xp = np if isinstance(each, np.ndarray) else jnp
     values = softmax(each) if says == "logits" else each
@@ -347,6 +199,21 @@ def softmax(logits: Any) -> Any:
     xp = np if isinstance(logits, np.ndarray) else jnp
     shares = xp.exp(logits - logits.max(-1, keepdims=True))
     return shares / shares.sum(-1, keepdims=True)
+
+
+def numbered(function: Function, prompts: Sequence[str], seed: int) -> list[np.ndarray]:
+    """The inputs of a function that writes; of a longer prompt the last characters are read."""
+    (room,) = function.inputs[0].shape
+    number = {token: i for i, token in enumerate(function.names)}
+    rows = np.zeros((len(prompts), room), np.int32)
+    for row, text in zip(rows, prompts, strict=True):
+        if not text:
+            raise InputError("a prompt must not be empty")
+        if other := [token for token in text if token not in number]:
+            raise unknown("character", other[0], filter(str.strip, number))
+        row[: len(text)] = [number[token] for token in text[-room:]]
+    lengths = np.array([min(len(text), room) for text in prompts], np.int32)
+    return [rows, lengths, np.full(len(prompts), seed, np.int32)]
 
 
 def in_chunks(call: Callable[..., Any], weights: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -364,10 +231,13 @@ def in_chunks(call: Callable[..., Any], weights: Any, arrays: Sequence[np.ndarra
 
 
 def fitting(x: Any, wanted: Input) -> np.ndarray:
-    """Inputs as a function reads them, [n, ...]; grey images may come without their one channel.
+    """Inputs as a function reads them, [n, ...], of a frame by its columns' names; grey images may
+    come without their one channel.
 
     Raises InputError that names what was given and what is accepted.
     """
+    if hasattr(x, "iloc") and wanted.columns:
+        x = frames.numbers(x, wanted.columns, used(wanted))
     x = np.asarray(x)
     if x.ndim and (*x.shape[1:], 1) == wanted.shape:
         x = x[..., None]
@@ -376,8 +246,14 @@ def fitting(x: Any, wanted: Input) -> np.ndarray:
         raise InputError(f"{wanted.name} must be {wanted.said}; got {given}")
     if np.dtype(wanted.dtype).kind in "iu" and x.dtype.kind not in "iu":
         raise InputError(f"{wanted.name} must be integers, {wanted.said}; got {given}")
-    with np.errstate(over="ignore"):
-        x = x.astype(wanted.dtype)
-    if not np.isfinite(x).all():
-        raise InputError(f"{wanted.name} holds NaN, infinity or a value too large for float32")
-    return x
+    if wanted.scaling is None and not np.isfinite(x).all():
+        raise InputError(f"{wanted.name} holds NaN or infinity")
+    if wanted.scaling is not None and len(x):
+        wanted.scaling.check(x)
+    return x.astype(wanted.dtype)
+
+
+def used(wanted: Input) -> list[int]:
+    """The columns of a table that the scaling keeps: of others there may be none."""
+    found = wanted.scaling.source if isinstance(wanted.scaling, Columns) else ()
+    return sorted(set(map(int, found)))

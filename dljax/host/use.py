@@ -12,13 +12,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from dljax.data import pictures
+from dljax.data import pictures, sources
 from dljax.data.files import open_npz
+from dljax.data.sources import Example
 from dljax.errors import InputError
 from dljax.host import model, page
-from dljax.host.model import Answer, Function, Input, Model
+from dljax.host.function import Function, Input
+from dljax.host.model import Answer, Model
 from dljax.host.result import write_whole
 
+Origin = tuple[str, str]  # an example's file, and its row there
 WIDTH = 80
 MOST = 2000  # columns of a table
 ONNX = (
@@ -50,7 +53,7 @@ def parser() -> Parser:
     for each in (predict, export, show):
         each.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
     predict.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="pictures, folders of them, .npz, .npy"
+        "files", nargs="+", type=Path, metavar="FILE", help="pictures, folders of them, .csv, .npz"
     )
     predict.add_argument("--out", type=Path, required=True, help="a .csv or .npz file to write")
     export.add_argument(
@@ -86,59 +89,69 @@ def predict(found: Model, name: str | None, files: Sequence[Path], out: Path) ->
     """Write what a function says of all files' rows into a .csv or .npz file."""
     suffix = require_suffix("--out", out, ".csv", ".npz")
     name, function = found.function(name)
-    parts = [read(path, function.inputs) for file in files for path in below(file)]
+    if function.says == "text":
+        written(found, files, out)
+        return
+    parts = [read(path, function.inputs) for path in files]
     inputs = [np.concatenate([part[i] for _, part in parts]) for i in range(len(function.inputs))]
-    origin = [(str(path), row) for path, part in parts for row in range(len(part[0]))]
+    origin = [each for found, _ in parts for each in found]
     answer = found.ask(name, *inputs)
     if suffix == ".npz":
         arrays = {key: value for key, value in answer._asdict().items() if value is not None}
         np.savez(out, **arrays, files=np.array([file for file, _ in origin]))  # pyright: ignore
     else:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(table(function, origin, answer))
-        write_whole(out, text.getvalue())
-    print(f"{len(origin)} rows of {name} by {' and '.join(listed(found))} in {out}")
+        write_table(out, table(function, origin, answer))
+    print(f"{len(origin)} rows of {name} by {listed(found)} in {out}")
 
 
-def listed(found: Model) -> list[str]:
-    members = found.about["members"]
-    return members if len(members) == 1 else [f"{len(members)} members"]
-
-
-def below(path: Path) -> list[Path]:
-    """A file, or the pictures anywhere in a folder."""
-    if not path.is_dir():
-        return [path]
-    inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in pictures.SUFFIXES)
-    if not inside:
-        raise InputError(f"{path} holds no picture ({', '.join(pictures.SUFFIXES)})")
-    return inside
-
-
-def read(path: Path, inputs: Sequence[Input]) -> tuple[Path, list[np.ndarray]]:
-    """The examples of a file, an array [n, ...] for each input. Raises InputError that names it."""
-    suffix = path.suffix.lower()
+def written(found: Model, files: Sequence[Path], out: Path) -> None:
+    """A line a file: how each member goes on from its text."""
+    require_suffix("--out", out, ".csv")
     try:
-        if not path.is_file():
+        prompts = [file.read_text(encoding="utf-8").removesuffix("\n") for file in files]
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise InputError(f"no text that can be read: {error}") from None
+    each = found.write(prompts)
+    names = found.about["members"]
+    rows = [["file", *names], *([str(f), *t] for f, *t in zip(files, *each, strict=True))]
+    write_table(out, rows)
+    print(f"{len(files)} prompts continued by {listed(found)} in {out}")
+
+
+def write_table(out: Path, rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_whole(out, text.getvalue())
+
+
+def listed(found: Model) -> str:
+    members = found.about["members"]
+    return members[0] if len(members) == 1 else f"{len(members)} members"
+
+
+def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.ndarray]]:
+    """What a file or a folder of pictures holds: where each example is, and an array [n, ...] for
+    each input. Raises InputError that names the file."""
+    suffix, (first, *others) = path.suffix.lower(), inputs
+    try:
+        if not path.exists():
             raise InputError("no such file")
-        if suffix == ".npz":
-            arrays = open_npz(path, [each.name for each in inputs])
+        if suffix == ".npy" and not others:
+            rows = [read_npy(path)]
+        elif first.scaling is not None and not others:
+            names, raw = sources.rows(path, Example(first.shape, first.columns), first.scaling)
+            shown = path.is_dir() or suffix in pictures.SUFFIXES
+            return [(name, "0") if shown else (str(path), name) for name in names], [raw]
+        else:
+            arrays = open_npz(path, [each.name for each in inputs], ())
             if missing := [each.name for each in inputs if each.name not in arrays]:
                 raise InputError(f"has no array {' and no '.join(missing)}")
             rows = [arrays[each.name] for each in inputs]
-        elif len(inputs) > 1:
-            raise InputError(f"give an .npz file of {', '.join(each.name for each in inputs)}")
-        elif suffix == ".npy":
-            rows = [read_npy(path)]
-        elif suffix in pictures.SUFFIXES:
-            rows = [picture(path, inputs[0])[None]]
-        else:
-            accepted = ", ".join((*pictures.SUFFIXES, ".npz", ".npy"))
-            raise InputError(f"files of {suffix or 'no suffix'} cannot be read; {accepted} can")
-        return path, [model.fitting(x, each) for x, each in zip(rows, inputs, strict=True)]
+        rows = [model.fitting(x, each) for x, each in zip(rows, inputs, strict=True)]
     except InputError as error:
-        said = str(error).removeprefix(f"{path}: ")
-        raise InputError(f"{path}: {said}") from None
+        said = str(error)
+        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
+    return [(str(path), str(i)) for i in range(len(rows[0]))], rows
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -148,18 +161,7 @@ def read_npy(path: Path) -> np.ndarray:
         raise InputError(f"cannot be read: {' '.join(str(error).split())}") from None
 
 
-def picture(path: Path, wanted: Input) -> np.ndarray:
-    """A picture's pixels, of the model's size and in its range."""
-    if wanted.white is None:
-        raise InputError(f"the model reads {wanted.name} {wanted.said}, and no pictures")
-    pixels = pictures.read(path)
-    if pixels.shape != wanted.shape:
-        sizes = (f"{h} x {w} pixels of {c}" for h, w, c in (pixels.shape, wanted.shape))
-        raise InputError("{}; the model reads {}".format(*sizes))
-    return pixels.astype(np.float32) * (wanted.white / 255)
-
-
-def table(function: Function, origin: Sequence[tuple[str, int]], answer: Answer) -> list[list[Any]]:
+def table(function: Function, origin: Sequence[Origin], answer: Answer) -> list[list[Any]]:
     """A line a row: its file, and the likeliest class with its probability and all others', or each
     output's mean and spread; of choices, each member's."""
     first = answer.each if answer.mean is None else answer.mean
@@ -173,8 +175,9 @@ def table(function: Function, origin: Sequence[tuple[str, int]], answer: Answer)
         return [["file", "row", *names], *([*o, *r] for o, r in zip(origin, rows, strict=True))]
     mean, sd = (x.reshape(len(origin), -1) for x in (answer.mean, answer.sd))
     names = function.names or tuple(str(i) for i in range(width))
-    if function.says == "logits" and answer.mean.ndim == 2:
-        head = ["file", "row", "class", "probability", "sd", *names]
+    if function.says in ("logits", "scores") and answer.mean.ndim == 2:
+        of = "probability" if function.says == "logits" else "score"
+        head = ["file", "row", "class", of, "sd", *names]
         best = mean.argmax(-1)
         rows = [
             [*o, names[k], *map(short, (p[k], s[k], *p))]
@@ -201,7 +204,7 @@ def export(found: Model, name: str | None, to: Path) -> None:
         from safetensors.numpy import save
 
         alone = len(found) == 1
-        about = {"experiment": found.about["experiment"], "members": ", ".join(listed(found))}
+        about = {"experiment": found.about["experiment"], "members": listed(found)}
         content = save({k: v[0] if alone else v for k, v in found.weights.items()}, about)
         said = f"{len(found.weights)} arrays"
     else:

@@ -5,6 +5,7 @@ from window to window and only its gradient is cut there: truncated backpropagat
 Williams and Peng 1990.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -178,8 +179,21 @@ def generate(
 
     seen = prompt[:, -window:]
     held = jnp.pad(seen, ((0, 0), (0, window - seen.shape[1])))
+    return look_again(apply, next_token, held, jnp.int32(seen.shape[1]), keys)
 
-    def look_again(carry: Any, key: Key) -> tuple[Any, Array]:
+
+def look_again(
+    apply: Callable[..., Any],
+    next_token: Callable[[Key, Array], Array],
+    held: Array,
+    length: Array,
+    keys: Array,
+) -> Array:
+    """A token for each key, by a network that sees the last ones anew: held [B, window], of which
+    the first `length` are real -> [B, count]."""
+    window = held.shape[1]
+
+    def one(carry: Any, key: Key) -> tuple[Any, Array]:
         held, length = carry
         token = next_token(key, apply(held)[0][:, length - 1])
         full = length == window  # then the oldest leaves
@@ -187,4 +201,45 @@ def generate(
         held = held.at[:, jnp.minimum(length, window - 1)].set(token)
         return (held, jnp.minimum(length + 1, window)), token
 
-    return jax.lax.scan(look_again, (held, jnp.int32(seen.shape[1])), keys)[1].T
+    return jax.lax.scan(one, (held, length), keys)[1].T
+
+
+def go_on(
+    net: nn.Module,
+    params: PyTree,
+    key: Key,
+    prompt: Array,
+    length: Array,
+    count: int,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    share: float = 1.0,
+) -> Array:
+    """What `generate` writes after the first `length` >= 1 tokens of one prompt [W]: [count].
+
+    The length need not be known when this is compiled. A network with a window needs W to be it.
+    """
+    keys = jax.random.split(key, count)
+
+    def apply(*given: Any) -> Any:
+        return net.apply({"params": params}, *given)
+
+    def next_token(key: Key, logits: Array) -> Array:
+        return draw(key, logits, temperature, top_k, share).astype(jnp.int32)
+
+    if getattr(net, "window", None) is not None:
+        return look_again(apply, next_token, prompt[None], length, keys)[0]
+
+    def step(carry: Any, place: Array) -> tuple[Any, Array]:
+        token, memory = carry
+        logits, memory = apply(token, memory)
+        drawn = next_token(keys[jnp.maximum(place - length, 0)], logits[:, -1])
+        given = prompt[jnp.minimum(place, len(prompt) - 1)]
+        token = jnp.where(place < length, given, drawn)
+        return (token[:, None], memory), token[0]
+
+    places = jnp.arange(1, len(prompt) + count)
+    begun = (prompt[None, :1], empty(net, params, 1))
+    tokens = jax.lax.scan(step, begun, places)[1]
+    return jax.lax.dynamic_slice(tokens, (length - 1,), (count,))

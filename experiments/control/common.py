@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +12,16 @@ import numpy as np
 import optax
 
 from dljax import Learner, Member, sweep
-from dljax.envs.environment import Environment
+from dljax.envs.environment import Box, Environment
 from dljax.errors import InputError
 from dljax.host import devices
 from dljax.host.config import Common, Count, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Selection, Watch
+from dljax.host.function import Function, Input
 from dljax.host.result import Result
 from dljax.learn import play
+from dljax.ops.policies import Policy
 from dljax.typing import Array, Key, Metrics, PyTree
 from experiments.control import _frames, _returns
 from experiments.control._returns import curve
@@ -61,8 +63,10 @@ class Agent(NamedTuple):
     per_step: int  # environment steps in one step of the learner
     keep: Callable[[PyTree], PyTree]  # what acting needs of the learner's state
     act: Callable[[PyTree, Key, Array], Array]  # (kept, key, observations [E, ...]) -> actions
+    says: Callable[[PyTree, Array], Array]  # (kept, observations) -> what `acting` tells
     spent: Callable[[PyTree], Array] | None = None  # environment steps so far, where counted
     steady: bool = True  # whether per_step is exact
+    kind: Literal["logits", "scores"] = "logits"
 
 
 def train(
@@ -97,7 +101,7 @@ def learn(
     count, every = budget(steps, agent.per_step)
     needed = len(run.seeds) * devices.state_bytes(agent.learner)
     devices.require_memory(f"{len(run.seeds)} seeds of such actors and memory", needed)
-    return run.fit(
+    fitted = run.fit(
         sweep(lambda _: agent.learner, None, run.seeds),
         count,
         Watch(
@@ -112,6 +116,23 @@ def learn(
         saves=max(every, count // 4),
         per_step=agent.per_step,
     )
+    run.model(fitted.kept, {"act": acting(env, agent)}, part=part)
+    return fitted
+
+
+def acting(env: Environment, agent: Agent) -> Function:
+    """What a kept policy says: of each discrete action, or the action itself of a box."""
+    read = (Input(env.observation_shape, name="observation"),)
+    if isinstance(env.actions, Box):
+        return Function(agent.says, read)
+    return Function(agent.says, read, agent.kind, tuple(map(str, range(env.actions))))
+
+
+def said(env: Environment, policy: Policy, outputs: Array) -> Array:
+    """The logits of a policy's outputs [E, ...], or its likeliest action, within the box."""
+    if isinstance(env.actions, Box):
+        return jnp.clip(policy.mode(outputs), env.actions.low[None], env.actions.high[None])
+    return outputs
 
 
 def first(agent: Agent, fitted: Fitted) -> Act:

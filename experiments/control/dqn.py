@@ -9,6 +9,7 @@ System S47 of the syllabus: Mnih et al. 2015; double: van Hasselt et al. 2016; d
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -43,11 +44,16 @@ def agent(env: Environment, chosen: DQN) -> Agent:
     def act(kept: PyTree, key: Key, observation: Array) -> Array:
         return dqn.greedy(net, kept)(key, observation)
 
+    def values(kept: PyTree, observation: Array) -> Any:
+        return net.apply({"params": kept}, observation)
+
     return Agent(
         learner(env, net, chosen),
         per_step(chosen),
         keep=lambda state: state.fit.params,
         act=act,
+        says=values,
+        kind="scores",
         spent=lambda state: state.taken,
     )
 

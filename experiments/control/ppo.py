@@ -15,7 +15,7 @@ from dljax.host import experiment
 from dljax.host.result import Result
 from dljax.learn import play, ppo
 from dljax.nets.actor_critic import ActorCritic
-from dljax.typing import Array, Key
+from dljax.typing import Array, Key, PyTree
 from experiments.control import common
 from experiments.control.common import Agent
 from experiments.control.settings import PPO, PPO_FOR, PolicyGradient, settle
@@ -65,12 +65,17 @@ def agent(
         normalize_rewards=chosen.normalize_rewards,
     )
 
-    def act(kept, key: Key, observation: Array) -> Array:
+    def outputs(kept: PyTree, observation: Array) -> Array:
         params, seen = kept
-        outputs = ppo.apply(net, params, ppo.see(seen, observation), "policy")
-        return choose(policy, outputs, key if config.sampled else None)
+        return ppo.apply(net, params, ppo.see(seen, observation), "policy")
 
-    return Agent(learner, per_step, lambda state: (state.fit.params, state.observed), act)
+    return Agent(
+        learner,
+        per_step,
+        lambda state: (state.fit.params, state.observed),
+        lambda kept, key, x: choose(policy, outputs(kept, x), key if config.sampled else None),
+        lambda kept, x: common.said(env, policy, outputs(kept, x)),
+    )
 
 
 def choose(policy: play.Policy, outputs: Array, key: Key | None) -> Array:

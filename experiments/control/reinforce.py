@@ -16,7 +16,7 @@ from dljax.envs.environment import Environment, make
 from dljax.host import experiment
 from dljax.host.result import Result
 from dljax.learn import play, policy_gradient
-from dljax.typing import Array, Key
+from dljax.typing import Array, PyTree
 from experiments.control import common
 from experiments.control.common import Agent
 from experiments.control.ppo import choose, network
@@ -57,15 +57,15 @@ def agent(env: Environment, config: Config, chosen: REINFORCE) -> Agent:
         # how long episodes are is known afterwards only, so the learner minds the budget itself
         per_step = actors * chosen.expected
 
-    def act(kept, key: Key, observation: Array) -> Array:
-        outputs: Any = net.apply({"params": kept}, observation, method="policy")
-        return choose(policy, outputs, key if config.sampled else None)
+    def outputs(kept: PyTree, observation: Array) -> Any:
+        return net.apply({"params": kept}, observation, method="policy")
 
     return Agent(
         learner,
         per_step,
         lambda state: state.fit.params,
-        act,
+        lambda kept, key, x: choose(policy, outputs(kept, x), key if config.sampled else None),
+        lambda kept, x: common.said(env, policy, outputs(kept, x)),
         lambda state: state.spent,
         steady=chosen.method == "a2c",
     )

@@ -27,13 +27,14 @@ from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Number, Positive, Widths, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Selection, Watch
+from dljax.host.function import reads
 from dljax.host.result import Result
 from dljax.learn import vae
 from dljax.learn.optimizers import Schedule, optimizer
 from dljax.learn.risk import params_of
 from dljax.nets.coders import Variational, convolutional, dense
 from dljax.typing import Array, Metrics
-from experiments.generative import _density, _latents
+from experiments.generative import _density, _latents, _model
 from experiments.generative._images import pictures
 
 NAME = "generative.vae"
@@ -106,6 +107,9 @@ def main(config: Config) -> Result:
         if config.pixels == "grey":  # a cross-entropy, no log-probability
             goal = None
         _latents.report(run, networks, mixture, plain[0], goal)
+        seen = _model.bits if config.pixels == "threshold" else _model.levels
+        told = _model.variational(net, config.latent, reads(data), vae.BERNOULLI, seen)
+        run.model(networks[KINDS[0]][0], told)
         _latents.draw(run, net, fitted, data, test, networks)
     return run.result
 

@@ -1,8 +1,11 @@
 """What the writers of text and of tunes share: their flags, their network, and how it learns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -12,6 +15,7 @@ from dljax.errors import InputError
 from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Selection, Watch
+from dljax.host.function import Function, Input
 from dljax.learn import language
 from dljax.learn.optimizers import Schedule, optimizer
 from dljax.learn.risk import params_of
@@ -139,3 +143,29 @@ def write(
     """What the network makes of prompts [B, P]: [B, count]; options as of `language.generate`."""
     options = {"temperature": config.temperature} | options
     return language.generate(net, params, key, prompts, count, **options)
+
+
+def continuing(
+    config: Writer,
+    net: RecurrentLanguage | Transformer,
+    vocabulary: Vocabulary,
+    count: int,
+    before: Sequence[int] = (),
+    **options: Any,
+) -> dict[str, Function]:
+    """`count` characters after a prompt, by its numbers, how many they are, and a seed.
+
+    `before` goes before each prompt; options as of `language.go_on`.
+    """
+    options = {"temperature": config.temperature} | options
+
+    def one(params: PyTree, prompt: Array, length: Array, seed: Array) -> Array:
+        prompt = jnp.concatenate([jnp.array(before, jnp.int32), prompt])
+        key, length = jax.random.key(seed), jnp.maximum(length, 1) + len(before)
+        return language.go_on(net, params, key, prompt, length, count, **options)
+
+    room = max(config.length - len(before), 1)
+    inputs = [Input(shape, "int32", name) for name, shape in
+              (("prompt", (room,)), ("length", ()), ("seed", ()))]  # fmt: skip
+    call = jax.vmap(one, (None, 0, 0, 0))
+    return {"continue": Function(call, tuple(inputs), "text", vocabulary.tokens, rows=1)}

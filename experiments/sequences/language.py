@@ -72,20 +72,15 @@ def main(config: Config) -> Result:
         fitted = _language.train(run, config, net, train, validation)
         vocabulary.write(run.out / "vocabulary.json")
         first, key = jax.tree.map(lambda leaf: leaf[0], fitted.kept), jax.random.key(config.seed)
-        answer = _language.write(
-            config,
-            net,
-            first,
-            jnp.asarray(prompt)[None],
-            key,
-            config.characters,
-            top_k=config.top_k,
-            share=config.share,
-        )
+        options = {"top_k": config.top_k, "share": config.share}
+        begun = jnp.asarray(prompt)[None]
+        answer = _language.write(config, net, first, begun, key, config.characters, **options)
         written = begin + "".join(vocabulary.decode(np.asarray(answer[0]))) + "\n"
         (run.out / "written.txt").write_text(written, encoding="utf-8")
         if not config.quiet:
             print(written, flush=True)
+        told = _language.continuing(config, net, vocabulary, config.characters, **options)
+        run.model(fitted.kept, told)
         nats = _language.score(run, config, net, fitted.kept, test)
         found = run.metric(METRIC, nats, "lower")
         if config.data in GOALS:

@@ -84,6 +84,8 @@ def main(config: Config) -> Result:
         net = _language.network(config, kinds)
         fitted = _language.train(run, config, net, train, *validation)
         vocabulary.write(run.out / "vocabulary.json")
+        told = _language.continuing(config, net, vocabulary, longest, blank.tolist())
+        run.model(fitted.kept, told)
 
         def text(begin: str, tokens: np.ndarray | list[int]) -> str:
             return _tunes.ended(begin + "".join(vocabulary.decode(tokens)))

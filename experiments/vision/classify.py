@@ -33,7 +33,7 @@ from dljax.host.config import (
 )
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
-from dljax.host.model import classifier, variables
+from dljax.host.function import classifier, variables
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import Optimizer, Schedule, optimizer

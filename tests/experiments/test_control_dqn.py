@@ -2,10 +2,12 @@
 
 import json
 
+import models
 import numpy as np
 import pytest
 
 from dljax import InputError
+from dljax.envs.environment import make
 from dljax.host import fit
 from dljax.host.checkpoint import steps as steps_saved
 from experiments.control import dqn
@@ -38,6 +40,12 @@ def test_it_tests_every_seed_and_counts_the_random_steps(whole):
     assert lines[0]["validation/steps"] == [508, 508]
     assert lines[-1]["validation/steps"] == [2408, 2408]
     assert all(np.isfinite(line["train/value"]).all() for line in lines)
+
+
+def test_the_model_earns_what_was_tested(whole):
+    result, out = whole
+    tested = result.metrics["test return"]["values"]
+    assert models.returns(out, make("CartPole-v1"), config(out)) == pytest.approx(tested)
 
 
 def test_a_run_cut_in_the_middle_of_episodes_goes_on_to_the_same_bits(whole, tmp_path):

@@ -5,6 +5,7 @@ import json
 
 import jax
 import jax.numpy as jnp
+import models
 import numpy as np
 import pytest
 from logs import read
@@ -34,7 +35,14 @@ TINY = ("actors=4", "horizon=16", "minibatches=2", "epochs=2", "hidden=(8,)")
 def done(tmp_path_factory):
     out = tmp_path_factory.mktemp("ppo") / "run"
     config = Config(
-        seeds=2, seed=7, steps=2600, set=TINY, validation=3, episodes=5, out=out, quiet=True
+        seeds=2,
+        seed=7,
+        steps=2600,
+        set=(*TINY, "normalize_observations=True"),
+        validation=3,
+        episodes=5,
+        out=out,
+        quiet=True,
     )
     return main(config), out
 
@@ -57,6 +65,27 @@ def test_the_result_holds_every_seed_its_goal_and_what_was_not_learnt(done):
         assert (out / "figures" / figure).stat().st_size > 10_000
 
 
+def test_the_model_earns_what_was_tested(done):
+    """With what the learner normalises observations by, which is not what a start has."""
+    result, out = done
+    config = Config(seeds=2, seed=7, episodes=5)
+    assert result.config["settings"]["normalize_observations"]
+    tested = result.metrics["test return"]["values"]
+    assert models.returns(out, make("CartPole-v1"), config) == pytest.approx(tested)
+
+
+def test_an_action_of_a_box_is_the_likeliest_within_it():
+    env = make("Pendulum-v1")
+    chosen = dataclasses.replace(PPO_FOR["Pendulum-v1"], hidden=(4,))
+    agent = ppo.agent(env, Config(env="Pendulum-v1"), chosen)
+    kept = agent.keep(agent.learner.init(jax.random.key(0)))
+    seen = jax.random.normal(jax.random.key(1), (5, 3))
+    np.testing.assert_allclose(
+        agent.says(kept, seen), np.clip(agent.act(kept, jax.random.key(0), seen), -2, 2), atol=1e-6
+    )
+    assert common.acting(env, agent).says == "values"
+
+
 def test_the_log_counts_environment_steps(done):
     _, out = done
     rows = list(read(out / "metrics.jsonl"))
@@ -76,7 +105,11 @@ def test_the_policy_that_validated_best_is_tested_beside_the_last(tmp_path):
         return jnp.where(kept["steps"] > 5, 1 - push, push)
 
     learner = Learner(lambda key: {"steps": jnp.int32(0)}, step)
-    agent = Agent(learner, 5, lambda state: state, act)
+
+    def says(kept, seen):
+        return seen[:, :2] + kept["steps"]
+
+    agent = Agent(learner, 5, lambda state: state, act, says)
     config = Config(seeds=2, validation=2, episodes=4, out=tmp_path / "run", quiet=True)
     result = common.train("control.ppo", [], config, Settings(steps=1000), env, agent)
     assert result.metrics["test return"]["mean"] > 400

@@ -4,10 +4,12 @@ import json
 
 import jax
 import jax.numpy as jnp
+import models
 import numpy as np
 import pytest
 
 from dljax import InputError
+from dljax.envs.environment import make
 from dljax.nets.q_network import QNetwork
 from experiments.control import _passes, ablation, reinforce
 
@@ -23,6 +25,8 @@ def test_each_method_is_tested_on_every_seed_within_its_budget(method, tmp_path)
     result = reinforce.main(config)
     assert len(result.metrics["test return"]["values"]) == 2
     assert min(result.metrics["test return of the last policy"]["values"]) > 0
+    found = models.returns(tmp_path / "run", make("CartPole-v1"), config)
+    assert found == pytest.approx(result.metrics["test return"]["values"])
     # how many steps an episode takes is known afterwards only
     assert ("environment steps a second" in result.metrics) == (method == "a2c")
 

@@ -9,6 +9,7 @@ import pytest
 
 from dljax import InputError
 from dljax.data import load
+from dljax.host.model import load as model_of
 from dljax.learn.autoencode import check_pixels
 from dljax.nets.coders import dense
 from experiments.generative import _codes, _density, autoencoder, vae
@@ -32,6 +33,20 @@ def tiny(out, **changes):
 def done(tmp_path_factory):
     out = tmp_path_factory.mktemp("vae") / "run"
     return vae.main(tiny(out)), out
+
+
+def test_the_model_encodes_decodes_and_samples(done):
+    model, x = model_of(done[1]), 16 * load("digits").test.x[:20]
+    codes = model.predict(x).each
+    assert codes.shape == (2, 20, 3)
+    back = [model[i].ask("decode", codes[i]).mean for i in range(2)]
+    plain = np.mean((x - x.mean(0)) ** 2) / 256
+    for each in back:
+        assert each.shape == x.shape and each.min() >= 0 and each.max() <= 1
+        assert np.mean((each - x / 16) ** 2) < plain, "nearer than the mean image"
+    drawn = model.ask("sample", [5, 6, 5]).each
+    np.testing.assert_array_equal(drawn[:, 0], drawn[:, 2])
+    assert np.abs(drawn[:, 0] - drawn[:, 1]).max() > 0.01
 
 
 def test_a_mixtures_nats_are_those_of_a_loop(bits):

@@ -8,7 +8,8 @@ import pytest
 
 from dljax import InputError
 from dljax.data.text import read_vocabulary
-from dljax.host import fit
+from dljax.host import fit, use
+from dljax.host.model import load
 from experiments.sequences import _ngrams
 from experiments.sequences.language import Config, main, parts
 
@@ -43,6 +44,25 @@ def test_a_text_with_a_rule_is_learnt_and_gone_on_with(done):
     (name,) = result.baselines
     assert name.endswith("-gram, Witten-Bell") and result.baselines[name]["mean"] < 0.1
     assert not result.targets
+
+
+def test_the_model_goes_on_with_any_prompt(done, capsys):
+    folder, _ = done
+    model = load(folder / "run")
+    assert (
+        model.write(["fgh a", TEXT[:60], "h"])
+        == [["bcdefgh abcd", "gh abcdefgh ", " abcdefgh ab"]] * 2
+    )
+    with pytest.raises(InputError, match="unknown character 'z'"):
+        model.write(["z"])
+    with pytest.raises(InputError, match="must not be empty"):
+        model.write([""])
+    (folder / "prompt.txt").write_text("cde\n")
+    out = folder / "answers.csv"
+    assert (
+        use.run(["predict", str(model.folder), str(folder / "prompt.txt"), "--out", str(out)]) == 0
+    )
+    assert out.read_text().splitlines()[1] == f"{folder / 'prompt.txt'},fgh abcdefgh,fgh abcdefgh"
 
 
 def test_a_finished_run_answers_another_prompt_without_training(done, monkeypatch):

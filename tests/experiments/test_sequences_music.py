@@ -9,6 +9,7 @@ import pytest
 
 from dljax import InputError
 from dljax.data.abc import read_tune
+from dljax.host.model import load
 from experiments.sequences import _tunes
 from experiments.sequences.music import Config, main
 
@@ -50,6 +51,14 @@ def test_it_leaves_its_tunes_to_be_read_heard_and_seen(done):
     assert len(_tunes.parsed(text.split("\n\n"))) > 0
     assert mido.MidiFile(out / "heard" / "3-gram-1.mid").length > 0
     assert not result.targets  # which are those of the Irish tunes
+
+
+def test_the_model_composes_on(done):
+    model = load(done[0])
+    tunes = model.write(["X:1\nM:4/4", "X:"], seed=1)
+    assert [len(own) for own in tunes] == [2, 2]
+    assert set("".join(tunes[0])) <= set(model.names)
+    assert tunes == model.write(["X:1\nM:4/4", "X:"], seed=1) != model.write(["X:1\nM:4/4", "X:"])
 
 
 def test_tunes_are_split_and_equal_notes_kept_once():

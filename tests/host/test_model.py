@@ -8,17 +8,21 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from dljax import InputError
+from dljax import data as data_sets
 from dljax.data.images import ImageData
+from dljax.data.scaling import BYTES
 from dljax.host import experiment, use
 from dljax.host.config import Common
 from dljax.host.experiment import Study
-from dljax.host.model import Function, Input, classifier, load, variables
+from dljax.host.function import Function, Input, classifier, variables
+from dljax.host.model import load
 from dljax.learn.risk import predict
-from dljax.nets import CNN
+from dljax.nets import CNN, MLP
 from dljax.typing import Batch
 
 NOT_WRITTEN = experiment.not_written  # as users have it; conftest.py makes it raise
@@ -74,7 +78,7 @@ def folder(weights, images, tmp_path_factory):
     """What a finished run leaves."""
     out = tmp_path_factory.mktemp("run") / "made"
     part = Batch(images, np.zeros(len(images), np.int32))
-    data = ImageData("mine", part, part, part, CLASSES)
+    data = ImageData("mine", part, part, part, CLASSES, BYTES)
     with Study("vision.mine", [], Common(out=out, seeds=SEEDS, seed=7)) as run:
         run.model(variables(weights), {"predict": classifier(NET, data)})
     return out
@@ -177,6 +181,46 @@ def test_pictures_become_a_table_of_classes(model, folder, images, tmp_path, cap
     np.testing.assert_allclose([float(row["probability"]) for row in rows], mean.max(-1), atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """The run of a table with a number that lacks, a category, and a column that says nothing."""
+    folder = tmp_path_factory.mktemp("table")
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 2, 40)
+    frame = pd.DataFrame({
+        "size": np.where(np.arange(40) % 9, 100 * kind + rng.normal(size=40), np.nan),
+        "same": 3, "shape": np.where(kind, "round", "flat"), "kind": np.where(kind, "pea", "bean"),
+    })  # fmt: skip
+    data = data_sets.load(frame, target="kind")
+    net = MLP((4, len(data.classes)))
+    weights = jax.vmap(lambda key: net.init(key, jnp.asarray(data.train.x[:1])))(
+        jax.random.split(jax.random.key(0), 2)
+    )
+    with Study("table", [], Common(out=folder / "run", seeds=2)) as run:
+        run.model(weights, {"predict": classifier(net, data)})
+    answers = jax.vmap(lambda w: net.apply(w, jnp.asarray(data.test.x)))(weights)
+    return folder, frame, data, softmax(answers).mean(0)
+
+
+def test_a_tables_columns_come_in_any_order(table, capsys):
+    folder, frame, data, expected = table
+    model = load(folder / "run")
+    assert data.classes == model.names == ("bean", "pea")
+    whole = model.predict(frame).mean
+    for row in expected:  # which rows are for the test is the splits' affair
+        assert np.abs(whole - row).max(-1).min() < 1e-5
+    frame[["shape", "kind", "size"]].to_csv(folder / "new.csv", index=False)
+    out = folder / "told.csv"
+    line = ["predict", str(folder / "run"), str(folder / "new.csv"), "--out", str(out)]
+    assert use.run(line) == 0
+    rows = [*csv.DictReader(out.read_text().splitlines())]
+    found = [[float(row["bean"]), float(row["pea"])] for row in rows]
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+    frame[["shape"]].to_csv(folder / "new.csv", index=False)
+    assert use.run(line) == 2
+    assert "has no column 'size', which the model needs" in capsys.readouterr().err
+
+
 def test_arrays_out_are_what_python_gives(model, folder, images, tmp_path):
     np.save(tmp_path / "x.npy", images)
     words = [str(tmp_path / "x.npy"), "--out", str(tmp_path / "out.npz"), "--member", "2"]
@@ -236,19 +280,21 @@ def test_a_damaged_file_is_named(folder, tmp_path, name, capsys):
 
 BAD = {
     "predict RUN small.npy --out o.csv": "small.npy: x must be float32 [n, 6, 6, 1]; got uint8",
+    "predict RUN shares.npy --out o.csv": "shares.npy: pixels from 0.5 to 0.5; this model learnt",
     "predict RUN words.npy --out o.csv": "words.npy: x must be float32 [n, 6, 6, 1]; got <U1 [2]",
     "predict RUN nan.npy --out o.csv": "nan.npy: x holds NaN, infinity",
-    "predict RUN wide.png --out o.csv": "wide.png: 6 x 8 pixels of 1; the model reads 6 x 6",
+    "predict RUN small.npz --out o.csv": "small.npz holds examples [5, 6, 1]; the model learnt [6,",
+    "predict RUN table.csv --out o.csv": "table.csv holds examples [2]; the model learnt [6, 6, 1]",
     "predict RUN text.png --out o.csv": "text.png: cannot identify image",
-    "predict RUN other.npz --out o.csv": "other.npz: has no array x",
+    "predict RUN other.npz --out o.csv": "other.npz has no array x",
     "predict RUN x.tar --out o.csv": "x.tar: no such file",
-    "predict RUN text.txt --out o.csv": "text.txt: files of .txt cannot be read",
+    "predict RUN text.txt --out o.csv": "text.txt: not an .npz file, or a damaged one",
     "predict RUN small.npy --out o.xls": "--out must end in .csv or .npz; got o.xls",
     "predict RUN small.npy --out o.csv --member 3": "--member must be from 0 to 2; got 3",
     "predict RUN small.npy --out o.csv --function decode": "unknown function 'decode'",
     "predict nowhere small.npy --out o.csv": "nowhere: no such folder",
     "predict empty small.npy --out o.csv": "empty holds no model",
-    "predict RUN empty --out o.csv": "empty holds no picture",
+    "predict RUN empty --out o.csv": "empty holds no .png or .jpg file",
     "predict RUN": "the following arguments are required: FILE, --out",
     "export RUN --to it.pt": "--to must end in .safetensors or .jaxexport or .stablehlo; got it.pt",
     "shwo RUN": "invalid choice: 'shwo'",
@@ -259,10 +305,12 @@ BAD = {
 def test_mistakes_are_one_line(folder, tmp_path, monkeypatch, capsys, line):
     monkeypatch.chdir(tmp_path)
     np.save("small.npy", np.zeros((2, 5, 6, 1), np.uint8))
+    np.save("shares.npy", np.full((2, 6, 6, 1), 0.5))
     np.save("words.npy", np.array(["a", "b"]))
     np.save("nan.npy", np.full((2, 6, 6, 1), np.nan))
     np.savez("other.npz", z=np.zeros(3))
-    Image.fromarray(np.zeros((6, 8), np.uint8)).save("wide.png")
+    np.savez("small.npz", x=np.zeros((2, 5, 6), np.uint8))
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     for name in ("text.png", "text.txt"):
         (tmp_path / name).write_text("words")
     (tmp_path / "empty").mkdir()

@@ -149,3 +149,19 @@ def test_tokens_beyond_the_network_and_steps_beyond_its_window_are_said():
         net.init(KEY, jnp.zeros((1, 5), jnp.int32))
     with pytest.raises(InputError, match="Blind keeps nothing"):
         language.generate(Blind(), {}, KEY, jnp.zeros((1, 2)), 3)
+
+
+def test_going_on_from_a_padded_prompt_is_writing_after_what_is_real(net, params):
+    """Of any length, which need not be known, and up to a transformer's whole window."""
+    params = jax.tree.map(lambda leaf: 8 * leaf, params)  # else all prompts are as good as one
+    prompt = jnp.array([3, 1, 4, 2])
+
+    @jax.jit
+    def go_on(length):
+        return language.go_on(net, params, KEY, prompt, length, 6, temperature=0.9, top_k=4)
+
+    for length in (1, 3, 4):
+        expected = language.generate(
+            net, params, KEY, prompt[None, :length], 6, temperature=0.9, top_k=4
+        )
+        np.testing.assert_array_equal(go_on(length), expected[0])
