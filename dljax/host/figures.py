@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+from matplotlib.transforms import offset_copy
 from numpy.typing import ArrayLike
 from PIL.Image import Image, fromarray
 
@@ -29,14 +31,53 @@ def panels(
     axes = list(np.asarray(figure.subplots(rows, columns, squeeze=False)).flat)
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=8, colors=INK)
+        ax.tick_params(which="both", labelsize=8, colors=INK)
     return figure, axes
 
 
 def save(figure: Figure, path: Path) -> Path:
+    """Write it with its legends below, plain numbers on its logarithmic axes, and nothing cut."""
+    for ax in figure.axes:
+        below(ax)
+        for axis in (ax.xaxis, ax.yaxis):
+            if isinstance(axis.get_major_formatter(), LogFormatter):
+                axis.set_major_formatter(Plain())
+                axis.set_minor_formatter(Plain(labelOnlyBase=False))
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.06)
     return path
+
+
+class Plain(LogFormatter):
+    """`0.01` where matplotlib writes a power of ten."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def below(ax: Axes) -> None:
+    """Move the legend under the axis' numbers and name, off the data, unless it has a place."""
+    legend, figure = ax.get_legend(), ax.get_figure(root=True)
+    if legend is None or figure is None or legend.get_bbox_to_anchor() is not ax.bbox:
+        return
+    if not (texts := legend.get_texts()):
+        return
+    box = ax.xaxis.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+    deep = 0.0 if box is None else max(0.0, ax.bbox.y0 - box.y0) * 72 / figure.dpi
+    names, size = [text.get_text() for text in texts], float(texts[0].get_fontsize())
+    wide = 0.55 * size * max(map(len, names)) + 35
+    ax.legend(
+        [handle for handle in legend.legend_handles if handle is not None],
+        names,
+        ncols=int(np.clip(ax.bbox.width * 72 / figure.dpi / wide, 1, len(names))),
+        title=legend.get_title().get_text() or None,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        bbox_transform=offset_copy(ax.transAxes, figure, y=-deep - 4, units="points"),
+        fontsize=size,
+        title_fontsize=size,
+        frameon=False,
+    )
 
 
 def film(path: Path, pictures: Sequence[Image], milliseconds: int) -> Path:
@@ -164,7 +205,8 @@ def worst(
         rival = int(np.argmax(np.where(np.arange(len(classes)) == truth, -1, mean[i])))
         said = (f"{classes[k]}: {100 * mean[i, k]:.0f} %" for k in (truth, rival))
         ax.set_title("\n".join(said), fontsize=7)
-    figure.suptitle("the worst mistakes: the truth, then the strongest rival", fontsize=10)
+    said = "the worst mistakes: the truth, then the strongest rival"
+    figure.suptitle(said if wrong else "nothing is guessed wrong", fontsize=10)
     return save(figure, path)
 
 

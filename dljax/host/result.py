@@ -63,9 +63,9 @@ class Result:
         return "\n".join([*rows, times])
 
 
-def number(value: float) -> str:
-    """Four significant digits: `0.9500`, `4.000e-07`."""
-    return f"{value:#.4g}".rstrip(".")
+def number(value: float, digits: int = 4) -> str:
+    """So many significant digits: `0.9500`, `4.000e-07`."""
+    return f"{value:#.{digits}g}".rstrip(".")
 
 
 def as_json(tree: Any, indent: int | None = None) -> str:

@@ -13,7 +13,7 @@ from dljax.host.log import Record
 from dljax.host.result import number
 
 EVALUATING = "evaluating"
-BAR = 16  # columns of the bar
+BAR = 10  # columns of the bar
 
 
 class Show(NamedTuple):
@@ -129,7 +129,9 @@ def brief(record: Record, shown: Sequence[str]) -> list[str]:
         with np.errstate(invalid="ignore"):  # of infinities, where members may diverge
             mean, sd = float(np.mean(values)), float(np.std(values, ddof=int(len(values) > 1)))
         share = "accuracy" in name
-        told = [f"{100 * x:.2f}" if share else number(x) for x in (mean, sd)]
+        told = [
+            f"{100 * x:.2f}" if share else number(x, digits) for x, digits in ((mean, 4), (sd, 2))
+        ]
         spread = f" ± {told[1]}" if len(values) > 1 else ""
         parts.append(f"{name.replace('/', ' ')} {told[0]}{spread}{' %' if share else ''}")
     return parts

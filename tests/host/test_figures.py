@@ -1,5 +1,10 @@
-"""What a figure leaves out without a word."""
+"""What a figure leaves out, covers or cuts without a word."""
 
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from dljax.host import figures
 from dljax.host.figures import COLORS, dots, panels
 
 
@@ -9,3 +14,66 @@ def test_every_group_is_drawn_however_few_the_colors():
     dots(ax, groups)
     drawn = [c.get_offsets()[:, 1].tolist() for c in ax.collections if len(c.get_offsets()) == 2]
     assert drawn == list(groups.values())
+
+
+@pytest.mark.parametrize("name", ["a", "rate 1/(1 + (1-gamma) n)"])
+def test_a_legend_lies_below_the_numbers_and_the_name_of_the_axis(tmp_path, name):
+    figure, axes = panels(2)
+    for ax in axes:
+        for k in range(3):
+            ax.plot([0, 1], [k, 1], label=f"{name} {k}")
+        ax.legend(loc="upper right", title="of these", fontsize=7)
+        ax.set_xlabel("named after the legend")
+    figures.save(figure, tmp_path / "x.png")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for ax in axes:
+        legend, numbers = ax.get_legend(), ax.xaxis.get_tightbbox(renderer)
+        assert legend.get_window_extent(renderer).y1 <= numbers.y0
+        assert [text.get_text() for text in legend.get_texts()] == [f"{name} {k}" for k in range(3)]
+        assert legend.get_title().get_text() == "of these"
+
+
+def test_a_legend_that_has_a_place_keeps_it(tmp_path):
+    figure, (ax,) = panels(1)
+    ax.plot([0, 1], label="a")
+    legend = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    figures.save(figure, tmp_path / "x.png")
+    assert ax.get_legend() is legend
+
+
+def test_logarithmic_axes_have_plain_numbers(tmp_path):
+    figure, (ax, named) = panels(2)
+    ax.plot([1, 10, 100], [0.001, 0.1, 1])
+    ax.set(xscale="log", yscale="log")
+    named.set_xscale("log", base=2)
+    named.set_xticks([1, 2, 4], ["one", "two", "four"])
+    figures.save(figure, tmp_path / "x.png")
+    said = {text.get_text() for axis in (ax.xaxis, ax.yaxis) for text in axis.get_ticklabels()}
+    assert {"1", "10", "100", "0.1", "0.01"} <= said and not any("$" in each for each in said)
+    assert [text.get_text() for text in named.get_xticklabels()] == ["one", "two", "four"]
+
+
+def test_nothing_is_cut_at_the_edge(tmp_path):
+    """However long a title, the paper's edge stays white."""
+    figure, (ax,) = panels(1, size=(1, 1))
+    ax.set_title("a title that is wider than its figure")
+    ax.set_ylabel("and higher than it, a name")
+    pixels = pixels_of(figures.save(figure, tmp_path / "x.png"))
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert (edge == 255).all()
+
+
+def pixels_of(path):
+    from PIL import Image
+
+    return np.asarray(Image.open(path).convert("L"))
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_the_worst_says_when_nothing_is_wrong(tmp_path, monkeypatch, right):
+    titles = []
+    monkeypatch.setattr(figures, "save", lambda figure, path: titles.append(figure.get_suptitle()))
+    chances = np.eye(2)[None, [0, 1]]
+    labels = np.array([0, 1] if right else [1, 1])
+    figures.worst(tmp_path / "x.png", np.ones((2, 3, 3, 1)), labels, chances, ["a", "b"])
+    assert (titles == ["nothing is guessed wrong"]) == right

@@ -23,8 +23,8 @@ def test_screen_lines_show_the_spread_and_the_newest_evaluation(capsys):
         tell(40, {"step": 40, "train/loss": [4e-7, 4e-7]})
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith("step 2/40")
-    assert "train loss 2.000 ± 1.414  validation accuracy 60.00 ± 14.14 %" in first
-    assert "train loss 4.000e-07 ± 0.000  validation accuracy 60.00" in last
+    assert "train loss 2.000 ± 1.4  validation accuracy 60.00 ± 14.14 %" in first
+    assert "train loss 4.000e-07 ± 0.0  validation accuracy 60.00" in last
 
 
 def test_lines_name_the_fit_and_count_an_agents_environment_steps(capsys):
