@@ -2,7 +2,7 @@
 
 Systems S24 and S31 of the syllabus: LeCun et al. 1998; dropout by Srivastava et al. 2014.
 
-    python -m experiments.vision.classify
+    python -m experiments.vision.classify  # 45 s on 2 cores
     python -m experiments.vision.classify --data mnist --preset standard
 """
 

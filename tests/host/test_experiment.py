@@ -118,6 +118,23 @@ def test_a_finished_run_resumes_to_the_same_fingerprint(monkeypatch, capsys, fin
     assert json.loads((out / "result.json").read_text())["fingerprint"] == result.fingerprint
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_more_steps_go_on_from_a_finished_run(monkeypatch, capsys, tmp_path, schedule):
+    words = [*TINY, "--net", "mlp", "--no-baselines", "--schedule", schedule]
+    for name, steps in (("whole", "6"), ("longer", "4")):
+        assert run(monkeypatch, capsys, *words, "--steps", steps, "--out", tmp_path / name)[0] == 0
+    words += ["--steps", "6", "--out", tmp_path / "longer", "--resume"]
+    status, out, err = run(monkeypatch, capsys, *words)
+    assert (status, err) == (0, "")
+    assert ("made for 4 steps" in out) == (schedule == "cosine")
+    found = [json.loads((tmp_path / n / "result.json").read_text()) for n in ("whole", "longer")]
+    assert (found[0]["fingerprint"] == found[1]["fingerprint"]) == (schedule == "constant")
+    assert json.loads((tmp_path / "longer" / "run.json").read_text())["config"]["steps"] == 6
+    status, _, err = run(monkeypatch, capsys, *words, "--steps", "5")
+    assert status == 2
+    assert "is at step 6, beyond the 5 steps asked for" in err
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
