@@ -2,6 +2,7 @@
 
 from dljax.data.augment import shift
 from dljax.data.images import ImageData, load
+from dljax.data.scaling import Columns, Pixels
 from dljax.data.store import fetch
 
-__all__ = ["ImageData", "fetch", "load", "shift"]
+__all__ = ["Columns", "ImageData", "Pixels", "fetch", "load", "shift"]

@@ -144,7 +144,7 @@ def confusion(
         wrong = counts * (1 - np.eye(k))
         rows = np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:most])
         share = share[np.ix_(rows, rows)]
-        classes = [classes[row] for row in rows.tolist()]
+        classes = [classes[int(row)] for row in rows]
         k, chosen = most, f", {most} of {k} classes"
     mistakes = share * (1 - np.eye(k))
     figure, (ax,) = panels(1, size=(0.55 * k + 2.2, 0.5 * k + 1.6))
