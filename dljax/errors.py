@@ -1,7 +1,12 @@
 """Mistakes that a caller can mend, said in one line that names the value and what is accepted."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
 
 
 class InputError(ValueError):
@@ -28,3 +33,21 @@ def check_unit(**values: object) -> None:
     for name, value in values.items():
         if isinstance(value, int | float) and not 0 <= value <= 1:
             raise InputError(f"{name} must be from 0 to 1; got {value}")
+
+
+def check_key(key: Any) -> None:
+    """Raises InputError for what cannot be a key, such as a number."""
+    dtype = jnp.result_type(key)
+    if not jnp.ndim(key) and not jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        raise InputError("a number is no key; make one of it, as by jax.random.key(0)")
+
+
+@contextmanager
+def unswept() -> Iterator[None]:
+    """Raises InputError where a shape, or a choice of Python's, is made of a swept value."""
+    try:
+        yield
+    except TypeError as error:
+        if isinstance(error, jax.errors.JAXTypeError) or "Tracer" in str(error):
+            raise InputError("shapes cannot be swept: run one sweep a width") from error
+        raise

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import optax
 from jax.core import Tracer
 
-from dljax.errors import InputError, check_count
-from dljax.ops.sums import row_sums
+from dljax.errors import InputError, check_count, check_key, unswept
+from dljax.ops.sums import norm
 from dljax.typing import Array, Key, Metrics, PyTree
 
 
@@ -102,18 +102,6 @@ def gradient_step(
     return step
 
 
-def norm(tree: PyTree) -> Array:
-    """`sqrt(sum_i t_i^2)` over all elements of all leaves."""
-
-    def squares(leaf: Array) -> Array:
-        square = jnp.abs(leaf) ** 2
-        if leaf.ndim < 2 or leaf.size < 2**12:
-            return square.sum()
-        return row_sums(square.reshape(-1, leaf.shape[-1])).sum()
-
-    return jnp.sqrt(sum(map(squares, jax.tree.leaves(tree)), jnp.float32(0)))
-
-
 class Run(NamedTuple):
     """All that a run needs to go on, and so what a checkpoint holds."""
 
@@ -125,6 +113,7 @@ class Run(NamedTuple):
 @functools.partial(Jitted, once=True)
 def start(learner: Learner, key: Key) -> Run:
     """A run at step 0. Its initialisation and its steps draw from separate children of `key`."""
+    check_key(key)
     k_init, k_steps = jax.random.split(key)
     return Run(k_steps, jnp.int32(0), learner.init(k_init))
 
@@ -155,18 +144,19 @@ class Member(NamedTuple):
 def sweep(
     make: Callable[[Any], Learner],
     hparams: PyTree,
-    seeds: Array | Sequence[int],
+    seeds: Array | Sequence[int] | int = 0,
     *,
     at_once: int | None = None,
 ) -> Learner:
     """`N` runs as one learner: member `i` is `start(make(hparams[i]), fold_in(key, seeds[i]))`.
 
     hparams: a pytree of arrays `[N, ...]`, or `None` where the members differ in their seed only;
-    seeds: integers `[N]`. The state is a `Member` whose leaves lead with `N`, so a sweep is
-    checkpointed, resumed and sharded like anything else. Every metric becomes `[N]`. Each step
-    takes `at_once` members together, by default all; as many as a cache holds may be faster. Raises
-    InputError if that is below 1, and at `init` for a key that is not of JAX's default, threefry:
-    under vmap others draw otherwise than alone.
+    seeds: integers `[N]`. A lone number of either is every member's. The state is a `Member` whose
+    leaves lead with `N`, so a sweep is checkpointed, resumed and sharded like anything else. Every
+    metric becomes `[N]`. Each step takes `at_once` members together, by default all; as many as a
+    cache holds may be faster. Raises InputError if that is below 1, and at `init` for several N,
+    for a shape made of a swept value, and for a key that is not of JAX's default, threefry: under
+    vmap others draw otherwise than alone.
     """
     if at_once is not None:
         check_count(at_once=at_once)
@@ -178,7 +168,8 @@ def sweep(
         def one(hparams: PyTree, seed: Array) -> Member:
             return Member(hparams, start(make(hparams), jax.random.fold_in(key, seed)))
 
-        return jax.vmap(one)(hparams, jnp.asarray(seeds))
+        with unswept():
+            return jax.vmap(one)(*members(hparams, jnp.asarray(seeds)))
 
     def step(key: Key, state: Member) -> tuple[Member, Metrics]:
         del key  # each member goes on from its own, so that it equals the run made alone
@@ -190,6 +181,15 @@ def sweep(
         return jax.lax.map(one, state, batch_size=at_once) if at_once else jax.vmap(one)(state)
 
     return Learner(init, step)
+
+
+def members(*trees: PyTree) -> tuple[PyTree, ...]:
+    """The trees with all leaves `[N, ...]`: a scalar is repeated. InputError where N differs."""
+    trees = jax.tree.map(jnp.asarray, trees, is_leaf=lambda tree: isinstance(tree, list))
+    many = {leaf.shape[0] for leaf in jax.tree.leaves(trees) if leaf.ndim} or {1}
+    if len(many) > 1:
+        raise InputError(f"hparams and seeds must be of one length, N; got {sorted(many)}")
+    return jax.tree.map(lambda x: x if x.ndim else jnp.full((*many,), x, x.dtype), trees)
 
 
 def grid(**axes: Any) -> dict[str, Array]:

@@ -53,6 +53,8 @@ ELSEWHERE = {  # modules whose tests have another name
     "host/finite": ["host/test_fit.py"],
     "host/baselines": ["host/test_experiment.py"],
     "host/log": ["host/test_fit.py"],
+    "host/resume": ["host/test_fit.py"],
+    "host/screen": ["host/test_screen.py"],
     "host/result": ["host/test_experiment.py"],
 }
 # imported once, before the fork that each mutant gets; none of them starts a backend

@@ -22,8 +22,9 @@ from dljax import (
     take_step,
 )
 from dljax.host.fit import advance_spread
-from dljax.learner import norm
+from dljax.host.result import fingerprint
 from dljax.nets import MLP
+from dljax.ops.sums import norm
 
 
 def line(rate):
@@ -151,6 +152,51 @@ def test_members_may_be_taken_a_few_at_a_time(at_once):
     np.testing.assert_allclose(metrics["loss"], known["loss"], rtol=1e-6)
     params, expected = (each.state.run.state.params for each in (run, other))
     np.testing.assert_allclose(params, expected, rtol=1e-6)
+
+
+def test_a_lone_number_is_every_members():
+    """Of the types of arrays, as by arrays of N, whichever of the two is alone."""
+    wanted = start(sweep(line, jnp.full(3, 0.1), jnp.arange(3)), jax.random.key(5))
+    found = start(sweep(line, 0.1, range(3)), jax.random.key(5))
+    assert fingerprint(found) == fingerprint(wanted)
+    rates = jnp.array([0.1, 0.2])
+    many = start(sweep(line, [0.1, 0.2], seeds=4), jax.random.key(5)).state
+    alike = start(sweep(line, rates, jnp.array([4, 4])), jax.random.key(5)).state
+    assert fingerprint(many) == fingerprint(alike)
+    one = start(sweep(line, 0.1, seeds=5), jax.random.key(5)).state
+    alone = start(sweep(line, jnp.array([0.1]), [5]), jax.random.key(5)).state
+    assert fingerprint(one) == fingerprint(alone)
+    assert jax.eval_shape(sweep(line, 0.1).init, jax.random.key(0)).hparams.shape == (1,)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda width: Learner(lambda key: jnp.zeros(width), lambda key, state: (state, {})),
+        lambda width: Learner(lambda key: MLP((width, 2)).init(key, jnp.ones((1, 3))), None),
+        lambda width: noise() if width > 3 else line(0.1),
+        lambda depth: Learner(lambda key: MLP((4,) * depth).init(key, jnp.ones((1, 3))), None),
+    ],
+)
+def test_shapes_cannot_be_swept(make):
+    with pytest.raises(InputError, match=r"^shapes cannot be swept: run one sweep a width"):
+        start(sweep(make, jnp.array([2, 8]), range(2)), jax.random.key(0))
+
+
+def test_a_mistake_in_what_is_swept_is_said_as_it_is():
+    def make(rate):
+        raise TypeError("a mistake")
+
+    with pytest.raises(TypeError, match="a mistake"):
+        start(sweep(make, jnp.ones(2), range(2)), jax.random.key(0))
+    with pytest.raises(InputError, match=r"must be of one length, N; got \[2, 3\]"):
+        start(sweep(line, jnp.ones(2), range(3)), jax.random.key(0))
+
+
+@pytest.mark.parametrize("key", [0, 1.5, np.int64(3), jnp.int32(0)])
+def test_a_number_is_no_key(key):
+    with pytest.raises(InputError, match=r"^a number is no key; make one of it, as by jax.random"):
+        start(noise(), key)
 
 
 def test_members_of_equal_seed_draw_alike_and_others_do_not():

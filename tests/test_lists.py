@@ -1,5 +1,6 @@
 """What the repository says of itself: the list of experiments, the README's tables and links."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from dljax.errors import InputError
 from experiments import table
-from experiments.__main__ import listed
+from experiments.__main__ import advice, listed
 from experiments.table import written
 
 ROOT = Path(__file__).parents[1]
@@ -20,9 +21,20 @@ def test_every_experiment_is_listed_with_a_line(python):
     assert all(line.endswith(".") and len(line) < 100 for line in found.values())
     done = python("-m", "experiments")
     assert done.stdout.count("\n") == len(found)
+    assert python("-m", "experiments", "--help").stdout == done.stdout
     done = python("-m", "experiments", "vision.clasify")
     assert done.returncode == 2
-    assert "did you mean vision.classify" in done.stderr
+    said = "unknown experiment 'vision.clasify'; did you mean experiments.vision.classify?"
+    assert done.stderr == f"error: {said}\n"
+    for word in ("classify", "vision.classify", "experiments.vision.classify"):
+        assert advice(word, list(found)) == "run it as python -m experiments.vision.classify"
+    assert advice("nothing", list(found)).endswith("; python -m experiments lists all")
+
+
+@pytest.mark.parametrize("name", listed())
+def test_every_experiment_says_how_long_it_takes(name):
+    doc = ast.get_docstring(ast.parse((ROOT / f"{name.replace('.', '/')}.py").read_text()))
+    assert doc and re.search(r"(\d (s|min|h)|minutes?|hours?|or two)\b[^.#]*\son\s2\scores", doc)
 
 
 def test_the_readme_shows_the_committed_results():

@@ -50,7 +50,7 @@ def checked(env: Environment) -> Environment:
     after, given = jax.eval_shape(env.step, key, state, action)
     if not isinstance(given, Step):
         raise InputError(f"{env.name}: a step must give a Step; got a {type(given).__name__}")
-    seen = jax.ShapeDtypeStruct(env.observation_shape, jnp.float32)
+    seen: Any = jax.ShapeDtypeStruct(env.observation_shape, jnp.float32)
     compare(env.name, "the observation of a reset", observation, seen)
     compare(env.name, "the state after a step", after, state)
     compare(env.name, "a step", given, Step(seen, one, one > 0, one > 0))

@@ -33,10 +33,11 @@ from dljax.errors import InputError
 from dljax.host import devices, result
 from dljax.host.config import C, Common, parse
 from dljax.host.finite import Diverged
-from dljax.host.fit import Fitted, Interrupted, Keep, Show, Watch, fit
+from dljax.host.fit import Fitted, Interrupted, Keep, Watch, fit
 from dljax.host.folder import RECORD, check_folder, take_folder
 from dljax.host.function import Function, write
 from dljax.host.result import Result
+from dljax.host.screen import Show, busy
 from dljax.learner import Learner
 from dljax.typing import PyTree
 
@@ -109,7 +110,7 @@ class Study:
             steps,
             watch,
             keep=Keep(self.out / part, saves, config.resume),
-            show=Show(config.quiet, shown, names),
+            show=Show(config.quiet, shown, names, part, per_step),
             chunk=chunk,
             devices=config.devices,
             may_diverge=may_diverge,
@@ -195,12 +196,13 @@ class Study:
             self.result.seconds["total"] = round(time.monotonic() - self.begun, 3)
         self.result.write(self.out)
         written = [part for part in self.models if self.write_model(part)]
-        for file, draw, given, options in self.figures:
-            try:
-                (self.out / "figures").mkdir(exist_ok=True)
-                draw(self.out / "figures" / file, *given, **options)
-            except Exception as error:
-                not_drawn(file, error)
+        with busy("drawing", self.config.quiet):
+            for file, draw, given, options in self.figures:
+                try:
+                    (self.out / "figures").mkdir(exist_ok=True)
+                    draw(self.out / "figures" / file, *given, **options)
+                except Exception as error:
+                    not_drawn(file, error)
         print(f"run in {self.out}")
         for part in written[:1]:
             python, run = os.path.relpath(sys.executable), self.out / (part and f"model/{part}")

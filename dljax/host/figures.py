@@ -86,15 +86,25 @@ def learning_curves(path: Path, records: list[Record], names: Sequence[str], tit
     return save(figure, path)
 
 
-def confusion(path: Path, labels: np.ndarray, guesses: np.ndarray, classes: Sequence[str]) -> Path:
+def confusion(
+    path: Path, labels: np.ndarray, guesses: np.ndarray, classes: Sequence[str], most: int = 30
+) -> Path:
     """Share of each true class (rows) given each guess (columns), in per cent, over all seeds.
 
-    labels [n], guesses [N, n]. The diagonal is left pale, so that the mistakes show.
+    labels [n], guesses [N, n]. The diagonal is left pale, so that the mistakes show. Of more than
+    `most` classes, those with most mistakes.
     """
     k = len(classes)
     counts = np.zeros((k, k))
     np.add.at(counts, (np.broadcast_to(labels, guesses.shape), guesses), 1)
     share = 100 * counts / counts.sum(1, keepdims=True).clip(1)
+    chosen = ""
+    if k > most:
+        wrong = counts * (1 - np.eye(k))
+        rows = np.sort(np.argsort(-(wrong.sum(0) + wrong.sum(1)), kind="stable")[:most])
+        share = share[np.ix_(rows, rows)]
+        classes = [classes[row] for row in rows.tolist()]
+        k, chosen = most, f", {most} of {k} classes"
     mistakes = share * (1 - np.eye(k))
     figure, (ax,) = panels(1, size=(0.55 * k + 2.2, 0.5 * k + 1.6))
     ax.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1.0, mistakes.max()) * 1.3)
@@ -105,7 +115,33 @@ def confusion(path: Path, labels: np.ndarray, guesses: np.ndarray, classes: Sequ
     ax.set_yticks(range(k), classes)
     ax.set_xlabel("guess")
     ax.set_ylabel("truth")
-    ax.set_title(f"guesses for each class, % ({len(guesses)} seeds)", fontsize=10)
+    ax.set_title(f"guesses for each class, % ({len(guesses)} seeds{chosen})", fontsize=10)
+    return save(figure, path)
+
+
+def reliability(path: Path, labels: np.ndarray, probabilities: np.ndarray, bins: int = 10) -> Path:
+    """How often guesses of each confidence are right, with the spread over seeds, and how many are.
+
+    labels [n], probabilities [N, n, K]. On the diagonal a network knows how sure it may be. Guo et
+    al. 2017, figure 1.
+    """
+    sure, right = probabilities.max(-1), probabilities.argmax(-1) == labels
+    place = np.clip((sure * bins).astype(int), 0, bins - 1)
+    inside = place[..., None] == np.arange(bins)  # [N, n, bins]
+    count = inside.sum(1)
+    with np.errstate(invalid="ignore"):  # no guess of a seed is in a bin
+        rate = (inside & right[..., None]).sum(1) / count
+        shown = (inside * sure[..., None]).sum((0, 1)) / count.sum(0)
+    figure, (ax, below) = panels(1, 2, size=(4.2, 2.4))
+    ax.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
+    for k in np.flatnonzero(count.sum(0)):
+        seeds = rate[:, k][count[:, k] > 0]
+        error = [[seeds.mean() - seeds.min()], [seeds.max() - seeds.mean()]]
+        ax.errorbar(shown[k], seeds.mean(), error, fmt="o", ms=5, color=COLORS[0], capsize=3)
+    ax.set(xlim=(0, 1.02), ylim=(0, 1.05), ylabel="share that is right")
+    below.bar((np.arange(bins) + 0.5) / bins, count.mean(0), 0.9 / bins, color=COLORS[5])
+    below.set(xlim=(0, 1.02), xlabel="probability of the guess", ylabel="guesses")
+    figure.suptitle("how sure, and how often right (from least to greatest seed)", fontsize=10)
     return save(figure, path)
 
 
@@ -147,8 +183,9 @@ def filters(path: Path, kernel: np.ndarray) -> Path:
 
 
 def picture(ax: Axes, image: np.ndarray) -> None:
-    """An image [h, w, c]: grey for one channel, colour for three."""
-    ax.imshow(image.squeeze(), cmap="gray_r" if image.shape[-1] == 1 else None)
+    """An image [h, w, c]: colour for three channels, else grey, the mean over its channels."""
+    colored = image.shape[-1] == 3
+    ax.imshow(image if colored else image.mean(-1), cmap=None if colored else "gray_r")
 
 
 def dots(ax: Axes, groups: dict[str, Sequence[float]], colors: Sequence[str] = COLORS) -> None:

@@ -8,7 +8,7 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,29 +17,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.errors import InputError, check_count
-from dljax.host import log
-from dljax.host.checkpoint import Restored, occupied, restore, save
+from dljax.errors import InputError, check_count, unknown
+from dljax.host import log, screen
+from dljax.host.checkpoint import occupied, save
 from dljax.host.devices import EACH, MEMBERS, WHOLE, Layout, gather, layout, place, spread
 from dljax.host.finite import check, check_state, finite
+from dljax.host.resume import Best, Progress, program, resumed
+from dljax.host.screen import EVALUATING, Show
 from dljax.learner import Jitted, Learner, Member, Run, advance, start
 from dljax.ops.pick import pick
 from dljax.typing import Array, Key, Metrics, PyTree
-
-
-class Best(NamedTuple):
-    """For each member, the best value seen of the selected metric, its step, and what was kept."""
-
-    value: Array
-    step: Array
-    kept: PyTree
-
-
-class Progress(NamedTuple):
-    """What `fit` checkpoints."""
-
-    run: Run
-    best: Best | None
 
 
 class Fitted(NamedTuple):
@@ -83,14 +70,6 @@ class Keep(NamedTuple):
     out: Path | str
     every: int | None = None  # steps between checkpoints; by default those between evaluations
     resume: bool = False
-
-
-class Show(NamedTuple):
-    """What a person sees: nothing if `quiet`, else the metrics `shown` (all, if empty)."""
-
-    quiet: bool = True
-    shown: Sequence[str] = ()
-    names: Sequence[str] = ()  # what messages call the members
 
 
 class Interrupted(Exception):
@@ -192,8 +171,9 @@ def fit(
     if many and watch.select:
         watch = watch._replace(select=watch.select._replace(keep=jax.vmap(watch.select.keep)))
     progress, records = begin(run, watch), []
+    about = {"steps": steps, "program": program(learner, run)} if out else {}
     if out and keep and keep.resume:
-        progress, records = resumed(out, progress, steps)
+        progress, records = resumed(out, progress, about)
     elif out and occupied(out / "checkpoints"):
         raise InputError(f"{out} holds checkpoints already; resume, or choose another folder")
     step = saved = int(progress.run.step)
@@ -208,7 +188,7 @@ def fit(
 
     with (
         signals() as caught,
-        log.screen(steps, step, show.shown, show.quiet) as tell,
+        screen.screen(steps, step, show) as tell,
         closing(journal),
     ):
         while step < steps and not caught:
@@ -227,6 +207,7 @@ def fit(
             step, progress = step + size, progress._replace(run=run)
             record = {f"train/{k}": np.mean(v, 0).tolist() for k, v in metrics.items()}
             if watch.evaluate and (step % every == 0 or step == steps):
+                tell(step, {}, EVALUATING)
                 best, judged = judge(run, progress.best)
                 judged = {k: own(v) for k, v in judged.items()}
                 if not may_diverge:
@@ -237,9 +218,9 @@ def fit(
             journal.write(record)
             tell(step, record)
             if out and (step % saves == 0 or step == steps):
-                saved = commit(out, there(progress), watch.select, journal.records)
+                saved = commit(out, there(progress), watch.select, about, journal.records)
         if out and saved < step:  # stopped early or by a signal
-            commit(out, there(progress), watch.select, journal.records)
+            commit(out, there(progress), watch.select, about, journal.records)
     if caught:  # at the end too: an experiment of several fits should stop
         raise Interrupted(step, caught[0], out)
     progress = gather(progress, at, PROGRESS)
@@ -271,10 +252,13 @@ def speed(laps: list[tuple[int, dict[str, float]]]) -> float | None:
 def begin(run: Run, watch: Watch) -> Progress:
     """The progress at step 0: nothing is best yet."""
     evaluate, select = watch.evaluate, watch.select
-    if select is None or evaluate is None:
+    if select is None:
         return Progress(run, None)
+    found = jax.eval_shape(evaluate, run.state) if evaluate else {}
+    if select.metric not in found:
+        raise unknown("metric in Selection", select.metric, found)
     worst = jnp.inf if select.lowest else -jnp.inf
-    value = jax.eval_shape(evaluate, run.state)[select.metric]
+    value = found[select.metric]
     # of the very type that `choose` gives, lest that be compiled twice
     first, steps = jnp.full(value.shape, worst, value.dtype), jnp.zeros(value.shape, jnp.int32)
     kept = jax.tree.map(jnp.copy, select.keep(run.state))  # the run's own buffers are donated
@@ -287,23 +271,6 @@ def layout_of(run: Run, count: int | None = None) -> tuple[Layout | None, int]:
         return None, 1
     members = len(jax.tree.leaves(run.state)[0])
     return layout(members, count), members
-
-
-def resumed(out: Path, like: Progress, steps: int) -> tuple[Progress, list[log.Record]]:
-    """The newest good progress in `out` and the log up to it, or `like` where there is none yet.
-
-    Raises InputError where there are steps and none is good: to begin anew would be no resuming.
-    """
-    folder = out / "checkpoints"
-    if not occupied(folder):
-        print(f"no checkpoint in {folder} yet: starting from step 0", flush=True)
-        return like, []
-    restored: Restored = restore(folder, like)
-    for line in restored.lost:
-        print(f"checkpoint lost: {line}", flush=True)
-    if restored.step > steps:
-        raise InputError(f"{folder} is at step {restored.step}, beyond the {steps} steps asked for")
-    return restored.tree, restored.notes
 
 
 def choose(watch: Watch, every: int, run: Run, best: Best | None) -> tuple[Best | None, Metrics]:
@@ -340,7 +307,11 @@ def piece(step: int, steps: int, every: int, saves: int, chunk: int) -> int:
 
 
 def commit(
-    out: Path, progress: Progress, select: Selection | None, records: list[log.Record]
+    out: Path,
+    progress: Progress,
+    select: Selection | None,
+    about: dict[str, Any],
+    records: list[log.Record],
 ) -> int:
     """Save a checkpoint, scored by the members' mean of the selected metric, where just taken.
 
@@ -350,7 +321,7 @@ def commit(
     if select is not None and select.metric in record:
         score = float(np.mean(record[select.metric])) * (-1 if select.lowest else 1)
     step = int(progress.run.step)
-    save(out / "checkpoints", step, progress, score=score, notes=records)
+    save(out / "checkpoints", step, progress, score=score, notes=about | {"records": records})
     return step
 
 

@@ -21,7 +21,7 @@ def check_folder(name: str, config: Common) -> tuple[Path, dict[str, Any]]:
     and of a run that is there the commits that have made it.
 
     Raises InputError if the folder holds another experiment, a run that was not asked to be
-    resumed, or one with another configuration, whose fields it names.
+    resumed, or one with another configuration but for --steps, whose fields it names.
     """
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     fields = {k: v for k, v in dataclasses.asdict(config).items() if k not in config.free}
@@ -121,7 +121,7 @@ def compare(out: Path, there: dict[str, Any], asked: dict[str, Any], resume: boo
         raise InputError(f"{out} holds a run already; add --resume, or choose another --out")
     names = there["config"].keys() | asked["config"].keys()
     differ = [n for n in sorted(names) if there["config"].get(n) != asked["config"].get(n)]
-    if differ:
+    if differ and differ != ["steps"]:  # more steps go on from those done; `fit` refuses fewer
         says = "; ".join(
             f"{n} was {there['config'].get(n)}, now {asked['config'].get(n)}" for n in differ
         )

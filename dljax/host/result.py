@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.host import per_class
 from dljax.typing import PyTree
 
 
@@ -46,18 +47,25 @@ class Result:
 
     def table(self) -> str:
         """The metrics with their spread, the baselines and the targets, as a few lines."""
-        rows = [f"{'':28} {'mean':>9} {'sd':>8}   {len(self.seeds)} seeds"]
+        wide = max(map(len, [*self.metrics, *self.baselines, " " * 28]))
+        rows = [f"{'':{wide}} {'mean':>10} {'sd':>10}   {len(self.seeds)} seeds"]
         for name, metric in self.metrics.items():
-            rows.append(f"{name:28} {metric['mean']:9.4f} {metric['sd']:8.4f}")
+            rows.append(f"{name:{wide}} {number(metric['mean']):>10} {number(metric['sd']):>10}")
         for name, baseline in self.baselines.items():
-            rows.append(
-                f"{name:28} {baseline['mean']:9.4f} {'':8}   {baseline['metric']}, baseline"
-            )
+            mean, of = number(baseline["mean"]), baseline["metric"]
+            rows.append(f"{name:{wide}} {mean:>10} {'':10}   {of}, baseline")
         for name, target in self.targets.items():
             verdict = "met" if target["met"] else "missed"
             rows.append(f"{name} target {target['value']:g} ({target['source']}): {verdict}")
+        for metric in self.metrics.values():
+            rows += per_class.lines(metric["classes"]) if "classes" in metric else []
         times = "  ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         return "\n".join([*rows, times])
+
+
+def number(value: float) -> str:
+    """Four significant digits: `0.9500`, `4.000e-07`."""
+    return f"{value:#.4g}".rstrip(".")
 
 
 def as_json(tree: Any, indent: int | None = None) -> str:

@@ -1,10 +1,12 @@
 """Classification by softmax cross-entropy (S6, S24, S31), with calibration."""
 
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from dljax.errors import InputError
@@ -15,15 +17,17 @@ from dljax.typing import Array, Batch, Key, Metrics
 Weights, predict = risk.Weights, risk.predict
 
 
-def objective(net: nn.Module, *, smoothing: float = 0.0) -> Objective:
-    """Mean cross-entropy `-sum_k q_k log softmax(z)_k`, `q = (1 - s) onehot(y) + s / K`.
+def objective(net: nn.Module, *, smoothing: float = 0.0, weights: Any = None) -> Objective:
+    """Mean cross-entropy `-w_y sum_k q_k log softmax(z)_k`, `q = (1 - s) onehot(y) + s / K`.
 
-    Label smoothing: Szegedy et al. 2016. The metric `accuracy` is that of the training batch.
+    Label smoothing: Szegedy et al. 2016. weights w [K], 1 by default: see `balance`. The metric
+    `accuracy` is that of the training batch.
     """
 
     def loss(logits: Array, y: Array) -> Array:
         labels = optax.smooth_labels(jax.nn.one_hot(y, logits.shape[-1]), smoothing)
-        return optax.softmax_cross_entropy(logits, labels)
+        loss = optax.softmax_cross_entropy(logits, labels)
+        return loss if weights is None else loss * jnp.asarray(weights)[y]
 
     return risk.objective(net, loss, risk.accuracy)
 
@@ -35,20 +39,28 @@ def make(
     *,
     batch: int,
     smoothing: float = 0.0,
+    weights: Any = None,
     augment: Callable[[Key, Array], Array] | None = None,
 ) -> Learner:
     """A classifier of `data` (x [n, ...], labels y [n]) in epochs of batches without replacement.
 
-    `augment(key, x)` changes each batch of inputs. Raises InputError if `batch` exceeds n, if
-    `smoothing` is outside [0, 1), or for a label that is none of the network's classes.
+    `augment(key, x)` changes each batch of inputs; weights [K] are the classes'. Raises InputError
+    if `batch` exceeds n, if `smoothing` is outside [0, 1), or for a label that is none of the
+    network's classes.
     """
     if not 0 <= smoothing < 1:
         raise InputError(f"smoothing must be in [0, 1); got {smoothing}")
-    goal = objective(net, smoothing=smoothing)
+    goal = objective(net, smoothing=smoothing, weights=weights)
     changed = risk.of_inputs(augment)
     learner = risk.descend(net, goal, tx, data, batch=batch, augment=changed)
     shapes.check_labels(shapes.given(net, lambda: risk.first(data.x, augment)), data.y)
     return learner
+
+
+def balance(labels: Any, classes: int) -> np.ndarray:
+    """`w_k = n / (K n_k)` of labels [n]: all classes weigh the same. King and Zeng 2001."""
+    counts = np.bincount(np.asarray(labels), minlength=classes)
+    return (len(labels) / (classes * np.maximum(counts, 1))).astype(np.float32)
 
 
 def scores(logits: Array, labels: Array) -> Metrics:

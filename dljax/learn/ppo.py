@@ -6,6 +6,7 @@ Schulman et al. 2017 (S48). A step of the learner is one rollout [T, E] and its 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -15,7 +16,6 @@ from dljax.envs.environment import Environment
 from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import normalize, play
 from dljax.learner import Fit, Learner, Objective, gradient_step
-from dljax.nets.actor_critic import ActorCritic
 from dljax.ops import returns
 from dljax.ops.policies import Policy
 from dljax.typing import Array, Key, Metrics, PyTree
@@ -56,7 +56,7 @@ def value_error(
 
 
 def objective(
-    net: ActorCritic,
+    net: nn.Module,
     policy: Policy,
     *,
     clip: float | Array = 0.2,
@@ -87,7 +87,7 @@ def objective(
 
 def make(
     env: Environment,
-    net: ActorCritic,
+    net: nn.Module,
     policy: Policy,
     tx: optax.GradientTransformation,
     *,
@@ -171,13 +171,13 @@ def see(seen: normalize.Moments | None, observation: Array) -> Array:
     return observation if seen is None else normalize.standard(seen, observation)
 
 
-def apply(net: ActorCritic, params: PyTree, x: Array, method: str = "__call__") -> Any:
+def apply(net: nn.Module, params: PyTree, x: Array, method: str = "__call__") -> Any:
     """The policy's outputs and the value of x [..., *seen], or the one that `method` names."""
     return net.apply({"params": params}, x, method=method)
 
 
 def judged(
-    net: ActorCritic,
+    net: nn.Module,
     policy: Policy,
     params: PyTree,
     seen: normalize.Moments | None,
@@ -220,7 +220,7 @@ def packed(tree: PyTree) -> tuple[Array, Callable[[Array], PyTree]]:
 
 def check(
     env: Environment,
-    net: ActorCritic,
+    net: nn.Module,
     policy: Policy,
     actors: int,
     horizon: int,

@@ -92,8 +92,10 @@ def objective(
 ) -> Objective:
     """`J(W) = 1/B sum_i L(f(x_i; W), y_i)`; a network of one output gives f [B].
 
-    `metrics(outputs, targets)` are of the training batch.
+    `metrics(outputs, targets)` are of the training batch. Raises InputError for a network that
+    cannot be told whether it trains.
     """
+    shapes.check_train(net)
 
     def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
         options = {"train": True, "rngs": {"dropout": key}, "mutable": list(extra)}

@@ -1,5 +1,6 @@
 """What a network gives against what is asked of it, checked where a learner is made."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,16 @@ from jax.core import Tracer
 from dljax.errors import InputError
 
 Shape = tuple[int, ...]
+
+
+def check_train(net: nn.Module) -> None:
+    """Raises InputError unless the network can be told whether it trains."""
+    told = inspect.signature(type(net).__call__).parameters
+    if "train" not in told and all(each.kind is not each.VAR_KEYWORD for each in told.values()):
+        raise InputError(
+            f"{type(net).__name__} is called with `train`: "
+            "write __call__(self, x, *, train: bool = False), whether it is used or not"
+        )
 
 
 def given(net: nn.Module, example: Callable[[], Any], arrays: int | None = 1) -> Any:
@@ -69,6 +80,8 @@ def check_targets(outputs: Any, targets: Any, loss: Callable[[Any, Any], Any]) -
     """
     shape = np.shape(targets)
     more = len(outputs.shape) - len(shape)
+    if shape[1:] == outputs.shape[1:] == (1,):
+        raise InputError(f"targets {list(shape)} of one number each are given as [n]: y[:, 0]")
     if outputs.shape[-1] == 1 and (more == 1 or len(outputs.shape) == 2):
         outputs, more = jax.ShapeDtypeStruct(outputs.shape[:-1], outputs.dtype), more - 1
     if more == 1 and np.issubdtype(targets.dtype, np.integer):

@@ -8,6 +8,7 @@ of q(z | x) from the prior N(0, I). Kingma and Welling 2014; Rezende et al. 2014
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +22,7 @@ from dljax.learn import shapes
 from dljax.learn.autoencode import check_pixels, chunked
 from dljax.learn.risk import State, first
 from dljax.learner import Fit, Learner, Objective, gradient_step
-from dljax.nets.coders import Gaussian, Variational
+from dljax.nets.coders import Gaussian
 from dljax.ops.sums import row_sums
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
@@ -86,7 +87,7 @@ class Bound(NamedTuple):
     posterior: Gaussian  # [B, L]
 
 
-def bound(net: Variational, params: PyTree, likelihood: Likelihood, key: Key, x: Array) -> Bound:
+def bound(net: nn.Module, params: PyTree, likelihood: Likelihood, key: Key, x: Array) -> Bound:
     """The bound on log p(x) of each of x [B, ...]."""
     q: Any = net.apply({"params": params}, x, method="encode")
     outputs: Any = net.apply({"params": params}, draw(key, q), method="decode")
@@ -94,7 +95,7 @@ def bound(net: Variational, params: PyTree, likelihood: Likelihood, key: Key, x:
 
 
 def objective(
-    net: Variational, likelihood: Likelihood, beta: float | Array = 1.0, free_bits: float = 0.0
+    net: nn.Module, likelihood: Likelihood, beta: float | Array = 1.0, free_bits: float = 0.0
 ) -> Objective:
     """`J = distortion + beta w sum_j max(free_bits, rate_j)`, means over the batch (x, w).
 
@@ -112,7 +113,7 @@ def objective(
 
 
 def make(
-    net: Variational,
+    net: nn.Module,
     tx: optax.GradientTransformation,
     x: Array | np.ndarray,
     *,
@@ -162,7 +163,7 @@ def binarise(key: Key, x: Array) -> Array:
 
 
 def evaluate(
-    net: Variational,
+    net: nn.Module,
     params: PyTree,
     likelihood: Likelihood,
     key: Key,
@@ -186,7 +187,7 @@ def evaluate(
 
 
 def bounds(
-    net: Variational,
+    net: nn.Module,
     params: PyTree,
     likelihood: Likelihood,
     key: Key,
@@ -209,7 +210,7 @@ def active(means: Array) -> Array:
 
 
 def log_likelihood(
-    net: Variational,
+    net: nn.Module,
     params: PyTree,
     likelihood: Likelihood,
     key: Key,
@@ -246,7 +247,7 @@ def log_likelihood(
     return jax.lax.map(one, (jnp.asarray(x), keys), batch_size=max(1, chunk // size))
 
 
-def sample(net: Variational, params: PyTree, key: Key, count: int, latent: int) -> Array:
+def sample(net: nn.Module, params: PyTree, key: Key, count: int, latent: int) -> Array:
     """The decoder's outputs [count, ...] of codes from the prior N(0, I)."""
     z = jax.random.normal(key, (count, latent))
     return chunked(lambda z: net.apply({"params": params}, z, method="decode"), z, 500)

@@ -1,9 +1,10 @@
 """Sums that XLA:CPU makes slowly when they are written as sums."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from dljax.typing import AnyArray, Array
+from dljax.typing import AnyArray, Array, PyTree
 
 
 def row_sums(rows: Float[AnyArray, "N K"]) -> Float[Array, "N"]:
@@ -13,3 +14,15 @@ def row_sums(rows: Float[AnyArray, "N K"]) -> Float[Array, "N"]:
     sum is of anew inside a slow loop over it.
     """
     return jnp.dot(rows, jnp.ones(rows.shape[-1], rows.dtype), precision="highest")
+
+
+def norm(tree: PyTree) -> Array:
+    """`sqrt(sum_i t_i^2)` over all elements of all leaves."""
+
+    def squares(leaf: Array) -> Array:
+        square = jnp.abs(leaf) ** 2
+        if leaf.ndim < 2 or leaf.size < 2**12:
+            return square.sum()
+        return row_sums(square.reshape(-1, leaf.shape[-1])).sum()
+
+    return jnp.sqrt(sum(map(squares, jax.tree.leaves(tree)), jnp.float32(0)))

@@ -6,7 +6,7 @@ is worth `r gamma^(n - 1)`, so the drone leaves one for another at the gamma whe
 and Q-learning must find the same paths. On a second map a narrow way along a pit is short, and
 another long and safe: where the wind blows, gamma decides between them too.
 
-    python -m experiments.control.discount
+    python -m experiments.control.discount  # 20 s on 2 cores
     python -m experiments.control.discount --gammas 0.5 0.9 0.99
 """
 

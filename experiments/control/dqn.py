@@ -3,7 +3,7 @@
 System S47 of the syllabus: Mnih et al. 2015; double: van Hasselt et al. 2016; dueling: Wang et al.
 2016; prioritised replay: Schaul et al. 2016. Random play before learning counts as steps.
 
-    python -m experiments.control.dqn
+    python -m experiments.control.dqn  # 75 s on 2 cores
     python -m experiments.control.dqn --env Acrobot-v1 --set priority=0.6
 """
 

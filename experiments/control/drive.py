@@ -8,7 +8,7 @@ on tracks that none has seen, in light that training did not show, and, trained 
 differences, with them. Beside them: pure pursuit, a linear model of the image, chance.
 
     python -m experiments.control.drive
-    python -m experiments.control.drive --preset standard
+    python -m experiments.control.drive --preset standard  # 32 min on 2 cores
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 System S48 of the syllabus: Williams 1992; Sutton et al. 2000; Mnih et al. 2016.
 
-    python -m experiments.control.reinforce
+    python -m experiments.control.reinforce  # 35 s on 2 cores
     python -m experiments.control.reinforce --set method=plain
     python -m experiments.control.reinforce --set method=a2c
 """

@@ -6,7 +6,7 @@ intermediate number by hand beside jax.grad's and the notes', and 10,000 steps o
 the notes' two criteria to stop, all examples right and an error that is small enough. The example
 is M. Mazur's, "A Step by Step Backpropagation Example", 2015; Rumelhart, Hinton and Williams 1986.
 
-    python -m experiments.foundations.backprop
+    python -m experiments.foundations.backprop  # 80 s on 2 cores
 """
 
 from dataclasses import dataclass

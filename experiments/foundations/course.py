@@ -5,7 +5,7 @@ score under mean squared error, from lectures attended and hours on the project.
 were chosen by validation loss. Beside it stand logistic and linear regression, and the rule that
 made the data, which no model can beat.
 
-    python -m experiments.foundations.course
+    python -m experiments.foundations.course  # 16 s on 2 cores
 """
 
 import functools

@@ -8,7 +8,7 @@ stays in a local minimum, and one above 2 / its curvature leaves it. On a badly 
 adaptive optimisers arrive where plain descent has hardly begun, while the axes are those of the
 loss; turned by 45 degrees, each coordinate's gradients hold both scales.
 
-    python -m experiments.foundations.descent
+    python -m experiments.foundations.descent  # 7 min on 2 cores
 """
 
 from dataclasses import dataclass

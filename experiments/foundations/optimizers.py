@@ -5,7 +5,7 @@ momentum, Adam (Kingma and Ba 2015), Adadelta (Zeiler 2012), Adagrad (Duchi et a
 (Hinton 2012). Each has its good range, at best a decade wide; where it lies differs by three
 decades, and at their best rates all five reach the same test accuracy within a standard deviation.
 
-    python -m experiments.foundations.optimizers
+    python -m experiments.foundations.optimizers  # 35 s on 2 cores
 """
 
 import functools

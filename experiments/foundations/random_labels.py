@@ -6,7 +6,7 @@ with uniform random labels, with one permutation of the pixels for all images, a
 permutation for each image, whose brightness stays to learn from. The notes say that test accuracy
 tends to 0; it tends to chance, since labels drawn without a look at the images favour no class.
 
-    python -m experiments.foundations.random_labels
+    python -m experiments.foundations.random_labels  # 70 s on 2 cores
     python -m experiments.foundations.random_labels --data mnist --preset standard
 """
 

@@ -9,7 +9,7 @@ and an attack without bound must win (Carlini et al. 2019). On MNIST at epsilon 
 (sd .8) under the strongest attack here, and 98.9 % of all images; a plain network none, and 99.0 %.
 
     python -m experiments.frontiers.adversarial
-    python -m experiments.frontiers.adversarial --data mnist --preset standard
+    python -m experiments.frontiers.adversarial --data mnist --preset standard  # 45 min on 2 cores
 """
 
 import functools

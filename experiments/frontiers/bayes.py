@@ -8,7 +8,7 @@ Chances are means over networks that are drawn. Then the weights with the least 
 |m| / s are removed, and of a plain network those of the least size.
 
     python -m experiments.frontiers.bayes
-    python -m experiments.frontiers.bayes --data mnist --preset standard
+    python -m experiments.frontiers.bayes --data mnist --preset standard  # 13 min on 2 cores
 """
 
 from dataclasses import dataclass

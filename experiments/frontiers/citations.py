@@ -12,7 +12,7 @@ and what is left of the nodes' differences, against depth. On Cora 16 layers of 
 learn nothing (.20), 16 hops of PageRank do (.83), and nodes' logits grow alike little in either.
 
     python -m experiments.frontiers.citations
-    python -m experiments.frontiers.citations --data cora --preset standard
+    python -m experiments.frontiers.citations --data cora --preset standard  # 32 min on 2 cores
 """
 
 from dataclasses import dataclass

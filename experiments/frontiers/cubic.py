@@ -6,7 +6,7 @@ number of examples, as 1 / n where a model is right; aleatoric variance should n
 should be that of the noise, place by place. All methods of `experiments.frontiers.uncertainty`,
 and a Gaussian process beside them.
 
-    python -m experiments.frontiers.cubic
+    python -m experiments.frontiers.cubic  # 4 min with --preset standard on 2 cores
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ tested on the same molecules: ensembles err by .76 on ESOL's, the ridge by .81. 
 logistic regression on fingerprints finds 7.8 times chance, messages 6.4.
 
     python -m experiments.frontiers.molecules
-    python -m experiments.frontiers.molecules --preset standard
+    python -m experiments.frontiers.molecules --preset standard  # 18 min on 2 cores
 """
 
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ own at rising strengths of six variations. It has no way to say that it knows no
 (Hendrycks and Gimpel 2017), which the distance to the nearest training image has.
 
     python -m experiments.frontiers.outside
-    python -m experiments.frontiers.outside --preset standard
+    python -m experiments.frontiers.outside --preset standard  # 11 min on 2 cores
 """
 
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ learns from the whole training part, and is tested once. `chosen` is the method 
 on the parts held out is best, for each split apart.
 
     python -m experiments.frontiers.uncertainty
-    python -m experiments.frontiers.uncertainty --preset standard
+    python -m experiments.frontiers.uncertainty --preset standard  # 28 min on 2 cores
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ beside the maximum of one network's softmax (Hendrycks and Gimpel 2017) and the 
 nearest training image. One network's chances are recalibrated by a temperature too.
 
     python -m experiments.frontiers.unseen
-    python -m experiments.frontiers.unseen --data mnist --preset standard
+    python -m experiments.frontiers.unseen --data mnist --preset standard  # 15 min on 2 cores
     python -m experiments.frontiers.unseen --data cifar10 --preset standard
 """
 

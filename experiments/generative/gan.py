@@ -6,7 +6,7 @@ beside the plain one (minimax, no penalty, Adam's default memories), in one prog
 and the running average of either generator is what is sampled. Images are judged by a classifier of
 the package's own: the Frechet distance is between its features, and so is not the usual FID.
 
-    python -m experiments.generative.gan
+    python -m experiments.generative.gan  # 50 s on 2 cores
     python -m experiments.generative.gan --settings recommended minimax unpenalised slow plain
     python -m experiments.generative.gan --preset standard
     python -m experiments.generative.gan --preset full

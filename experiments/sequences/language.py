@@ -4,7 +4,7 @@ Systems S16, S17, S21 and S23 of the syllabus. The last tenth of the text is for
 one stream with the memory carried over; a twentieth from the middle is for every choice, all else
 for training. The baseline is Witten and Bell's (1991) mixture of counts of 1 to n characters.
 
-    python -m experiments.sequences.language
+    python -m experiments.sequences.language  # standard: 1 h on 2 cores
     python -m experiments.sequences.language --data tinyshakespeare --preset standard --out runs/a
     python -m experiments.sequences.language --data my.txt --prompt "Once upon"
 

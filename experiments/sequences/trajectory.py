@@ -10,7 +10,7 @@ and told for. Both goals are missed, narrowly: what is gained at eth and hotel i
 the other three, where a constant velocity, and at univ the ridge, is better. To keep only a share
 of the correction, chosen in the same way, made it worse (.517 and 1.100) and was dropped.
 
-    python -m experiments.sequences.trajectory
+    python -m experiments.sequences.trajectory  # 17 min on 2 cores
 """
 
 import itertools

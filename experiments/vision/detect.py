@@ -7,7 +7,7 @@ are seen at 320 x 240 pixels, half of the pictures' resolution. Beside the netwo
 things without learning: colour, connected components and circles, with a classifier for digits.
 
     python -m experiments.vision.detect
-    python -m experiments.vision.detect --data bccd --preset standard
+    python -m experiments.vision.detect --data bccd --preset standard  # 95 min on 2 cores
 """
 
 import functools

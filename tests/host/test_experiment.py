@@ -104,7 +104,9 @@ def test_a_run_leaves_what_the_design_says(finished):
     assert found["environment"]["python"] == platform.python_version()
     assert found["config"]["steps"] == 4
     figures = {path.name for path in (out / "figures").iterdir()}
-    assert figures == {"curves.png", "confusion.png", "worst.png", "filters.png"}
+    assert figures == {
+        f"{n}.png" for n in ("curves", "confusion", "reliability", "worst", "filters")
+    }
     assert (out / "metrics.jsonl").read_text().count("\n") == 1
     assert "logistic regression" in result.table()
 
@@ -114,6 +116,23 @@ def test_a_finished_run_resumes_to_the_same_fingerprint(monkeypatch, capsys, fin
     status, _, err = run(monkeypatch, capsys, *TINY, "--out", out, "--resume")
     assert (status, err) == (0, "")
     assert json.loads((out / "result.json").read_text())["fingerprint"] == result.fingerprint
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_more_steps_go_on_from_a_finished_run(monkeypatch, capsys, tmp_path, schedule):
+    words = [*TINY, "--net", "mlp", "--no-baselines", "--schedule", schedule]
+    for name, steps in (("whole", "6"), ("longer", "4")):
+        assert run(monkeypatch, capsys, *words, "--steps", steps, "--out", tmp_path / name)[0] == 0
+    words += ["--steps", "6", "--out", tmp_path / "longer", "--resume"]
+    status, out, err = run(monkeypatch, capsys, *words)
+    assert (status, err) == (0, "")
+    assert ("made for 4 steps" in out) == (schedule == "cosine")
+    found = [json.loads((tmp_path / n / "result.json").read_text()) for n in ("whole", "longer")]
+    assert (found[0]["fingerprint"] == found[1]["fingerprint"]) == (schedule == "constant")
+    assert json.loads((tmp_path / "longer" / "run.json").read_text())["config"]["steps"] == 6
+    status, _, err = run(monkeypatch, capsys, *words, "--steps", "5")
+    assert status == 2
+    assert "is at step 6, beyond the 5 steps asked for" in err
 
 
 @pytest.mark.parametrize(
@@ -208,14 +227,14 @@ def test_a_users_own_table_is_learnt_by_an_mlp(monkeypatch, capsys, tmp_path):
     x = (rng.normal(size=(200, 3)) + 4 * y[:, None] - 2).astype(np.float32)
     np.savez(tmp_path / "mine.npz", x=x, y=y)
     words = ["--data", tmp_path / "mine.npz", "--seeds", "2", "--steps", "60", "--batch", "32"]
-    status, _, err = run(monkeypatch, capsys, *words, "--out", tmp_path / "a")
+    status, _, err = run(monkeypatch, capsys, *words, "--net", "cnn", "--out", tmp_path / "a")
     assert status == 2
     assert "use --net mlp" in err
-    words += ["--net", "mlp", "--hidden", "8", "--rate", "0.02", "--out", tmp_path / "b"]
+    words += ["--hidden", "8", "--rate", "0.02", "--out", tmp_path / "b"]
     status, out, err = run(monkeypatch, capsys, *words)
     assert (status, err) == (0, "")
     found = json.loads((tmp_path / "b" / "result.json").read_text())
-    assert found["metrics"]["test accuracy"]["mean"] > 0.97
+    assert found["metrics"]["test accuracy"]["mean"] > 0.97 and found["config"]["net"] == "mlp"
     assert "steps/s" in out
 
 

@@ -1,6 +1,5 @@
 """`fit` against a learner whose every number is known in advance."""
 
-import io
 import json
 import re
 from pathlib import Path
@@ -9,15 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rich.console import Console
-from rich.progress import Progress
 
-from dljax import InputError, Learner, sweep
-from dljax.host import log
-from dljax.host.checkpoint import steps
+from dljax import InputError, Learner, start, sweep
+from dljax.host import log, resume
+from dljax.host.checkpoint import restore, save, steps
 from dljax.host.finite import Diverged
-from dljax.host.fit import Keep, Selection, Show, Watch, fit, piece
+from dljax.host.fit import Keep, Selection, Watch, fit, piece
 from dljax.host.result import fingerprint
+from dljax.host.screen import Show
 
 KEY = jax.random.key(0)
 
@@ -126,6 +124,77 @@ def test_a_resumed_run_ends_in_the_same_bits_and_the_same_log(tmp_path, stop):
     assert scores == {r["step"]: r["score"] for r in whole.records if "score" in r}
 
 
+def walk(rate=1.0, size=()):
+    """A random walk whose steps are as long as `rate` says, a number or a schedule."""
+
+    def step(key, state):
+        n, x = state
+        x += jax.random.normal(key, size) * (rate(n) if callable(rate) else rate)
+        return (n + 1, x), {"far": jnp.abs(x).max()}
+
+    return Learner(lambda key: (jnp.int32(0), jnp.zeros(size)), step)
+
+
+@pytest.mark.parametrize("schedule", [None, lambda steps: lambda n: 1 - n / steps])
+def test_more_steps_go_on_and_a_schedule_made_for_fewer_is_said(tmp_path, capsys, schedule):
+    def learner(steps):
+        one = walk(schedule(steps) if schedule else 1.0)
+        return sweep(lambda _: one, None, range(2))
+
+    whole = fit(learner(5), KEY, 5, chunk=2)
+    fit(learner(3), KEY, 3, keep=Keep(str(tmp_path)), chunk=2)
+    longer = fit(learner(5), KEY, 5, keep=Keep(tmp_path, resume=True), chunk=2)
+    said = capsys.readouterr().out
+    if schedule:
+        assert said.count("\n") == 1 and "was made for 3 steps, and goes on as that of 5" in said
+    else:
+        assert said == ""
+        assert fingerprint(longer.run) == fingerprint(whole.run)
+    fit(learner(5), KEY, 5, keep=Keep(tmp_path, resume=True), chunk=2)
+    assert capsys.readouterr().out == "", "said once"
+
+
+@pytest.mark.parametrize(
+    ("key", "rates", "seeds", "size", "says"),
+    [
+        (1, (1, 2), (0, 1), (), "it was begun with another key than asked for"),
+        (0, (1, 3), (0, 1), (), "it was begun with other hyperparameters than asked for"),
+        (0, (1, 2), (0, 2), (), "it was begun with other seeds than asked for"),
+        (0, (1, 2), (0, 1), (3,), r"float32\[2\] in the checkpoint and float32\[2, 3\] in this"),
+        (
+            0,
+            (1, 2, 3),
+            (0, 1, 2),
+            (),
+            r"float32\[2\] in the checkpoint and float32\[3\] in this",
+        ),
+        (0, (1, 2), (0, 1), (), None),
+    ],
+)
+def test_another_run_is_not_resumed(tmp_path, key, rates, seeds, size, says):
+    def fitted(key, rates, seeds, size, resume=False):
+        learner = sweep(lambda rate: walk(rate, size), jnp.array(rates, float), seeds)
+        return fit(learner, jax.random.key(key), 2, keep=Keep(tmp_path, resume=resume))
+
+    fitted(0, (1, 2), (0, 1), ())
+    if says is None:
+        assert fitted(key, rates, seeds, size, True).run.step == 2
+        return
+    with pytest.raises(InputError, match=says):
+        fitted(key, rates, seeds, size, True)
+
+
+def test_a_step_that_computes_something_else_is_said_and_old_checkpoints_are_read(tmp_path, capsys):
+    fit(walk(1.0), KEY, 2, keep=Keep(tmp_path))
+    fit(walk(2.0), KEY, 2, keep=Keep(tmp_path, resume=True))
+    assert "a step computes something else" in capsys.readouterr().out
+    found = restore(tmp_path / "checkpoints", resume.Progress(start(walk(), KEY), None))
+    save(tmp_path / "checkpoints", 2, found.tree, notes=found.notes["records"])  # as before
+    again = fit(walk(1.0), KEY, 3, keep=Keep(tmp_path, resume=True))
+    assert [record["step"] for record in again.records] == [2, 3]
+    assert capsys.readouterr().out == ""
+
+
 def test_resuming_before_the_first_checkpoint_starts_from_the_beginning(tmp_path, capsys):
     learner, _ = counter()
     assert fit(learner, KEY, 4, keep=Keep(tmp_path, resume=True)).run.state == 4
@@ -195,6 +264,14 @@ def test_where_members_may_diverge_a_loss_that_is_nan_is_kept_as_such():
             {"watch": Watch(select=Selection("score", lambda n: n, patience=0))},
             "Selection.patience must be at least 1; got 0",
         ),
+        (
+            {"watch": Watch(counter()[1], 1, Selection("scor", lambda n: n))},
+            "unknown metric in Selection 'scor'; did you mean score or cost?",
+        ),
+        (
+            {"watch": Watch(select=Selection("score", lambda n: n))},
+            "unknown metric in Selection 'score'; known: ",
+        ),
         ({"steps": -1}, "steps must be at least 0 and below 2^31; got -1"),
         ({"steps": 2**31}, "steps must be at least 0 and below 2^31; got 2147483648"),
         ({"show": Show(names=["a", "b"])}, "names must be one for each of the 1 members; got 2"),
@@ -226,17 +303,6 @@ def test_a_chunk_ends_where_something_is_due():
     assert piece(0, 100, 25, 100, 20) == 20, "but not into fives, far below the chunk"
 
 
-def test_screen_lines_show_the_spread_and_the_newest_evaluation(capsys):
-    with log.screen(40, 0, (), quiet=False) as show:
-        show(1, {"step": 1, "train/loss": [9.0]})
-        show(2, {"step": 2, "train/loss": [1.0, 3.0], "validation/accuracy": [0.5, 0.7]})
-        show(40, {"step": 40, "train/loss": [1.0, 1.0]})
-    first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("step 2/40")
-    assert "train loss 2.0000 ± 1.4142  validation accuracy 60.00 ± 14.14 %" in first
-    assert "train loss 1.0000 ± 0.0000  validation accuracy 60.00" in last
-
-
 def test_quiet_says_nothing(capsys):
     learner, _ = counter()
     fit(learner, KEY, 4)
@@ -259,16 +325,6 @@ def test_a_closed_log_has_written_its_events(tmp_path):
     journal.close()
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert b"train/loss/0" in events.read_bytes() and b"train/loss/1" in events.read_bytes()
-
-
-def test_the_live_bar_shows_the_newest_numbers():
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=100)
-    with Progress(*log.columns(), console=console) as live:
-        task = live.add_task("", total=40, rate=3.0, newest="loss 0.5")
-        live.update(task, completed=7)
-        live.refresh()
-    assert re.search(r"7/40.*3 steps/s.*loss 0\.5", screen.getvalue())
 
 
 def test_the_member_whose_state_is_not_finite_is_named():

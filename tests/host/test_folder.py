@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pytest
 
 from dljax import InputError, Learner
-from dljax.host import folder, log
+from dljax.host import folder, screen
 from dljax.host.config import Common
 from dljax.host.experiment import Study
 from dljax.host.fit import Keep, fit
@@ -106,17 +106,17 @@ def test_two_fits_without_a_study_have_no_folder_in_common(tmp_path):
     learner = Learner(lambda key: jnp.float32(0), lambda key, state: (state + 1, {"loss": state}))
     said = []
 
-    def show(step, record):
+    def show(step, record, doing=""):
         with pytest.raises(InputError, match="in use by process") as caught:
             fit(learner, jax.random.key(0), 4, keep=Keep(tmp_path, resume=True))
         said.append(caught.value)
 
     @contextlib.contextmanager
-    def screen(*_):
+    def shown(*_):
         yield show
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log, "screen", screen)
+        patch.setattr(screen, "screen", shown)
         fit(learner, jax.random.key(0), 4, keep=Keep(tmp_path), chunk=2)
     assert len(said) == 2
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2

@@ -38,7 +38,8 @@ def written(tmp_path, *folders):
 
 
 def curves_in(text):
-    return json.loads(re.search('id="curves" type="application/json">(.*?)</script>', text)[1])
+    (found,) = re.findall('id="curves" type="application/json">(.*?)</script>', text)
+    return json.loads(found)
 
 
 def test_a_run_is_all_in_one_file(tmp_path):

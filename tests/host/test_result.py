@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dljax.host.result import as_json, commit
+from dljax.host.result import Result, as_json, commit, summary
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
@@ -49,3 +49,17 @@ def test_numbers_of_numpy_are_numbers():
         "e": [None],
         "not finite": {"d": "nan", "e": str([np.float64("inf")])},
     }
+
+
+def test_a_table_has_significant_digits_and_columns_that_no_name_breaks():
+    long = "error, slippery, rate 1/(1 + (1-gamma) n), of two"
+    found = Result("x", [], {}, [0, 1], environment={})
+    values = {"error": [4e-7, 5e-7], long: [-12345.0, 3.0], "share": [1.0, 1.0], "none": [0, 0]}
+    found.metrics = {name: summary(each, "lower") for name, each in values.items()}
+    found.baselines = {f"plain, {long}": {"metric": "error", "mean": 0.25}}
+    found.seconds = {"total": 1.0}
+    head, *rows = found.table().splitlines()[:-1]
+    end = head.index("mean") + 4
+    cells = [(row[end - 10 : end].strip(), row[end : end + 11].strip()) for row in rows]
+    assert cells[0] == ("4.500e-07", "7.071e-08")
+    assert [mean for mean, _ in cells[1:]] == ["-6171", "1.000", "0.000", "0.2500"]

@@ -1,5 +1,6 @@
 """Data, networks, labels and actions that do not fit each other: said where a learner is made."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +58,14 @@ def classifier(y, net=MLP((3,))):  # noqa: B008 - immutable
 
 def regression(y, outputs=1):
     return risk.make(MLP((outputs,)), TX, Batch(X, y), optax.squared_error, batch=4)
+
+
+class Untold(nn.Module):
+    """Hears nothing of training."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3)(x.reshape(len(x), -1))
 
 
 def gaussian_of(outputs):
@@ -122,7 +131,9 @@ def agents(actions, policy, net):
         ),
         (lambda: debiased(y=Y + 1), "from 0 to 2; got 0 to 3"),
         (lambda: debiased(rows=range(1, 13)), "rows must be from 0 to 11; got 12"),
-        (lambda: regression(X[:, 0, 0]), "gives one number; the targets are 1 numbers"),
+        (lambda: regression(X[:, 0, 0]), r"targets \[12, 1\] of one number each are .* \[n\]"),
+        (lambda: classifier(Y[:, None]), r"got labels \[12, 1\] and 3 numbers"),
+        (lambda: classifier(Y, Untold()), "Untold is called with `train`: write __call__"),
         (lambda: regression(X[:, 0, :, 0], 3), "gives 3 numbers; the targets are 2 numbers"),
         (lambda: regression(X[:, 0, 0, 0], 3), "gives 3 numbers; the targets are one number"),
         (lambda: regression(X[:, 0, 0, 0], 2), "gives 2 numbers; the targets are one number"),
