@@ -22,7 +22,7 @@ import dljax
 from dljax.data import scaling
 from dljax.data.frames import Column
 from dljax.data.images import ImageData
-from dljax.data.scaling import Columns, Pixels
+from dljax.data.scaling import BYTES, UNIT, Columns, Pixels
 from dljax.data.sources import Example
 from dljax.host.result import as_json
 from dljax.learn.risk import Weights
@@ -89,6 +89,11 @@ def reads(data: ImageData) -> tuple[Input]:
     """Raw examples of a data set, scaled as its training part was."""
     shape, columns = data.example or Example(data.train.x.shape[1:])
     return (Input(shape, scaling=data.scaling, columns=columns),)
+
+
+def shown(x: np.ndarray) -> tuple[Input]:
+    """Images as in x [n, h, w, c], which are bytes or in [0, 1]."""
+    return (Input(x.shape[1:], scaling=BYTES if x.dtype == np.uint8 else UNIT),)
 
 
 def classifier(net: nn.Module, data: ImageData) -> Function:

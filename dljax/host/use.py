@@ -131,8 +131,10 @@ def listed(found: Model) -> str:
 
 def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.ndarray]]:
     """What a file or a folder of pictures holds: where each example is, and an array [n, ...] for
-    each input. Raises InputError that names the file."""
+    each input; a number, where one is asked for, is itself. InputError names the file."""
     suffix, (first, *others) = path.suffix.lower(), inputs
+    if (first.shape, first.dtype, others) == ((), "int32", []) and path.name.isdecimal():
+        return [(path.name, "0")], [np.array([int(path.name)], np.int32)]
     try:
         if not path.exists():
             raise InputError("no such file")

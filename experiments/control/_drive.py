@@ -18,6 +18,7 @@ from dljax.envs.tracks import Tracks
 from dljax.host import figures
 from dljax.host.devices import require_memory
 from dljax.host.experiment import Study
+from dljax.host.function import Function, Input
 from dljax.host.log import Record
 from dljax.learn import play, saliency
 from dljax.ops.policies import Policy
@@ -44,6 +45,13 @@ class Driver(NamedTuple):
     kept: PyTree
     act: Callable[[PyTree, Array], Array]
     records: list[Record]
+
+
+def keep(run: Study, env: Environment, drivers: dict[str, Driver]) -> None:
+    """Each driver's model: what it does when the camera shows what."""
+    read, names = (Input(env.observation_shape, name="observation"),), ("steering angle", "speed")
+    for name, driver in drivers.items():
+        run.model(driver.kept, {"act": Function(driver.act, read, names=names)}, part=name)
 
 
 def drawn(*counts: int) -> list[Tracks]:

@@ -113,6 +113,7 @@ def main(config: Config) -> Result:
         _drive.afford(config)
         world = World(config)
         drivers = {k: taught(run, world, k, each) for k, each in everyone(config, world).items()}
+        _drive.keep(run, world.env(driving.VARIED), drivers)
         _drive.measure(run, world.test, world.camera, drivers, GOALS)
         _drive.beside(run, world.test, world.camera)
         shown = {name: drivers[name] for name in ("DAgger", "imitation", "PPO")}
@@ -149,7 +150,6 @@ def imitation(
         learner = imitate.dagger(env, world.expert, net, tx, **given, **options)
     else:
         learner = imitate.clone(env, world.expert, net, tx, **given)
-
     within = imitate.box(env)
     act = lambda params, seen: imitate.apply(net, params, within, seen)  # noqa: E731
     return Student(learner, act, steps, each, lambda member: member.run.state.taken, looks)

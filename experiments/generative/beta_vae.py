@@ -29,12 +29,13 @@ from dljax.errors import InputError
 from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Positive, Widths, require
 from dljax.host.experiment import Study
+from dljax.host.function import shown
 from dljax.host.result import Result
 from dljax.learn import vae
 from dljax.learn.optimizers import optimizer
 from dljax.nets.coders import Variational, dense
 from dljax.typing import PyTree
-from experiments.generative import _factors
+from experiments.generative import _factors, _model
 from experiments.generative._factors import POINTS, Codes
 
 NAME = "generative.beta_vae"
@@ -90,17 +91,20 @@ def main(config: Config) -> Result:
         net, x, steps = network(config), jnp.asarray(learnt.x), config.steps
         tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
         options = {"batch": config.batch, "likelihood": LIKELIHOOD}
+        names = run.named(f"beta {beta:g}" for beta in config.betas)
         axes = grid(beta=jnp.array(config.betas, float), seed=jnp.array(run.seeds))
         fitted = run.fit(
             sweep(lambda beta: vae.make(net, tx, x, beta=beta, **options), *axes.values()),
             steps,
-            names=run.named(f"beta {beta:g}" for beta in config.betas),
+            names=names,
             shown=("train/distortion", "train/rate"),
         )
         votes = _factors.votes(config.side)
         params = fitted.run.state.run.state.fit.params
         measure = lambda own: _factors.measure(net, own, LIKELIHOOD, validation, test, votes)  # noqa: E731
         codes: Codes = jax.tree.map(np.asarray, run.each(measure, params, at_once=1))
+        told = _model.variational(net, config.latents, shown(learnt.x), LIKELIHOOD)
+        run.model(params, told, names=names)
         shape = (len(config.betas), config.seeds)
         found = {k: np.reshape(v, shape) for k, v in _factors.scores(codes, votes).items()}
         choice = chosen(np.reshape(codes.validation_mig, shape))

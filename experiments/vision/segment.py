@@ -13,6 +13,7 @@ images are digits in noise, which need no download.
     python -m experiments.vision.segment --data my/folder --classes 0 1 2
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from dljax.host import experiment, figures
 from dljax.host.config import Common, Count, NotNegative, Number, Positive, ShareBelow1
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
+from dljax.host.function import Function, shown
 from dljax.host.result import Result
 from dljax.learn import segment
 from dljax.learn.optimizers import optimizer
@@ -158,6 +160,9 @@ def judged(run: Study, net: Vision, data: MaskData, kept: PyTree) -> np.ndarray:
 
     views = min((False, True), key=loss)
     asked = chances(data.test, views)
+    predict = functools.partial(segment.predict, net, views=views)
+    told = Function(predict, shown(data.train.x), "values", tuple(data.classes), rows=1)
+    run.model(kept, {"predict": told})
     found = [
         _segment.judge(seen, data.validation.y, each, data.test.y, data.classes)
         for seen, each in zip(known[views], asked, strict=True)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from dljax import InputError
 from dljax.envs import driving
+from dljax.host.model import load
 from experiments.control import _drive
 from experiments.control.drive import Config, main
 
@@ -30,6 +31,9 @@ def test_the_result_has_all_that_is_asked(tmp_path):
         assert metrics[f"{_drive.LOOKED}, {name}"]["mean"] > 0
     assert result.baselines["pure pursuit by the true state"]["mean"] == 1
     assert result.baselines["random policy"]["mean"] == 0
+    model = load(tmp_path / "run" / "model" / "DAgger")
+    (read,) = model.function("act")[1].inputs
+    assert model.predict(np.zeros((3, *read.shape))).each.shape == (2, 3, 2)
     drawn = {path.name: path.stat().st_size for path in (tmp_path / "run" / "figures").iterdir()}
     assert set(drawn) == {"drive.png", "drive.gif", "saliency.png", "finished.png"}
     assert max(drawn.values()) < 1_000_000

@@ -9,6 +9,7 @@ import pytest
 
 from dljax import InputError
 from dljax.data.sprites import SIZES
+from dljax.host.model import load
 from experiments.generative import _factors, beta_vae
 from experiments.generative.beta_vae import Config, chosen, main, reversals
 
@@ -43,6 +44,9 @@ def test_the_greatest_beta_drops_every_code_and_that_is_said(done, capsys):
     result, out = done
     assert result.metrics["active units, beta 100000"]["mean"] == 0
     assert result.metrics["active units, beta 1"]["mean"] > 0
+    model = load(out)
+    codes = model.ask("encode", 255 * np.random.default_rng(0).random((20, 8, 8))).each
+    assert codes.shape == (6, 20, 3), "betas times seeds"
     assert (
         result.metrics["rate, beta 100000"]["mean"] < 0.1 < result.metrics["rate, beta 1"]["mean"]
     )

@@ -15,6 +15,7 @@ from dljax.data import gaussians, load
 from dljax.data.gaussians import Ring
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted
+from dljax.host.model import load as model_of
 from dljax.learn.gan import State
 from dljax.learner import Fit
 from experiments.generative import _images, _ring, _stages, divergences, gan
@@ -41,6 +42,14 @@ def test_a_network_that_has_learnt_nothing_is_said_to_have_collapsed(ring, capsy
     written = json.loads((out / "result.json").read_text())
     assert written["systems"] == ["S42", "S43"] and written["seeds"] == [0, 1]
     assert (out / "figures" / "ring.png").stat().st_size > 10_000
+    model = model_of(out)
+    assert model.about["members"] == [
+        f"{n}, seed {i}" for n in ("recommended", "plain") for i in (0, 1)
+    ]
+    points = model.ask("sample", [1, 2, 1]).each
+    assert points.shape == (4, 3, 2)
+    np.testing.assert_array_equal(points[:, 0], points[:, 2])
+    assert (points[:, 0] != points[:, 1]).all()
     study = Study(gan.NAME, [], tiny(out.with_name("none")))
     _ring.report(study, ("plain",), np.zeros((1, 3, 50, 2)))
     assert "collapse: plain misses modes in 3 of 3 seeds" in capsys.readouterr().out

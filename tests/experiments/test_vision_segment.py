@@ -6,6 +6,7 @@ import scipy.ndimage
 
 from dljax.data.masks import MaskData
 from dljax.errors import InputError
+from dljax.host.model import load
 from dljax.typing import Batch
 from experiments.vision import _segment, segment
 
@@ -92,6 +93,11 @@ def test_a_tiny_run_of_a_users_own(tmp_path):
     assert result.baselines["random forest, pixel accuracy"]["mean"] > 0.9
     drawn = {file.name for file in (tmp_path / "run" / "figures").iterdir()}
     assert drawn == {"masks.png", "curves.png"}
+    model = load(tmp_path / "run")
+    shape = model.function()[1].inputs[0].shape
+    chances = model.predict(np.zeros((2, *shape))).mean
+    assert chances.shape == (2, *shape[:2], 2)
+    np.testing.assert_allclose(chances.sum(-1), 1, rtol=1e-5)
 
 
 def test_squares_that_do_not_fit_are_refused(tmp_path):
