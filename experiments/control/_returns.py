@@ -52,7 +52,7 @@ def draw_games(path: Path, result: Result, records: dict[tuple[str, str], list[R
     for ax in axes[len(games) :]:
         ax.axis("off")
     for ax, game in zip(axes, games, strict=False):
-        ax.set(title=game, xlabel="environment steps of a seed", ylabel="validation return")
+        ax.set(title=game, xlabel="thousand steps of a seed", ylabel="validation return")
         ax.axhline(
             result.baselines[f"random policy, {game}"]["mean"], color=figures.INK, lw=1, ls=":",
             label="random policy",
@@ -61,9 +61,9 @@ def draw_games(path: Path, result: Result, records: dict[tuple[str, str], list[R
     for (game, who), rows in records.items():
         ax = axes[games.index(game)]
         played, values = curve(rows, "validation/return")
-        figures.spread(ax, played.mean(1), values, who, colors[who])
+        figures.spread(ax, played.mean(1) / 1000, values, who, colors[who])
         if known := result.baselines.get(f"published, {game}, {who}"):
             ax.axhline(known["mean"], color=colors[who], lw=1, ls="--", label=f"{who}, published")
-    for ax in axes[: len(games)]:
-        ax.legend(frameon=False, fontsize=7)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     return figures.save(figure, path)
