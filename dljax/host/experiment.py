@@ -206,7 +206,8 @@ class Study:
         print(f"run in {self.out}")
         for part in written[:1]:
             python, run = os.path.relpath(sys.executable), self.out / (part and f"model/{part}")
-            print(f"use it: {python} -m dljax predict {run} FILES --out predictions.csv")
+            asked = next(iter(self.models[part][1].values())).asked
+            print(f"use it: {python} -m dljax predict {run} {asked}")
 
     def write_model(self, part: str) -> bool:
         """Whether a model could be written."""

@@ -78,6 +78,15 @@ class Function:
     rows: int = 16
     """How many examples are computed at a time."""
 
+    @property
+    def asked(self) -> str:
+        """What follows `predict RUN`."""
+        if self.inputs[0].name == "seed":
+            return "1 2 3 --out new.npz"
+        if self.says == "text":
+            return "begun.txt --out texts.csv"
+        return "FILES --out predictions.csv"
+
 
 def variables(weights: Weights) -> dict[str, PyTree]:
     """Parameters, and what was learnt beside them, as Linen's `apply` takes them."""

@@ -27,13 +27,14 @@ from dljax.host import experiment
 from dljax.host.config import Common, Count, Positive, Widths, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Selection, Watch
+from dljax.host.function import reads
 from dljax.host.result import Result
 from dljax.learn import autoencode
 from dljax.learn.optimizers import optimizer
 from dljax.learn.risk import Loss, params_of
 from dljax.nets.coders import Autoencoder, convolutional, dense
 from dljax.typing import Array, Key, Metrics
-from experiments.generative import _codes
+from experiments.generative import _codes, _model
 from experiments.generative._codes import Narrow, scaled
 from experiments.generative._images import pictures
 
@@ -102,6 +103,9 @@ def main(config: Config) -> Result:
         _codes.report(run, config.latents, passed, angles)
         for units, images in plain.items():
             run.baseline(f"PCA, {units} units", "test error", np.mean((images - test) ** 2))
+        net, pixels = made["deep"].net(jnp.array(0)), made["deep"].pixels
+        told = _model.coder(net, config.deep_latent, reads(data), pixels)
+        run.model(kept["deep"], told, names=run.named(_codes.WAYS))
         _codes.draw(run, data, fits["deep"], passed, plain)
     return run.result
 

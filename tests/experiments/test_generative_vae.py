@@ -178,6 +178,17 @@ def pressed(tmp_path_factory):
     return autoencoder.main(config), out
 
 
+def test_the_deep_ones_are_left_as_a_model(pressed):
+    """What its pixels are off from raw digits is the result's test error, of each way and seed."""
+    result, out = pressed
+    model, x = model_of(out), load("digits").test.x
+    codes = model.predict(16 * x).each
+    back = [model[i].ask("decode", code).mean for i, code in enumerate(codes)]
+    found = [np.mean((pixels - x) ** 2) for pixels in back]
+    ways = [result.metrics[f"test error of deep, {way}"]["values"] for way in _codes.WAYS]
+    np.testing.assert_allclose(found, np.concatenate(ways), rtol=1e-4)
+
+
 def test_codes_of_every_size_and_kind_stand_beside_pca(pressed):
     result, out = pressed
     assert list(result.baselines) == ["PCA, 2 units", "PCA, 8 units"]
