@@ -52,10 +52,12 @@ ELSEWHERE = {  # modules whose tests have another name
     "learn/play": ["envs/test_environment.py"],
     "host/finite": ["host/test_fit.py"],
     "host/baselines": ["host/test_experiment.py"],
+    "host/function": ["host/test_model.py"],
     "host/log": ["host/test_fit.py"],
     "host/resume": ["host/test_fit.py"],
     "host/screen": ["host/test_screen.py"],
     "host/result": ["host/test_experiment.py"],
+    "host/use": ["host/test_model.py", "host/test_page.py"],
 }
 # imported once, before the fork that each mutant gets; none of them starts a backend
 COMMON = "jax flax.linen optax chex pytest tyro rich.progress matplotlib.figure"
