@@ -59,11 +59,6 @@ def read(speeds: str | os.PathLike[str], roads: str | os.PathLike[str], name: st
     or no number; and for a table of roads that is not n x n of weights from 0 to 1.
     """
     names, *lines = read_rows(speeds)
-    if all(number(each) is not None for each in names) and not all(
-        each.isdigit() for each in names
-    ):
-        first = ",".join(names)[:40]
-        raise InputError(f"{speeds}, line 1 must hold the sensors' names; got {first!r}")
     for line, row in enumerate(lines, start=2):
         if len(row) != len(names):
             raise InputError(f"{speeds}, line {line} has {len(row)} readings of {len(names)}")
@@ -73,11 +68,25 @@ def read(speeds: str | os.PathLike[str], roads: str | os.PathLike[str], name: st
         raise InputError(f"{speeds} has no readings")
     columns = zip(names, zip(*lines, strict=True), strict=True)
     values = np.stack([read_numbers(speeds, *column) for column in columns], 1)
+    if not named(names, values.max()):
+        first = ",".join(names)[:40]
+        raise InputError(f"{speeds}, line 1 must hold the sensors' names; got {first!r}")
     if (values < 0).any():
         line, sensor = np.argwhere(values < 0)[0]
         said = f"line {line + 2}: a speed of {values[line, sensor]:g} is below 0"
         raise InputError(f"{speeds}: column {names[sensor]!r}, {said}")
     return Traffic(name, tuple(names), values, read_roads(roads, len(names)))
+
+
+def named(names: list[str], fastest: float) -> bool:
+    """Whether names are no readings: some are words, or they count, or exceed all speeds."""
+    found = [number(each) for each in names]
+    if None in found:
+        return True
+    if not all(each.isdigit() for each in names):
+        return False
+    numbers = np.array([*map(int, names)])
+    return bool((np.diff(numbers) == 1).all() or numbers.min() > fastest)
 
 
 def read_roads(path: str | os.PathLike[str], n: int) -> Graph:

@@ -130,6 +130,12 @@ def test_ones_own_file_is_read(tmp_path):
         molecules.random_split(found, 0)
 
 
+def test_a_column_that_counts_the_rows_is_no_target(tmp_path, capsys):
+    rows = "".join(f"{i},{'C' * i},{i * i}\n" for i in range(1, 12))
+    assert molecules.load(written(tmp_path, "number,smiles,y\n" + rows)).targets == ("y",)
+    assert "left out, since it only counts the rows: column number" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

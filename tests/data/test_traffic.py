@@ -34,6 +34,10 @@ def test_tables_are_read_as_they_are(tables):
     assert sorted((int(a), int(b), float(w)) for a, b, w in edges) == [(0, 1, 0.5), (1, 2, 0.25)]
 
 
+def test_sensors_may_be_counted(tables):
+    assert traffic.load(*tables("speeds.csv", 0, "0,1,2")).sensors == ("0", "1", "2")
+
+
 def test_los_loop_is_as_published():
     try:
         found = traffic.load("los-loop")
@@ -59,6 +63,7 @@ def test_los_loop_is_as_published():
         ("speeds.csv", 2, "50,-1,52", "column 'b', line 3: a speed of -1 is below 0"),
         ("speeds.csv", 1, "", "speeds.csv, line 2 has 0 readings of 3"),
         ("speeds.csv", 0, "60.5,61,62", "line 1 must hold the sensors' names; got '60.5,61,62'"),
+        ("speeds.csv", 0, "60,61,52", "line 1 must hold the sensors' names; got '60,61,52'"),
         ("speeds.csv", 0, "a,b,b", "speeds.csv: each sensor must have a name of its own"),
         ("roads.csv", 1, "-", r"roads.csv must be 3 x 3, a row a sensor; got 2 x \[3\]"),
         ("roads.csv", 2, "0,0,1,1", r"roads.csv must be 3 x 3, a row a sensor; got 3 x \[3, 4\]"),
