@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,22 @@ class Result:
         write_whole(out / "result.json", as_json(dataclasses.asdict(self), indent=1) + "\n")
 
     def table(self) -> str:
-        """The metrics with their spread, the baselines and the targets, as a few lines."""
-        wide = max(map(len, [*self.metrics, *self.baselines, " " * 28]))
+        """The metrics with their spread, the baselines and the targets, as a few lines.
+
+        Of many, those with a target and the first of the others; `result.json` has all.
+        """
+        aimed = [name for name, each in self.baselines.items() if each["metric"] in self.targets]
+        metrics = foremost(self.metrics, self.targets)
+        baselines = foremost(self.baselines, aimed)
+        wide = max(map(len, [*metrics, *baselines, " " * 28]))
         rows = [f"{'':{wide}} {'mean':>10} {'sd':>10}   {len(self.seeds)} seeds"]
-        for name, metric in self.metrics.items():
+        for name, metric in metrics.items():
             rows.append(f"{name:{wide}} {number(metric['mean']):>10} {number(metric['sd']):>10}")
-        for name, baseline in self.baselines.items():
+        for name, baseline in baselines.items():
             mean, of = number(baseline["mean"]), baseline["metric"]
             rows.append(f"{name:{wide}} {mean:>10} {'':10}   {of}, baseline")
+        if left := len(self.metrics) + len(self.baselines) - len(metrics) - len(baselines):
+            rows.append(f"{left} more rows in result.json")
         for name, target in self.targets.items():
             verdict = "met" if target["met"] else "missed"
             rows.append(f"{name} target {target['value']:g} ({target['source']}): {verdict}")
@@ -61,6 +69,13 @@ class Result:
             rows += per_class.lines(metric["classes"]) if "classes" in metric else []
         times = "  ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
         return "\n".join([*rows, times])
+
+
+def foremost(rows: Mapping[str, Any], aimed: Container[str], most: int = 20) -> dict[str, Any]:
+    """The rows that are aimed at, and of the others the first, `most` in all where that may be."""
+    left = most - sum(name in aimed for name in rows)
+    others = [name for name in rows if name not in aimed][: max(left, 0)]
+    return {name: row for name, row in rows.items() if name in aimed or name in others}
 
 
 def number(value: float, digits: int = 4) -> str:

@@ -63,3 +63,19 @@ def test_a_table_has_significant_digits_and_columns_that_no_name_breaks():
     cells = [(row[end - 10 : end].strip(), row[end : end + 11].strip()) for row in rows]
     assert cells[0] == ("4.500e-07", "7.071e-08")
     assert [mean for mean, _ in cells[1:]] == ["-6171", "1.000", "0.000", "0.2500"]
+
+
+def test_a_table_of_many_rows_shows_those_with_a_target_and_says_how_many_it_does_not():
+    found = Result("x", [], {}, [0], environment={}, seconds={"total": 1.0})
+    found.metrics = {f"metric {i}": summary([i], "lower") for i in range(60)}
+    found.baselines = {f"plain {i}": {"metric": f"metric {i}", "mean": 1} for i in range(30)}
+    found.targets = {"metric 29": {"value": 30, "source": "ours", "met": True}}
+    lines = found.table().splitlines()
+    shown = [line.rpartition("  ")[0] and line.split("  ")[0] for line in lines]
+    assert [f"metric {i}" for i in (*range(19), 29)] == [
+        s for s in shown if s.startswith("metric")
+    ][:20]
+    assert [f"plain {i}" for i in (*range(19), 29)] == [s for s in shown if s.startswith("plain")]
+    assert "50 more rows in result.json" in lines
+    few = Result("x", [], {}, [0], environment={}, metrics={"a": summary([1], "lower")})
+    assert "more rows" not in few.table()
