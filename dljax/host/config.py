@@ -15,6 +15,8 @@ import io
 import numbers
 import operator
 import re
+import shutil
+import textwrap
 import types
 import typing
 from collections import Counter
@@ -231,9 +233,11 @@ def parse(presets: dict[str, C], argv: list[str], prog: str, description: str) -
         raise unknown("--preset", name, presets)
     default = dataclasses.replace(presets[name], preset=name)
     said = io.StringIO()
+    if {"-h", "--help"} & {*argv}:  # here: tyro joins the lines of a paragraph and wraps none
+        print(wrapped(description, min(shutil.get_terminal_size().columns, 100)), end="\n\n")
     try:
         with contextlib.redirect_stderr(said):
-            found = tyro.cli(flags(default), prog=prog, args=argv, description=description)
+            found = tyro.cli(flags(default), prog=prog, args=argv, description="")
     except SystemExit as end:
         if not end.code:
             raise
@@ -242,6 +246,12 @@ def parse(presets: dict[str, C], argv: list[str], prog: str, description: str) -
 
 
 UNTOLD = Common.free | {"preset"}  # fields that change nothing in a result, or are told apart
+
+
+def wrapped(text: str, width: int) -> str:
+    """Paragraphs as wide as the screen; what is indented stays as it is."""
+    parts = re.split(r"\n\s*\n", text.strip("\n"))
+    return "\n\n".join(part if part[:1] == " " else textwrap.fill(part, width) for part in parts)
 
 
 def words(config: dict[str, Any], default: Common | None) -> list[str]:

@@ -264,6 +264,9 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
         fail(f"error: {error}", 1)
     except KeyboardInterrupt:
         fail("stopped", 128 + signal.SIGINT)
+    except BrokenPipeError:  # whoever reads has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         fail(f"error: {where}{error.strerror or error}; earlier checkpoints are kept", 1)

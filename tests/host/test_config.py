@@ -286,6 +286,18 @@ def test_help_tells_bounds_and_choices_once_with_what_a_field_is(capsys, monkeyp
     assert "Told of free. (default" in text and "Told of name. (default" in text
 
 
+def test_what_an_experiment_says_of_itself_is_as_wide_as_the_screen(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    said = "What it is.\n\n" + "word (and more) " * 20 + "\n\n    python -m x  # as long as it is\n"
+    with pytest.raises(SystemExit):
+        parse({"quick": Config()}, ["--help"], "x", said)
+    first, _, rest = capsys.readouterr().out.partition("usage:")
+    lines = first.splitlines()
+    assert lines[:2] == ["What it is.", ""] and "    python -m x  # as long as it is" in lines
+    assert max(map(len, lines)) <= 40 and " ".join(first.split()) == " ".join(said.split())
+    assert "What it is" not in rest
+
+
 @pytest.mark.parametrize("words", [["--preset=full"], ["--preset", "full"]])
 def test_a_preset_is_named_in_either_form(words):
     presets = {"quick": Config(), "full": Config(count=9)}

@@ -3,6 +3,8 @@
 import io
 import json
 import platform
+import signal
+import subprocess
 import sys
 
 import jax
@@ -288,6 +290,17 @@ def test_help_is_help(capsys):
     text = capsys.readouterr().out
     assert "What it is." in text
     assert "Independent runs, trained in one compiled program." in text
+
+
+def test_whoever_reads_may_have_enough(tmp_path):
+    """`--help | head` is no error."""
+    code = "import experiments.vision.classify as c; from dljax.host.experiment import command_line"
+    code += "; command_line('x', c.main, c.PRESETS, 'word ' * 100_000)"
+    words = [sys.executable, "-c", code, "--help"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr and process.stdout.read(5) == b"word "
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 128 + signal.SIGPIPE
 
 
 def test_small_things():
