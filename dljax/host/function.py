@@ -66,8 +66,8 @@ class Function:
     and of inputs as they are scaled.
 
     `says` is what outputs are: logits, whose softmax is averaged over members; scores, the greatest
-    of which is chosen; values; or integers, of which there is no mean: choices, or the numbers of
-    a text's tokens, of a prompt's numbers, their count and a seed. `names` are those of the last
+    of which is chosen; values; choices, of which there is no mean, as of boxes; or the numbers of a
+    text's tokens, of a prompt's numbers, their count and a seed. `names` are those of the last
     axis, or of the tokens.
     """
 

@@ -18,8 +18,9 @@ from scipy.signal import fftconvolve
 from dljax.data.objects import CELLS, ObjectData
 from dljax.host import figures
 from dljax.host.baselines import linear_classifier
+from dljax.host.function import Function, shown
 from dljax.ops.boxes import COCO, matched, precision_at_recall
-from dljax.typing import Batch, Boxes, Detections
+from dljax.typing import Batch, Boxes, Detections, PyTree
 
 MOST = 40  # detections of an image by one plain detector
 RADII = (0.7, 0.85, 1.0, 1.15)  # of red cells, in usual ones
@@ -186,6 +187,16 @@ def crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
     part = image[top : max(top + 1, round(box[2])), left : max(left + 1, round(box[3]))]
     rows, columns = (np.linspace(0, n - 1, CROP).round().astype(int) for n in part.shape[:2])
     return part[rows][:, columns].astype(np.float32) / scale
+
+
+def boxed(predict: Callable[[PyTree, Any], Detections], x: np.ndarray) -> Function:
+    """A detector of images as in x [n, h, w, c]: numbers [n, K, 6], 0s and label -1 for no box."""
+
+    def call(params: PyTree, x: Any) -> jax.Array:
+        found = predict(params, x)
+        return jnp.concatenate([found.box, found.label[..., None], found.score[..., None]], -1)
+
+    return Function(call, shown(x), "choices", ("top", "left", "bottom", "right", "label", "score"))
 
 
 def scores(found: Detections, data: Batch, count: int) -> np.ndarray:

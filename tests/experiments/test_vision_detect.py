@@ -1,9 +1,11 @@
 """Detection, tiny: results beside a plain method, figures drawn, choices within what was asked."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from dljax.data import objects
 from dljax.data.objects import CELLS, ObjectData
+from dljax.host.model import load
 from dljax.typing import Batch, Boxes, Detections
 from experiments.vision import _detect, detect
 
@@ -60,6 +62,12 @@ def test_a_tiny_run_is_whole(tmp_path, monkeypatch):
     result = detect.main(config)
     assert list(result.metrics) == ["test AP50", "test AP"]
     assert result.metrics["test AP50"]["chosen"]["overlap"] in (0.3, 0.6)
+    each = jnp.asarray(load(out).predict(small.test.x).each)
+    found = Detections(each[..., :4], each[..., 4].astype(jnp.int32), each[..., 5])
+    assert each.shape[:3] == (1, len(small.test.x), 9)
+    for kind, again in _detect.named([], _detect.scores(found, small.test, 10)).items():
+        if kind in ("AP50", "AP"):
+            np.testing.assert_allclose(again, result.metrics[f"test {kind}"]["values"], rtol=1e-5)
     plain = "threshold, components and logistic regression, AP50"
     assert result.baselines[plain]["mean"] > 0.2
     for name in ("curves", "boxes", "precision"):
