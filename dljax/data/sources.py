@@ -149,15 +149,15 @@ def from_frame(frame: Any, options: Options) -> Raw:
         names = ", ".join(map(str, frame.columns[:20]))
         raise InputError(f"which column holds the labels? --target COLUMN, one of {names}")
     y = frames.take(frame, "target", options.target)
-    if lost := int((none := np.array([each is None or each != each for each in y])).sum()):
-        say(f"{lost} rows without a label are left out")
-        frame, y = frame[~none], y[~none]
     named = {"group": options.group, "time": options.time}
     said = {name: frames.take(frame, name, column) for name, column in named.items() if column}
     apart = [options.target, *filter(None, named.values())]
     if "split" in frame.columns and set(frame["split"].astype(str).str.lower()) <= set(PARTS):
         said["split"], apart = frame["split"].to_numpy(), [*apart, "split"]
-    x = frames.told(frame.drop(columns=list(dict.fromkeys(apart))))
+    x = frames.told(frame.drop(columns=list(dict.fromkeys(apart))))  # which counts all rows
+    if lost := int((none := frame[options.target].isna().to_numpy()).sum()):
+        say(f"{lost} rows without a label are left out")
+        x, y, said = x[~none], y[~none], {name: each[~none] for name, each in said.items()}
     return Raw(x, np.array(y.tolist()), None, Said(**said))
 
 

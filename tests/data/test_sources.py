@@ -120,6 +120,15 @@ def test_what_is_predicted_of_is_read_as_what_was_learnt_from(tmp_path):
         sources.rows(tmp_path / "new.csv", data.example, data.scaling)
 
 
+def test_a_count_of_rows_is_dropped_beside_rows_without_a_label(capsys):
+    frame = pd.DataFrame({"id": np.arange(60), "a": RNG.normal(size=60), "who": np.arange(60) // 3})
+    frame["kind"] = ["x"] * 28 + [None] * 4 + ["y"] * 28
+    for labels in (frame["kind"], frame["kind"].astype("string"), frame["kind"].astype("category")):
+        data = load(frame.assign(kind=labels), target="kind", group="who")
+        assert data.example and [each.name for each in data.example.columns] == ["a"]
+        assert "column id" in (said := capsys.readouterr().err) and "4 rows without" in said
+
+
 def test_columns_name_groups_and_times(wine):
     wine["who"], wine["when"] = np.arange(len(wine)) // 6, RNG.permutation(len(wine))
     wine = wine.sample(frac=1, random_state=0)
