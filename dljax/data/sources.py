@@ -83,13 +83,24 @@ def from_object(given: Any, options: Options) -> Raw:
         options.only("arrays")
         if "data" in given and "target" in given:
             return from_bunch(given)
-        return from_arrays({name: np.asarray(value) for name, value in given.items()})
+        return from_arrays({name: array(value) for name, value in given.items()})
     if isinstance(given, tuple) and len(given) == 2:
         options.only("arrays")
-        return from_arrays({"x": np.asarray(given[0]), "y": np.asarray(given[1])})
+        return from_arrays({"x": array(given[0]), "y": array(given[1])})
     raise InputError(
         f"no data set: {type(given).__name__}; give a path, (x, y), a frame or a Bunch"
     )
+
+
+def array(values: Any) -> np.ndarray:
+    """An array, of text where all values are text; a lone object where there can be none."""
+    try:
+        found = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        return np.empty((), object)
+    if found.dtype.kind == "O" and found.ndim == 1 and all(isinstance(v, str) for v in found):
+        return found.astype(str)
+    return np.char.decode(found, "utf-8", "replace") if found.dtype.kind == "S" else found
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Raw:
@@ -145,6 +156,7 @@ def inputs(x: np.ndarray, key: str = "x") -> np.ndarray:
 
 def from_frame(frame: Any, options: Options) -> Raw:
     """Rows of a table whose `target` column holds the labels; a column `split` says their parts."""
+    frame = frames.named(frame)
     if options.target is None:
         names = ", ".join(map(str, frame.columns[:20]))
         raise InputError(f"which column holds the labels? --target COLUMN, one of {names}")
@@ -188,7 +200,7 @@ def from_bunch(bunch: Mapping[str, Any]) -> Raw:
     """A Bunch of scikit-learn: its images if it has such, else its table by features' names."""
     import pandas as pd
 
-    y, names = np.asarray(bunch["target"]), bunch.get("target_names")
+    y, names = array(bunch["target"]), bunch.get("target_names")
     classes = None
     if names is not None and y.dtype.kind in "iu" and len(names) > y.max():
         classes = tuple(map(str, names))

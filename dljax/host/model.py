@@ -237,7 +237,7 @@ def fitting(x: Any, wanted: Input) -> np.ndarray:
     Raises InputError that names what was given and what is accepted.
     """
     if hasattr(x, "iloc") and wanted.columns:
-        x = frames.numbers(x, wanted.columns, used(wanted))
+        x = frames.numbers(frames.named(x), wanted.columns, used(wanted))
     x = np.asarray(x)
     if x.ndim and (*x.shape[1:], 1) == wanted.shape:
         x = x[..., None]

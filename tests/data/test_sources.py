@@ -120,6 +120,21 @@ def test_what_is_predicted_of_is_read_as_what_was_learnt_from(tmp_path):
         sources.rows(tmp_path / "new.csv", data.example, data.scaling)
 
 
+def test_labels_are_text_in_whatever_array():
+    x, y = RNG.normal(size=(30, 2)), np.array(["no", "yes"] * 15)
+    for labels in (y, y.astype(object), y.tolist(), y.astype("S"), pd.Series(y)):
+        assert load((x, labels)).classes == ("no", "yes")
+        assert load({"data": x, "target": labels}).classes == ("no", "yes")  # fetch_openml's
+
+
+def test_columns_may_be_called_by_numbers_but_not_alike():
+    frame = pd.DataFrame(RNG.normal(size=(30, 3)))
+    frame[3] = ["no", "yes"] * 15
+    assert load(frame, target="3").train.x.shape[1] == 3
+    frame.columns = ["a", "b", "a", "kind"]
+    assert refusal(frame, target="kind") == "two columns are called a"
+
+
 def test_a_count_of_rows_is_dropped_beside_rows_without_a_label(capsys):
     frame = pd.DataFrame({"id": np.arange(60), "a": RNG.normal(size=60), "who": np.arange(60) // 3})
     frame["kind"] = ["x"] * 28 + [None] * 4 + ["y"] * 28
@@ -229,6 +244,7 @@ def test_scikit_learns_images_stay_images():
 
 def test_what_is_no_data_set_is_refused(tmp_path, wine, monkeypatch):
     assert "no data set: int" in refusal(3)
+    assert "x must be numbers" in refusal(([[1], [1, 2]] * 10, ["a", "b"] * 10))
     assert "--target COLUMN, one of alcohol" in refusal(wine)
     assert "did you mean target" in refusal(wine, target="targt")
     assert "must be classes; got the number" in refusal(wine, target="alcohol")
