@@ -134,7 +134,7 @@ def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.nda
     each input; a number, where one is asked for, is itself. InputError names the file."""
     suffix, (first, *others) = path.suffix.lower(), inputs
     if (first.shape, first.dtype, others) == ((), "int32", []) and path.name.isdecimal():
-        return [(path.name, "0")], [np.array([int(path.name)], np.int32)]
+        return [(path.name, "0")], [np.array([int(path.name)])]
     try:
         if not path.exists():
             raise InputError("no such file")
