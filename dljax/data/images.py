@@ -188,7 +188,7 @@ def ready(name: str, raw: Raw) -> ImageData:
         learnt = scaling.pixels(train)
     seen = scaling.kept(learnt, *(x[each] for each in rows))
     train, validation, test = map(Batch, seen, (y[each] for each in rows))
-    example = Example(x.shape[1:], columns)
+    example = Example(x.shape[1:], columns, raw.pictures)
     return ImageData(name, train, validation, test, classes, learnt, example)
 
 

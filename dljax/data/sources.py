@@ -28,10 +28,12 @@ class Options(NamedTuple):
 
 
 class Example(NamedTuple):
-    """What a model is asked: the shape of one raw example, and a table's columns if named."""
+    """What a model is asked: the shape of one raw example, a table's columns if named, and whether
+    pixels were learnt from picture files, whose levels then are the model's."""
 
     shape: tuple[int, ...]
     columns: tuple[frames.Column, ...] = ()
+    pictures: bool = False
 
 
 class Raw(NamedTuple):
@@ -41,6 +43,7 @@ class Raw(NamedTuple):
     y: np.ndarray
     classes: tuple[str, ...] | None = None
     said: Said = Said()
+    pictures: bool = False
 
 
 def read(path: Path, options: Options) -> Raw:
@@ -178,14 +181,14 @@ def from_folder(root: Path, size: int | None) -> Raw:
     folders = sorted(each for each in root.iterdir() if each.is_dir())
     named = [each for each in folders if not each.name.startswith(".")]
     if not named or any(each.name.lower() not in PARTS for each in named):
-        return Raw(*pictures.by_folder(root, size))
+        return Raw(*pictures.by_folder(root, size), pictures=True)
     found = [pictures.by_folder(each, size) for each in named]
     shapes = {x.shape[1:] for x, _ in found}
     if len(shapes) > 1:
         raise InputError(f"{root}: pictures of several sizes or of colour and grey; use one kind")
     split = np.repeat([each.name for each in named], [len(y) for _, y in found])
     x, y = (np.concatenate(each) for each in zip(*found, strict=True))
-    return Raw(x, y, None, Said(split=split))
+    return Raw(x, y, None, Said(split=split), pictures=True)
 
 
 def from_idx(path: Path) -> Raw:
@@ -239,7 +242,7 @@ def from_columns(parts: list[tuple[str, Any]], options: Options) -> Raw:
         raise InputError(f"{shown[0]} holds pictures of several sizes or kinds; make them alike")
     x, y = checked({"x": np.stack(images), "y": np.array(columns[target])}, "x", "y")
     said = Said(split=np.array(columns["split"])) if "split" in columns else Said()
-    return Raw(x, y, classes, said)
+    return Raw(x, y, classes, said, pictures=True)
 
 
 def rows(path: Path, example: Example, scaling: Pixels | Columns) -> tuple[list[str], np.ndarray]:
@@ -257,7 +260,7 @@ def rows(path: Path, example: Example, scaling: Pixels | Columns) -> tuple[list[
             raise InputError(f"{path} holds no .png or .jpg file")
         raw = np.stack([pictures.alike(each, example.shape) for each in shown])
         names = [str(each) for each in shown]
-        if isinstance(scaling, Pixels) and raw.max() > 2 * scaling.high:  # levels of its own
+        if isinstance(scaling, Pixels) and not example.pictures:  # of levels of its own
             raw = raw / 255 * (scaling.high - scaling.low) + scaling.low
     elif suffix in frames.SUFFIXES:
         frame = frames.read(path)

@@ -141,7 +141,8 @@ def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.nda
         if suffix == ".npy" and not others:
             rows = [read_npy(path)]
         elif first.scaling is not None and not others:
-            names, raw = sources.rows(path, Example(first.shape, first.columns), first.scaling)
+            example = Example(first.shape, first.columns, first.pictures)
+            names, raw = sources.rows(path, example, first.scaling)
             shown = path.is_dir() or suffix in pictures.SUFFIXES
             return [(name, "0") if shown else (str(path), name) for name in names], [raw]
         else:

@@ -175,6 +175,28 @@ def test_a_folder_of_pictures_a_class(tmp_path):
     np.testing.assert_array_equal(one[0], np.asarray(Image.open(tmp_path / "pets/cat/1.png")))
 
 
+def test_what_is_said_of_a_picture_does_not_depend_on_its_company(tmp_path):
+    """Of levels 0 to 16 in arrays, and of picture files that hold such levels."""
+    for level in (20, 200):
+        Image.fromarray(np.full((8, 8), level, np.uint8)).save(tmp_path / f"{level}.png")
+    data = load((RNG.integers(0, 17, (40, 8, 8)), np.arange(40) % 2))
+    assert data.example
+    alone = [sources.rows(tmp_path / f"{v}.png", data.example, data.scaling)[1] for v in (20, 200)]
+    _, both = sources.rows(tmp_path, data.example, data.scaling)
+    np.testing.assert_allclose(np.concatenate(alone), np.sort(both, 0), rtol=1e-6)
+    seen = data.scaling.apply(np.concatenate(alone))[:, 0, 0, 0]
+    np.testing.assert_allclose(seen, [20 / 255, 200 / 255], rtol=1e-5)
+    for k in range(2):
+        (tmp_path / "dim" / "ab"[k]).mkdir(parents=True)
+        for i in range(10):
+            image = Image.fromarray(RNG.integers(0, 41, (8, 8), np.uint8))
+            image.save(tmp_path / "dim" / "ab"[k] / f"{i}.png")
+    dim = load(tmp_path / "dim")
+    assert dim.example and dim.example.pictures
+    _, raw = sources.rows(tmp_path / "20.png", dim.example, dim.scaling)
+    assert (raw == 20).all()
+
+
 def test_mixed_sizes_are_named_and_resized_by_a_flag(tmp_path):
     paint(tmp_path / "pets", sizes=((9, 9), (12, 20)))
     assert "is 20 x 12 pixels, but" in refusal(tmp_path / "pets")
