@@ -127,6 +127,13 @@ def test_labels_are_text_in_whatever_array():
         assert load({"data": x, "target": labels}).classes == ("no", "yes")  # fetch_openml's
 
 
+def test_no_two_classes_have_one_name():
+    x, y = RNG.normal(size=(30, 2)), np.array(["no", "yes", "no "] * 10)
+    assert load((x, y)).classes == ("no", "yes")
+    said = refusal({"x": x, "y": np.arange(30) % 2, "classes": ["no", "no"]})
+    assert said == "two classes are called no"
+
+
 def test_columns_may_be_called_by_numbers_but_not_alike():
     frame = pd.DataFrame(RNG.normal(size=(30, 3)))
     frame[3] = ["no", "yes"] * 15
