@@ -47,8 +47,15 @@ def read(path: Path) -> Any:
         raise InputError(f"{path} cannot be read as a table: {why}") from error
     if not len(frame) or frame.shape[1] < 1:
         raise InputError(f"{path} has no row under its names")
-    frame.columns = [str(name).strip() for name in frame.columns]
-    return frame
+    return named(frame)
+
+
+def named(frame: Any) -> Any:
+    """The frame with names that are text; InputError for two columns of one name."""
+    names = [str(name).strip() for name in frame.columns]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise InputError(f"two columns are called {twice[0]}")
+    return frame.set_axis(names, axis=1)
 
 
 def take(frame: Any, flag: str, name: str) -> np.ndarray:

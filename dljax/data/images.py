@@ -188,7 +188,7 @@ def ready(name: str, raw: Raw) -> ImageData:
         learnt = scaling.pixels(train)
     seen = scaling.kept(learnt, *(x[each] for each in rows))
     train, validation, test = map(Batch, seen, (y[each] for each in rows))
-    example = Example(x.shape[1:], columns)
+    example = Example(x.shape[1:], columns, raw.pictures)
     return ImageData(name, train, validation, test, classes, learnt, example)
 
 
@@ -202,12 +202,16 @@ def labelled(y: np.ndarray, names: tuple[str, ...] | None) -> tuple[np.ndarray, 
         if (odd := y[y != np.round(y)]).size:
             raise InputError(f"labels must be classes; got the number {odd[0]:g}")
         y = y.astype(np.int64)
+    elif y.dtype.kind == "U":
+        y = np.char.strip(y)
     values, codes = np.unique(y, return_inverse=True)
     if len(values) < 2:
         raise InputError("y holds one class only; a classifier needs at least two")
     if 2 * len(values) > len(y):
         raise InputError(f"labels must be classes; got {len(values)} of them in {len(y)} rows")
-    found = tuple(str(value).strip() for value in values.tolist())
+    found = tuple(str(value) for value in values.tolist())
+    if names is not None and (twice := [each for each in names if names.count(each) > 1]):
+        raise InputError(f"two classes are called {twice[0]}")
     if names is not None and y.dtype.kind in "iu":
         low, high, most = values[0], values[-1], len(names) - 1
         if low < 0 or high > most:

@@ -12,6 +12,7 @@ import numpy as np
 from dljax.data import images, pictures, scaling
 from dljax.data.compose import compose
 from dljax.data.files import check_size, open_npz
+from dljax.data.scaling import BYTES, Pixels
 from dljax.data.store import fetch, is_path
 from dljax.errors import InputError, unknown
 from dljax.typing import Batch
@@ -23,7 +24,8 @@ MOST = 128  # classes, of an int8
 class MaskData:
     """Images of one size with the class of every pixel, in fixed splits, as numpy arrays.
 
-    x: [n, h, w, c], uint8 in 0..255 or float32 in [0, 1]; y: int8 [n, h, w] in 0..len(classes) - 1.
+    x: [n, h, w, c], uint8 in 0..255, or float32 as `scaling.apply` gives them of raw ones; y: int8
+    [n, h, w] in 0..len(classes) - 1. scaling: learnt on the training part.
     """
 
     name: str
@@ -31,6 +33,7 @@ class MaskData:
     validation: Batch
     test: Batch
     classes: tuple[str, ...]
+    scaling: Pixels = BYTES
 
 
 def load(name_or_path: str | os.PathLike[str], values: Sequence[int] = (0, 255)) -> MaskData:
@@ -55,8 +58,15 @@ def load(name_or_path: str | os.PathLike[str], values: Sequence[int] = (0, 255))
     some = 2 <= len({*values}) == len(values) <= MOST
     if not (some and all(0 <= v < 256 for v in values)):
         raise InputError(f"the classes' values must be 2 to {MOST} of 0..255; got {[*values]}")
-    x, y = read_folder(path, values) if path.is_dir() else read_npz(path, values)
-    return divided(path.stem, x, y, tuple(map(str, values)))
+    classes = tuple(map(str, values))
+    if path.is_dir():
+        return divided(path.stem, *read_folder(path, values), classes)
+    x, y = read_npz(path, values)
+    try:
+        return divided(path.stem, x, y, classes, scaling.pixels)
+    except InputError as error:
+        said = str(error)
+        raise InputError(said if said.startswith(path.stem) else f"{path}: {said}") from error
 
 
 def scenes(n: int = 240, noise: float = 0.35) -> MaskData:
@@ -103,7 +113,13 @@ def counted(n: int) -> tuple[int, int, int]:
     return n - validation - test, validation, test
 
 
-def divided(name: str, x: np.ndarray, y: np.ndarray, classes: tuple[str, ...]) -> MaskData:
+def divided(
+    name: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    classes: tuple[str, ...],
+    learn: Callable[[np.ndarray], Pixels] = lambda x: BYTES,
+) -> MaskData:
     try:
         ends = np.cumsum(counted(len(x)))[:2]
     except InputError as error:
@@ -111,8 +127,10 @@ def divided(name: str, x: np.ndarray, y: np.ndarray, classes: tuple[str, ...]) -
     for k, label in enumerate(classes):
         if not (y[: ends[0]] == k).any():
             raise InputError(f"{name}: no mask to learn from shows class {label}")
-    parts = zip(np.split(x, ends), np.split(y, ends), strict=True)
-    return MaskData(name, *(Batch(*part) for part in parts), classes=classes)
+    raw = np.split(x, ends)
+    learnt = learn(raw[0])
+    parts = zip(scaling.kept(learnt, *raw), np.split(y, ends), strict=True)
+    return MaskData(name, *(Batch(*part) for part in parts), classes, learnt)
 
 
 def read_folder(path: Path, values: Sequence[int]) -> Batch:
@@ -167,8 +185,7 @@ def read_npz(path: Path, values: Sequence[int]) -> Batch:
             wanted = f"integers {list(x.shape[:3])}, as x"
             raise InputError(f"y must be {wanted}; got {y.dtype} {list(y.shape)}")
         x = scaling.finite(x.reshape(*x.shape[:3], -1))
-        (seen,) = scaling.kept(scaling.pixels(x), x)
-        return Batch(seen, classified(y, values))
+        return Batch(x, classified(y, values))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -99,7 +99,7 @@ def pixels(x: np.ndarray) -> Pixels:
     """The range of training images [n, h, w, c] by their values alone, whatever their type.
 
     0 to 1, or to 255; where neither says what the brightest is, to the greatest value, and from the
-    least where one is negative.
+    least where one is negative. Raises InputError where none has a range.
     """
     low, high = float(x.min()), float(x.max())
     if low >= 0 and high <= 1:
@@ -108,6 +108,8 @@ def pixels(x: np.ndarray) -> Pixels:
         return UNIT
     if low >= 0 and 127 < high <= 255:
         return BYTES
+    if low == high < 0:
+        raise InputError(f"all pixels of the training part are {low:g}")
     say(f"pixels are from {low:g} to {high:g}: {min(low, 0):g} becomes 0, and {high:g} becomes 1")
     return Pixels(np.float32(min(low, 0)), np.float32(high))
 

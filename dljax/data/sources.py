@@ -28,10 +28,12 @@ class Options(NamedTuple):
 
 
 class Example(NamedTuple):
-    """What a model is asked: the shape of one raw example, and a table's columns if named."""
+    """What a model is asked: the shape of one raw example, a table's columns if named, and whether
+    pixels were learnt from picture files, whose levels then are the model's."""
 
     shape: tuple[int, ...]
     columns: tuple[frames.Column, ...] = ()
+    pictures: bool = False
 
 
 class Raw(NamedTuple):
@@ -41,6 +43,7 @@ class Raw(NamedTuple):
     y: np.ndarray
     classes: tuple[str, ...] | None = None
     said: Said = Said()
+    pictures: bool = False
 
 
 def read(path: Path, options: Options) -> Raw:
@@ -83,13 +86,24 @@ def from_object(given: Any, options: Options) -> Raw:
         options.only("arrays")
         if "data" in given and "target" in given:
             return from_bunch(given)
-        return from_arrays({name: np.asarray(value) for name, value in given.items()})
+        return from_arrays({name: array(value) for name, value in given.items()})
     if isinstance(given, tuple) and len(given) == 2:
         options.only("arrays")
-        return from_arrays({"x": np.asarray(given[0]), "y": np.asarray(given[1])})
+        return from_arrays({"x": array(given[0]), "y": array(given[1])})
     raise InputError(
         f"no data set: {type(given).__name__}; give a path, (x, y), a frame or a Bunch"
     )
+
+
+def array(values: Any) -> np.ndarray:
+    """An array, of text where all values are text; a lone object where there can be none."""
+    try:
+        found = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        return np.empty((), object)
+    if found.dtype.kind == "O" and found.ndim == 1 and all(isinstance(v, str) for v in found):
+        return found.astype(str)
+    return np.char.decode(found, "utf-8", "replace") if found.dtype.kind == "S" else found
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> Raw:
@@ -145,19 +159,20 @@ def inputs(x: np.ndarray, key: str = "x") -> np.ndarray:
 
 def from_frame(frame: Any, options: Options) -> Raw:
     """Rows of a table whose `target` column holds the labels; a column `split` says their parts."""
+    frame = frames.named(frame)
     if options.target is None:
         names = ", ".join(map(str, frame.columns[:20]))
         raise InputError(f"which column holds the labels? --target COLUMN, one of {names}")
     y = frames.take(frame, "target", options.target)
-    if lost := int((none := np.array([each is None or each != each for each in y])).sum()):
-        say(f"{lost} rows without a label are left out")
-        frame, y = frame[~none], y[~none]
     named = {"group": options.group, "time": options.time}
     said = {name: frames.take(frame, name, column) for name, column in named.items() if column}
     apart = [options.target, *filter(None, named.values())]
     if "split" in frame.columns and set(frame["split"].astype(str).str.lower()) <= set(PARTS):
         said["split"], apart = frame["split"].to_numpy(), [*apart, "split"]
-    x = frames.told(frame.drop(columns=list(dict.fromkeys(apart))))
+    x = frames.told(frame.drop(columns=list(dict.fromkeys(apart))))  # which counts all rows
+    if lost := int((none := frame[options.target].isna().to_numpy()).sum()):
+        say(f"{lost} rows without a label are left out")
+        x, y, said = x[~none], y[~none], {name: each[~none] for name, each in said.items()}
     return Raw(x, np.array(y.tolist()), None, Said(**said))
 
 
@@ -166,14 +181,14 @@ def from_folder(root: Path, size: int | None) -> Raw:
     folders = sorted(each for each in root.iterdir() if each.is_dir())
     named = [each for each in folders if not each.name.startswith(".")]
     if not named or any(each.name.lower() not in PARTS for each in named):
-        return Raw(*pictures.by_folder(root, size))
+        return Raw(*pictures.by_folder(root, size), pictures=True)
     found = [pictures.by_folder(each, size) for each in named]
     shapes = {x.shape[1:] for x, _ in found}
     if len(shapes) > 1:
         raise InputError(f"{root}: pictures of several sizes or of colour and grey; use one kind")
     split = np.repeat([each.name for each in named], [len(y) for _, y in found])
     x, y = (np.concatenate(each) for each in zip(*found, strict=True))
-    return Raw(x, y, None, Said(split=split))
+    return Raw(x, y, None, Said(split=split), pictures=True)
 
 
 def from_idx(path: Path) -> Raw:
@@ -188,7 +203,7 @@ def from_bunch(bunch: Mapping[str, Any]) -> Raw:
     """A Bunch of scikit-learn: its images if it has such, else its table by features' names."""
     import pandas as pd
 
-    y, names = np.asarray(bunch["target"]), bunch.get("target_names")
+    y, names = array(bunch["target"]), bunch.get("target_names")
     classes = None
     if names is not None and y.dtype.kind in "iu" and len(names) > y.max():
         classes = tuple(map(str, names))
@@ -227,7 +242,7 @@ def from_columns(parts: list[tuple[str, Any]], options: Options) -> Raw:
         raise InputError(f"{shown[0]} holds pictures of several sizes or kinds; make them alike")
     x, y = checked({"x": np.stack(images), "y": np.array(columns[target])}, "x", "y")
     said = Said(split=np.array(columns["split"])) if "split" in columns else Said()
-    return Raw(x, y, classes, said)
+    return Raw(x, y, classes, said, pictures=True)
 
 
 def rows(path: Path, example: Example, scaling: Pixels | Columns) -> tuple[list[str], np.ndarray]:
@@ -245,7 +260,7 @@ def rows(path: Path, example: Example, scaling: Pixels | Columns) -> tuple[list[
             raise InputError(f"{path} holds no .png or .jpg file")
         raw = np.stack([pictures.alike(each, example.shape) for each in shown])
         names = [str(each) for each in shown]
-        if isinstance(scaling, Pixels) and raw.max() > 2 * scaling.high:  # levels of its own
+        if isinstance(scaling, Pixels) and not example.pictures:  # of levels of its own
             raw = raw / 255 * (scaling.high - scaling.low) + scaling.low
     elif suffix in frames.SUFFIXES:
         frame = frames.read(path)

@@ -27,15 +27,14 @@ class Said(NamedTuple):
 def parts(y: np.ndarray, classes: Sequence[str], said: Said) -> list[np.ndarray]:
     """Rows of training, validation and test, for labels y [n], the same in every call.
 
-    `said.split` as it stands, with a tenth of its training rows for validation where it names none;
-    else by time or by group; else `by_class`. Raises InputError for a class without a training row,
-    for an empty part, and for time and group at once.
+    `said.split` as it stands, with a tenth of its training rows for validation where it names none,
+    by time, by group or by class; else all parts so. Raises InputError for a class without a
+    training row, an empty part, a group in two parts, and for time and group at once.
     """
-    given = [name for name, value in said._asdict().items() if value is not None]
-    if len(given) > 1 and "split" not in given:
+    if said.time is not None and said.group is not None:
         raise InputError("rows are split by group or by time; got both")
     if said.split is not None:
-        found = as_said(y, said.split)
+        found = as_said(y, said)
     elif said.time is not None:
         found = by_time(said.time)
     elif said.group is not None:
@@ -108,14 +107,24 @@ def dates(text: np.ndarray) -> np.ndarray:
         raise InputError(f"times must be numbers or dates: {str(error).split(',')[0]}") from error
 
 
-def as_said(y: np.ndarray, split: np.ndarray) -> list[np.ndarray]:
+def as_said(y: np.ndarray, said: Said) -> list[np.ndarray]:
     """The rows of each part by its name; validation from training rows where none is named."""
-    names = [str(each).strip().lower() for each in split]
+    names = [str(each).strip().lower() for each in np.asarray(said.split)]
     if odd := sorted(set(names) - set(PARTS)):
         raise unknown("part in split", odd[0], ("train", "validation", "test"))
     part = np.array([PARTS[name] for name in names])
     train, validation, test = (np.flatnonzero(part == k) for k in range(3))
     if not len(validation):
-        inner = by_class(y[train], tenths=1)
-        train, validation = train[inner[0]], train[inner[1]]
-    return [train, validation, test]
+        if said.time is not None:
+            *rest, last = by_time(said.time[train])
+        elif said.group is not None:
+            *rest, last = by_group(y[train], said.group[train])
+        else:
+            *rest, last = by_class(y[train], tenths=1)[:2]
+        train, validation = train[np.concatenate(rest)], train[last]
+    found = [train, validation, test]
+    if said.group is not None:
+        seen = [set(said.group[rows].astype(str)) for rows in found]
+        if twice := sorted((seen[0] & seen[1]) | (seen[0] & seen[2]) | (seen[1] & seen[2])):
+            raise InputError(f"group {twice[0]} is in two parts by its split")
+    return found

@@ -4,6 +4,7 @@ import itertools
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -41,8 +42,9 @@ def save(figure: Figure, path: Path) -> Path:
         below(ax)
         for axis in (ax.xaxis, ax.yaxis):
             if isinstance(axis.get_major_formatter(), LogFormatter):
-                axis.set_major_formatter(Plain())
-                axis.set_minor_formatter(Plain(labelOnlyBase=False))
+                scale: Any = axis.get_transform()
+                axis.set_major_formatter(Plain(scale.base))
+                axis.set_minor_formatter(Plain(scale.base, labelOnlyBase=False))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.06)
     return path

@@ -42,6 +42,8 @@ class Input:
     scaling: Pixels | Columns | None = None
     columns: tuple[Column, ...] = ()
     """Of a table, by name."""
+    pictures: bool = False
+    """Whether the levels of picture files are those that were learnt from."""
 
     @property
     def said(self) -> str:
@@ -51,13 +53,14 @@ class Input:
         learnt = self.scaling and scaling.as_json(self.scaling)
         columns = [[each.name, list(each.categories)] for each in self.columns]
         told = {"name": self.name, "shape": list(self.shape), "dtype": self.dtype}
-        return told | {"scaling": learnt, "columns": columns}
+        return told | {"scaling": learnt, "columns": columns, "pictures": self.pictures}
 
     @staticmethod
     def from_json(found: dict[str, Any]) -> "Input":
         learnt = found["scaling"] and scaling.from_json(found["scaling"])
         columns = tuple(Column(name, tuple(each)) for name, each in found["columns"])
-        return Input(tuple(found["shape"]), found["dtype"], found["name"], learnt, columns)
+        shape, pictures = tuple(found["shape"]), found["pictures"]
+        return Input(shape, found["dtype"], found["name"], learnt, columns, pictures)
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ def variables(weights: Weights) -> dict[str, PyTree]:
 
 def reads(data: ImageData) -> tuple[Input]:
     """Raw examples of a data set, scaled as its training part was."""
-    shape, columns = data.example or Example(data.train.x.shape[1:])
-    return (Input(shape, scaling=data.scaling, columns=columns),)
+    shape, columns, files = data.example or Example(data.train.x.shape[1:])
+    return (Input(shape, scaling=data.scaling, columns=columns, pictures=files),)
 
 
 def shown(x: np.ndarray) -> tuple[Input]:

@@ -237,7 +237,7 @@ def fitting(x: Any, wanted: Input) -> np.ndarray:
     Raises InputError that names what was given and what is accepted.
     """
     if hasattr(x, "iloc") and wanted.columns:
-        x = frames.numbers(x, wanted.columns, used(wanted))
+        x = frames.numbers(frames.named(x), wanted.columns, used(wanted))
     x = np.asarray(x)
     if x.ndim and (*x.shape[1:], 1) == wanted.shape:
         x = x[..., None]
@@ -246,6 +246,8 @@ def fitting(x: Any, wanted: Input) -> np.ndarray:
         raise InputError(f"{wanted.name} must be {wanted.said}; got {given}")
     if np.dtype(wanted.dtype).kind in "iu" and x.dtype.kind not in "iu":
         raise InputError(f"{wanted.name} must be integers, {wanted.said}; got {given}")
+    if np.dtype(wanted.dtype).kind in "iu" and (odd := x[x != x.astype(wanted.dtype)]).size:
+        raise InputError(f"{wanted.name} must be {wanted.said}, which does not hold {odd[0]}")
     if wanted.scaling is None and not np.isfinite(x).all():
         raise InputError(f"{wanted.name} holds NaN or infinity")
     if wanted.scaling is not None and len(x):

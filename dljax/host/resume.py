@@ -71,9 +71,6 @@ def resumed(out: Path, like: Progress, about: dict[str, Any]) -> tuple[Progress,
     return restored.tree, notes["records"]
 
 
-BEGUN = ("another key", "other hyperparameters", "other seeds")
-
-
 def begun(run: Run) -> tuple[PyTree, PyTree, PyTree]:
     """What never changes in a run: its key, and of a sweep its hyperparameters and seeds."""
     if isinstance(run.state, Member):

@@ -134,14 +134,15 @@ def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.nda
     each input; a number, where one is asked for, is itself. InputError names the file."""
     suffix, (first, *others) = path.suffix.lower(), inputs
     if (first.shape, first.dtype, others) == ((), "int32", []) and path.name.isdecimal():
-        return [(path.name, "0")], [np.array([int(path.name)], np.int32)]
+        return [(path.name, "0")], [np.array([int(path.name)])]
     try:
         if not path.exists():
             raise InputError("no such file")
         if suffix == ".npy" and not others:
             rows = [read_npy(path)]
         elif first.scaling is not None and not others:
-            names, raw = sources.rows(path, Example(first.shape, first.columns), first.scaling)
+            example = Example(first.shape, first.columns, first.pictures)
+            names, raw = sources.rows(path, example, first.scaling)
             shown = path.is_dir() or suffix in pictures.SUFFIXES
             return [(name, "0") if shown else (str(path), name) for name in names], [raw]
         else:

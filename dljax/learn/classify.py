@@ -45,15 +45,19 @@ def make(
     """A classifier of `data` (x [n, ...], labels y [n]) in epochs of batches without replacement.
 
     `augment(key, x)` changes each batch of inputs; weights [K] are the classes'. Raises InputError
-    if `batch` exceeds n, if `smoothing` is outside [0, 1), or for a label that is none of the
-    network's classes.
+    if `batch` exceeds n, if `smoothing` is outside [0, 1), for a label that is none of the
+    network's classes, or for weights that are not one a class.
     """
     if not 0 <= smoothing < 1:
         raise InputError(f"smoothing must be in [0, 1); got {smoothing}")
     goal = objective(net, smoothing=smoothing, weights=weights)
     changed = risk.of_inputs(augment)
     learner = risk.descend(net, goal, tx, data, batch=batch, augment=changed)
-    shapes.check_labels(shapes.given(net, lambda: risk.first(data.x, augment)), data.y)
+    logits = shapes.given(net, lambda: risk.first(data.x, augment))
+    shapes.check_labels(logits, data.y)
+    if weights is not None and np.shape(weights) != logits.shape[-1:]:
+        wanted, got = list(logits.shape[-1:]), list(np.shape(weights))
+        raise InputError(f"weights must be {wanted}, one a class; got {got}")
     return learner
 
 

@@ -16,10 +16,14 @@ Shape = tuple[int, ...]
 
 def check_train(net: nn.Module) -> None:
     """Raises InputError unless the network can be told whether it trains."""
-    told = inspect.signature(type(net).__call__).parameters
+    if isinstance(net, nn.Sequential) and net.layers:
+        first, name = net.layers[0], "the first layer of nn.Sequential"
+    else:
+        first, name = type(net).__call__, type(net).__name__
+    told = inspect.signature(first).parameters
     if "train" not in told and all(each.kind is not each.VAR_KEYWORD for each in told.values()):
         raise InputError(
-            f"{type(net).__name__} is called with `train`: "
+            f"{name} is called with `train`: "
             "write __call__(self, x, *, train: bool = False), whether it is used or not"
         )
 

@@ -8,6 +8,7 @@ What is made is a `flax.linen.Module` whose one parameter is the other library's
 initialising, sweeping, saving and exporting are Linen's and need no second way.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -147,9 +148,14 @@ def from_equinox(make: Callable[[Key], Any], rank: int = 1) -> Adapted:
 
     def over(f: Callable[..., Any], key: Key | None, *x: Array) -> Any:
         if x[0].ndim == rank:
-            return f(*x) if key is None else f(*x, key=key)
+            return f(*x) if key is None or not takes_key(f) else f(*x, key=key)
         keys = None if key is None else jax.random.split(key, len(x[0]))
         return jax.vmap(lambda key, *x: over(f, key, *x))(keys, *x)
 
     made = make(jax.random.key(0))
     return Adapted(lambda key: (leaves(make(key)), {}), ask)
+
+
+def takes_key(f: Callable[..., Any]) -> bool:
+    told = inspect.signature(f).parameters
+    return "key" in told or any(each.kind is each.VAR_KEYWORD for each in told.values())

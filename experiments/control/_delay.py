@@ -96,8 +96,6 @@ def draw(
             played, values = curve(records, "validation/return")
             figures.spread(ax, played.mean(1), values, name, color)
         ax.set(xlabel="environment steps of a seed", ylabel="validation return", title=car)
-    for ax in axes:  # below, since curves of returns fill their panel
-        ax.legend(
-            frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2
-        )
+    for ax in axes:
+        ax.legend(frameon=False, fontsize=7)
     return figures.save(figure, path)

@@ -32,7 +32,7 @@ from dljax.host import experiment, figures
 from dljax.host.config import Common, Count, NotNegative, Number, Positive, ShareBelow1
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
-from dljax.host.function import Function, shown
+from dljax.host.function import Function, Input
 from dljax.host.result import Result
 from dljax.learn import segment
 from dljax.learn.optimizers import optimizer
@@ -161,7 +161,8 @@ def judged(run: Study, net: Vision, data: MaskData, kept: PyTree) -> np.ndarray:
     views = min((False, True), key=loss)
     asked = chances(data.test, views)
     predict = functools.partial(segment.predict, net, views=views)
-    told = Function(predict, shown(data.train.x), "values", tuple(data.classes), rows=1)
+    read = (Input(data.train.x.shape[1:], scaling=data.scaling),)
+    told = Function(predict, read, "values", tuple(data.classes), rows=1)
     run.model(kept, {"predict": told})
     found = [
         _segment.judge(seen, data.validation.y, each, data.test.y, data.classes)

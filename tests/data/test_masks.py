@@ -32,6 +32,22 @@ def test_a_folder_and_an_archive_are_read_in_order_and_split_in_order(tmp_path):
         assert found.classes == ("0", "255")
 
 
+def test_the_training_part_says_how_pixels_of_any_range_are_scaled(tmp_path, capsys):
+    """What a model of them is asked is then as the file has it."""
+    x = RNG.uniform(-1, 1, (15, 6, 8, 1)).astype(np.float32)
+    x[12] *= 1.5  # a test image
+    np.savez(tmp_path / "mine.npz", x=x, y=Y)
+    found = masks.load(tmp_path / "mine.npz")
+    assert (found.scaling.low, found.scaling.high) == (x[:10].min(), x[:10].max())
+    assert "becomes 0" in capsys.readouterr().err
+    for part, raw in zip(
+        (found.train, found.validation, found.test), (x[:10], x[10:12], x[12:]), strict=True
+    ):
+        np.testing.assert_array_equal(part.x, found.scaling.apply(raw))
+    np.savez(tmp_path / "mine.npz", x=Y // 255, y=Y)
+    assert masks.load(tmp_path / "mine.npz").train.x.max() == 1
+
+
 def test_values_say_which_class_is_which(tmp_path):
     y = Y // 255 * 7
     y[0, 0, 0] = 3

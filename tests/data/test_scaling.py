@@ -144,6 +144,11 @@ def test_what_is_written_as_json_is_read_to_the_last_bit(make):
     np.testing.assert_array_equal(again.apply(x), found.apply(x))
 
 
+def test_pixels_without_a_range_are_refused():
+    with pytest.raises(InputError, match="all pixels of the training part are -3"):
+        load((np.full((40, 4, 4), -3.0), np.arange(40) % 2))
+
+
 def test_pixels_of_another_range_are_refused():
     image = RNG.random((1, 4, 4, 1))
     for known, raw in ((scaling.UNIT, 255 * image), (scaling.BYTES, image)):

@@ -120,6 +120,37 @@ def test_what_is_predicted_of_is_read_as_what_was_learnt_from(tmp_path):
         sources.rows(tmp_path / "new.csv", data.example, data.scaling)
 
 
+def test_labels_are_text_in_whatever_array():
+    x, y = RNG.normal(size=(30, 2)), np.array(["no", "yes"] * 15)
+    for labels in (y, y.astype(object), y.tolist(), y.astype("S"), pd.Series(y)):
+        assert load((x, labels)).classes == ("no", "yes")
+        assert load({"data": x, "target": labels}).classes == ("no", "yes")  # fetch_openml's
+
+
+def test_no_two_classes_have_one_name():
+    x, y = RNG.normal(size=(30, 2)), np.array(["no", "yes", "no "] * 10)
+    assert load((x, y)).classes == ("no", "yes")
+    said = refusal({"x": x, "y": np.arange(30) % 2, "classes": ["no", "no"]})
+    assert said == "two classes are called no"
+
+
+def test_columns_may_be_called_by_numbers_but_not_alike():
+    frame = pd.DataFrame(RNG.normal(size=(30, 3)))
+    frame[3] = ["no", "yes"] * 15
+    assert load(frame, target="3").train.x.shape[1] == 3
+    frame.columns = ["a", "b", "a", "kind"]
+    assert refusal(frame, target="kind") == "two columns are called a"
+
+
+def test_a_count_of_rows_is_dropped_beside_rows_without_a_label(capsys):
+    frame = pd.DataFrame({"id": np.arange(60), "a": RNG.normal(size=60), "who": np.arange(60) // 3})
+    frame["kind"] = ["x"] * 28 + [None] * 4 + ["y"] * 28
+    for labels in (frame["kind"], frame["kind"].astype("string"), frame["kind"].astype("category")):
+        data = load(frame.assign(kind=labels), target="kind", group="who")
+        assert data.example and [each.name for each in data.example.columns] == ["a"]
+        assert "column id" in (said := capsys.readouterr().err) and "4 rows without" in said
+
+
 def test_columns_name_groups_and_times(wine):
     wine["who"], wine["when"] = np.arange(len(wine)) // 6, RNG.permutation(len(wine))
     wine = wine.sample(frac=1, random_state=0)
@@ -149,6 +180,28 @@ def test_a_folder_of_pictures_a_class(tmp_path):
     assert raw.shape == (16, 9, 9, 3) and names[0].endswith("cat/0.PNG")
     one = sources.rows(tmp_path / "pets" / "cat" / "1.png", data.example, data.scaling)[1]
     np.testing.assert_array_equal(one[0], np.asarray(Image.open(tmp_path / "pets/cat/1.png")))
+
+
+def test_what_is_said_of_a_picture_does_not_depend_on_its_company(tmp_path):
+    """Of levels 0 to 16 in arrays, and of picture files that hold such levels."""
+    for level in (20, 200):
+        Image.fromarray(np.full((8, 8), level, np.uint8)).save(tmp_path / f"{level}.png")
+    data = load((RNG.integers(0, 17, (40, 8, 8)), np.arange(40) % 2))
+    assert data.example
+    alone = [sources.rows(tmp_path / f"{v}.png", data.example, data.scaling)[1] for v in (20, 200)]
+    _, both = sources.rows(tmp_path, data.example, data.scaling)
+    np.testing.assert_allclose(np.concatenate(alone), np.sort(both, 0), rtol=1e-6)
+    seen = data.scaling.apply(np.concatenate(alone))[:, 0, 0, 0]
+    np.testing.assert_allclose(seen, [20 / 255, 200 / 255], rtol=1e-5)
+    for k in range(2):
+        (tmp_path / "dim" / "ab"[k]).mkdir(parents=True)
+        for i in range(10):
+            image = Image.fromarray(RNG.integers(0, 41, (8, 8), np.uint8))
+            image.save(tmp_path / "dim" / "ab"[k] / f"{i}.png")
+    dim = load(tmp_path / "dim")
+    assert dim.example and dim.example.pictures
+    _, raw = sources.rows(tmp_path / "20.png", dim.example, dim.scaling)
+    assert (raw == 20).all()
 
 
 def test_mixed_sizes_are_named_and_resized_by_a_flag(tmp_path):
@@ -220,6 +273,7 @@ def test_scikit_learns_images_stay_images():
 
 def test_what_is_no_data_set_is_refused(tmp_path, wine, monkeypatch):
     assert "no data set: int" in refusal(3)
+    assert "x must be numbers" in refusal(([[1], [1, 2]] * 10, ["a", "b"] * 10))
     assert "--target COLUMN, one of alcohol" in refusal(wine)
     assert "did you mean target" in refusal(wine, target="targt")
     assert "must be classes; got the number" in refusal(wine, target="alcohol")

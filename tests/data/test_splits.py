@@ -74,12 +74,27 @@ def test_rows_are_where_their_owner_says():
     assert test.tolist() == list(range(20, 25)) and len(validation) == 2
 
 
+def test_what_is_chosen_on_has_no_group_and_no_time_of_training_rows_either():
+    said, rows = np.array(["train"] * 80 + ["test"] * 20), np.random.default_rng(0).permutation(100)
+    group = np.arange(100) // 5
+    train, validation, test = cut(rows % 2, split=said, group=group)
+    assert test.tolist() == list(range(80, 100)) and len(validation) >= 5
+    assert not set(group[train]) & set(group[validation])
+    train, validation, test = cut(np.arange(100) % 2, split=said, time=rows)
+    assert test.tolist() == list(range(80, 100)) and len(validation) == 8
+    assert rows[train].max() < rows[validation].min()
+
+
 BAD = {
     "unknown part in split 'tset'": {"split": ["train"] * 30 + ["tset"] * 10},
     "the test part is empty": {"split": ["train"] * 40},
     "class c1 has no training example": {"split": ["train", "test"] * 20},
     "3 groups are needed; got 2": {"group": np.arange(40) % 2},
     "by group or by time; got both": {"group": np.arange(40), "time": np.arange(40)},
+    "group 0 is in two parts": {
+        "group": np.arange(40) % 4 // 2 * 2,
+        "split": ["train", "val", "val", "test"] * 10,
+    },
     "a row has no time": {"time": np.r_[np.nan, np.arange(39)]},
     "times must be numbers or dates": {"time": np.array(["soon"] * 40)},
     "the training part is empty": {"time": np.ones(40)},

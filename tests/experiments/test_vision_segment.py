@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
+from dljax.data import masks
 from dljax.data.masks import MaskData
 from dljax.errors import InputError
 from dljax.host.model import load
@@ -94,6 +95,8 @@ def test_a_tiny_run_of_a_users_own(tmp_path):
     drawn = {file.name for file in (tmp_path / "run" / "figures").iterdir()}
     assert drawn == {"masks.png", "curves.png"}
     model = load(tmp_path / "run")
+    scaling = model.function()[1].inputs[0].scaling
+    assert scaling == masks.load(tmp_path / "mine.npz", (0, 1)).scaling
     shape = model.function()[1].inputs[0].shape
     chances = model.predict(np.zeros((2, *shape))).mean
     assert chances.shape == (2, *shape[:2], 2)

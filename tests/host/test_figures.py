@@ -53,6 +53,17 @@ def test_logarithmic_axes_have_plain_numbers(tmp_path):
     assert [text.get_text() for text in named.get_xticklabels()] == ["one", "two", "four"]
 
 
+def test_axes_of_any_base_have_a_number_at_each_power(tmp_path):
+    figure, (two, both) = panels(2)
+    two.plot([1, 256], [1, 2])
+    two.set_xscale("log", base=2)
+    both.plot([-1, 1], [0, 1])
+    both.set_xscale("symlog", linthresh=0.01)
+    figures.save(figure, tmp_path / "x.png")
+    said = [{t.get_text() for t in ax.xaxis.get_ticklabels()} for ax in (two, both)]
+    assert {"4", "16", "64"} <= said[0] and {"-1", "0", "1"} <= said[1]
+
+
 def test_nothing_is_cut_at_the_edge(tmp_path):
     """However long a title, the paper's edge stays white."""
     figure, (ax,) = panels(1, size=(1, 1))

@@ -369,10 +369,13 @@ def test_values_choices_and_several_models(tmp_path, capsys):
     assert (tmp_path / "o.csv").read_text().splitlines()[2].endswith(",1,2,6")
 
 
-def test_what_asks_for_seeds_is_given_numbers(tmp_path):
+def test_what_asks_for_seeds_is_given_numbers(tmp_path, capsys):
     draw = Function(lambda w, seed: w["w"][None] * seed[:, None], (Input((), "int32", "seed"),))
     with Study("x", [], Common(out=tmp_path / "run", seeds=2)) as run:
         run.model({"w": np.float32([[1, 2], [3, 4]])}, {"sample": draw})
     out = tmp_path / "drawn.csv"
     assert use.run(["predict", str(tmp_path / "run"), "5", "7", "--out", str(out)]) == 0
     assert out.read_text().splitlines()[2].startswith("7,0,14,")
+    for seed in ("3000000000", "9" * 30):
+        assert use.run(["predict", str(tmp_path / "run"), seed, "--out", str(out)]) == 2
+        assert "seed must be int32 [n]" in capsys.readouterr().err

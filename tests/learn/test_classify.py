@@ -136,6 +136,12 @@ def test_labels_of_any_integers_give_one_loss(blobs):
     np.testing.assert_array_equal(*losses)
 
 
+@pytest.mark.parametrize("weights", [[1.0, 2.0], [1.0, 2.0, 3.0, 4.0], 2.0])
+def test_weights_are_one_a_class(blobs, weights):
+    with pytest.raises(InputError, match=r"weights must be \[3\], one a class; got \["):
+        classify.make(MLP((3,)), optax.sgd(0.1), blobs, batch=30, weights=weights)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [

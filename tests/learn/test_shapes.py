@@ -134,6 +134,10 @@ def agents(actions, policy, net):
         (lambda: regression(X[:, 0, 0]), r"targets \[12, 1\] of one number each are .* \[n\]"),
         (lambda: classifier(Y[:, None]), r"got labels \[12, 1\] and 3 numbers"),
         (lambda: classifier(Y, Untold()), "Untold is called with `train`: write __call__"),
+        (
+            lambda: classifier(Y, nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(3)])),
+            "the first layer of nn.Sequential is called with `train`",
+        ),
         (lambda: regression(X[:, 0, :, 0], 3), "gives 3 numbers; the targets are 2 numbers"),
         (lambda: regression(X[:, 0, 0, 0], 3), "gives 3 numbers; the targets are one number"),
         (lambda: regression(X[:, 0, 0, 0], 2), "gives 2 numbers; the targets are one number"),

@@ -86,10 +86,23 @@ class Dropped(eqx.Module):
         return self.drop(self.layer(x), key=key)
 
 
+class Plain(eqx.Module):
+    """One that draws nothing, and so takes no key."""
+
+    layer: eqx.nn.Linear
+
+    def __init__(self, key):
+        self.layer = eqx.nn.Linear(SEEN, 3, key=key)
+
+    def __call__(self, x):
+        return self.layer(x)
+
+
 CLASSIFIERS = {
     "pair": pair(lambda key: begin(key, 3), layers),
     "nnx": from_nnx(lambda rngs: Linear2(3, rngs)),
     "equinox": from_equinox(Dropped),
+    "equinox without a key": from_equinox(Plain),
 }
 AGENTS = {
     "pair": pair(
