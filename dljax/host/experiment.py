@@ -207,7 +207,7 @@ class Study:
         for part in written[:1]:
             python, run = os.path.relpath(sys.executable), self.out / (part and f"model/{part}")
             asked = next(iter(self.models[part][1].values())).asked
-            print(f"use it: {python} -m dljax predict {run} {asked}")
+            print(f"use it: {python} -m dljax predict {shlex.quote(str(run))} {asked}")
 
     def write_model(self, part: str) -> bool:
         """Whether a model could be written."""

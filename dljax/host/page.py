@@ -61,7 +61,7 @@ def curves(path: Path, folder: Path) -> dict[str, dict[str, Any]]:
     """
     part = path.parent.relative_to(folder).as_posix()
     found: dict[str, dict[str, Any]] = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
             record = json.loads(line)
             step, items = record.pop("step"), list(record.items())

@@ -42,9 +42,9 @@ def target(
 def length(steps: int | None, epochs: int | None, per_epoch: int) -> tuple[int, int]:
     """How many steps a run takes, and after how many each it is evaluated."""
     told = steps or (epochs or EPOCHS) * per_epoch
-    if steps or epochs or told >= LEAST:
-        return told, per_epoch
-    return LEAST, -(-LEAST // EPOCHS)
+    if not steps and not epochs:
+        told = max(told, LEAST)
+    return told, max(per_epoch, -(-told // EPOCHS))  # few rows make short passes
 
 
 def kind(net: str | None, channels: Sequence[int], data: ImageData) -> str:
