@@ -118,6 +118,9 @@ def test_what_is_predicted_of_is_read_as_what_was_learnt_from(tmp_path):
     new.assign(age="old").to_csv(tmp_path / "new.csv", index=False)
     with pytest.raises(InputError, match="'age' holds 'old' where the model learnt numbers"):
         sources.rows(tmp_path / "new.csv", data.example, data.scaling)
+    new.assign(age=["31", *["old"] * (len(new) - 1)]).to_csv(tmp_path / "new.csv", index=False)
+    with pytest.raises(InputError, match="'age' holds 'old'"):  # not the first, which is a number
+        sources.rows(tmp_path / "new.csv", data.example, data.scaling)
 
 
 def test_columns_name_groups_and_times(wine):
