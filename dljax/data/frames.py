@@ -101,6 +101,14 @@ def learn(frame: Any) -> tuple[Column, ...]:
     return tuple(found)
 
 
+def tell_unknown(raw: np.ndarray, columns: Sequence[Column]) -> None:
+    """Say which columns of `numbers` hold categories that no training row did."""
+    for j, (name, categories) in enumerate(columns):
+        if categories and (strange := int((raw[:, j] == -1).sum())):
+            rows = f"{strange} row" + "s" * (strange > 1)
+            say(f"not learnt, so as no category: column {name}, in {rows}")
+
+
 def numbers(frame: Any, columns: Sequence[Column], used: Sequence[int] | None = None) -> np.ndarray:
     """The columns by name as raw numbers [n, F]: codes of categories, -1 for an unknown one, NaN.
 
