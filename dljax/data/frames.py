@@ -71,6 +71,14 @@ def is_text(column: Any) -> bool:
     return not (is_numeric_dtype(column) or is_bool_dtype(column))
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a number, or a text that reads as one, as all of a column with one text do."""
+    try:
+        return float(value) == float(value)
+    except (TypeError, ValueError):
+        return False
+
+
 def told(frame: Any) -> Any:
     """The frame without columns that only tell rows apart: texts that differ, counts of rows."""
     dropped = []
@@ -100,6 +108,14 @@ def learn(frame: Any) -> tuple[Column, ...]:
     return tuple(found)
 
 
+def tell_unknown(raw: np.ndarray, columns: Sequence[Column]) -> None:
+    """Say which columns of `numbers` hold categories that no training row did."""
+    for j, (name, categories) in enumerate(columns):
+        if categories and (strange := int((raw[:, j] == -1).sum())):
+            rows = f"{strange} row" + "s" * (strange > 1)
+            say(f"not learnt, so as no category: column {name}, in {rows}")
+
+
 def numbers(frame: Any, columns: Sequence[Column], used: Sequence[int] | None = None) -> np.ndarray:
     """The columns by name as raw numbers [n, F]: codes of categories, -1 for an unknown one, NaN.
 
@@ -118,7 +134,7 @@ def numbers(frame: Any, columns: Sequence[Column], used: Sequence[int] | None = 
             text = column.astype(str).str.strip().map(codes).fillna(-1).to_numpy(float)
             raw[:, j] = np.where(column.isna(), np.nan, text)
         elif is_text(column) and not column.isna().all():
-            some = next(v for v in column.dropna() if not isinstance(v, int | float))
+            some = next((v for v in column.dropna() if not is_number(v)), column.dropna().iloc[0])
             raise InputError(f"column {name!r} holds {some!r} where the model learnt numbers")
         else:
             raw[:, j] = column.to_numpy(float, na_value=np.nan)

@@ -268,6 +268,7 @@ def rows(path: Path, example: Example, scaling: Pixels | Columns) -> tuple[list[
             used = sorted(set(scaling.source.tolist()))
         columns = example.columns or tuple(frames.Column(str(name)) for name in frame.columns)
         raw = frames.numbers(frame, columns, used if example.columns else None)
+        frames.tell_unknown(raw, columns)
         names = [str(i + 1) for i in range(len(raw))]
     else:
         arrays = files.open_npz(path, ("x",), KINDS)

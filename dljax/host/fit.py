@@ -42,14 +42,16 @@ class Fitted(NamedTuple):
 class Selection(NamedTuple):
     """How the best is told: the highest (or lowest) value of one evaluation metric.
 
-    `keep(state)` is what is kept of the best state; `patience`, in evaluations without an
-    improvement, ends a member's selection, and ends the run once every member's has ended.
+    Of equals the first is best, or the one of the lowest `tie`, another metric. `keep(state)` is
+    what is kept of the best state; `patience`, in evaluations without an improvement, ends a
+    member's selection, and ends the run once every member's has ended.
     """
 
     metric: str
     keep: Callable[[PyTree], PyTree]
     lowest: bool = False
     patience: int | None = None
+    tie: str | None = None
 
 
 class Watch(NamedTuple):
@@ -255,14 +257,16 @@ def begin(run: Run, watch: Watch) -> Progress:
     if select is None:
         return Progress(run, None)
     found = jax.eval_shape(evaluate, run.state) if evaluate else {}
-    if select.metric not in found:
-        raise unknown("metric in Selection", select.metric, found)
+    for name in (select.metric, select.tie):
+        if name is not None and name not in found:
+            raise unknown("metric in Selection", name, found)
     worst = jnp.inf if select.lowest else -jnp.inf
     value = found[select.metric]
     # of the very type that `choose` gives, lest that be compiled twice
     first, steps = jnp.full(value.shape, worst, value.dtype), jnp.zeros(value.shape, jnp.int32)
     kept = jax.tree.map(jnp.copy, select.keep(run.state))  # the run's own buffers are donated
-    return Progress(run, Best(first, steps, kept))
+    tie = jnp.full_like(found[select.tie], jnp.inf) if select.tie else ()
+    return Progress(run, Best(first, steps, kept, tie))
 
 
 def layout_of(run: Run, count: int | None = None) -> tuple[Layout | None, int]:
@@ -281,11 +285,14 @@ def choose(watch: Watch, every: int, run: Run, best: Best | None) -> tuple[Best 
         return best, metrics
     value = metrics[select.metric]
     better = value < best.value if select.lowest else value > best.value
+    if select.tie:
+        better |= (value == best.value) & (metrics[select.tie] < best.tie)
     if select.patience:  # a member whose selection has ended stays as it was then
         better &= run.step - best.step <= select.patience * every
     kept = pick(better, select.keep(run.state), best.kept)
+    tie = jnp.where(better, metrics[select.tie], best.tie) if select.tie else ()
     chosen = Best(
-        jnp.where(better, value, best.value), jnp.where(better, run.step, best.step), kept
+        jnp.where(better, value, best.value), jnp.where(better, run.step, best.step), kept, tie
     )
     return chosen, metrics
 

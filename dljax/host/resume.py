@@ -26,6 +26,7 @@ class Best(NamedTuple):
     value: Array
     step: Array
     kept: PyTree
+    tie: PyTree = ()  # of the best, what tells equals apart; nothing where nothing does
 
 
 class Progress(NamedTuple):

@@ -160,13 +160,15 @@ def main(config: Config) -> Result:
         learner = classify.make(net, tx, data.train, weights=weights, **options)
         measure = _classify.evaluate if config.balanced else classify.evaluate
         best = _classify.best(config.balanced, every > per_epoch)
+        lowest = best.endswith("loss")
+        tie = None if lowest else "validation/loss"  # a rare class leaves many accuracies the same
         fitted = run.fit(
             sweep(lambda _: learner, None, run.seeds),
             steps,
             Watch(
                 lambda member: measure(net, weights_of(member), data.validation),
                 every,
-                Selection(best, weights_of, best.endswith("loss"), config.patience),
+                Selection(best, weights_of, lowest, config.patience, tie),
             ),
             shown=("train/loss", best),
             chunk=50,

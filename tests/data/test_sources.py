@@ -102,7 +102,7 @@ def test_text_gaps_and_constants_are_learnt_from_the_training_part(tmp_path, cap
     np.testing.assert_array_equal(data.test.x[:, 2:6], 0)
 
 
-def test_what_is_predicted_of_is_read_as_what_was_learnt_from(tmp_path):
+def test_what_is_predicted_of_is_read_as_what_was_learnt_from(tmp_path, capsys):
     frame = mixed()
     frame.to_csv(tmp_path / "mine.csv", index=False)
     data = load(tmp_path / "mine.csv", target="y")
@@ -117,6 +117,13 @@ def test_what_is_predicted_of_is_read_as_what_was_learnt_from(tmp_path):
         sources.rows(tmp_path / "new.csv", data.example, data.scaling)
     new.assign(age="old").to_csv(tmp_path / "new.csv", index=False)
     with pytest.raises(InputError, match="'age' holds 'old' where the model learnt numbers"):
+        sources.rows(tmp_path / "new.csv", data.example, data.scaling)
+    new.assign(colour=["mauve", *new.colour[1:]]).to_csv(tmp_path / "new.csv", index=False)
+    capsys.readouterr()
+    sources.rows(tmp_path / "new.csv", data.example, data.scaling)
+    assert "column colour, in 1 row\n" in "".join(capsys.readouterr())
+    new.assign(age=["31", *["old"] * (len(new) - 1)]).to_csv(tmp_path / "new.csv", index=False)
+    with pytest.raises(InputError, match="'age' holds 'old'"):  # not the first, which is a number
         sources.rows(tmp_path / "new.csv", data.example, data.scaling)
 
 

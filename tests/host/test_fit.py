@@ -59,6 +59,22 @@ def test_the_highest_or_the_lowest_is_best_and_its_checkpoint_stays(tmp_path, me
     assert steps(tmp_path / "checkpoints") == [7, 10, 11, 12]
 
 
+@pytest.mark.parametrize(("stop", "patience"), [(9, None), (3, None), (9, 3)])
+def test_of_equals_the_one_of_the_lowest_tie_is_kept(tmp_path, stop, patience):
+    """And a lower tie is an improvement to be patient for, but of a worse score it is none."""
+    scores = jnp.array([0, 2, 1, 3, 3, 3, 2, 3, 1, 3])  # at the steps 0 to 9
+    losses = jnp.array([9.0, 4, 1, 7, 6, 5, 2, 5, 1, 4])
+    learner, _ = counter()
+    watch = Watch(
+        lambda n: {"score": scores[n], "loss": losses[n]},
+        1,
+        Selection("score", lambda n: n, patience=patience, tie="loss"),
+    )
+    fit(learner, KEY, stop, watch, chunk=1, keep=Keep(tmp_path))
+    fitted = fit(learner, KEY, 9, watch, chunk=1, keep=Keep(tmp_path, resume=True))
+    assert (fitted.kept, fitted.run.step) == ((5, 8) if patience else (9, 9))
+
+
 def test_an_evaluation_is_compiled_once():
     alone, evaluate = counter()
     traced = []
