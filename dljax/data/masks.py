@@ -130,7 +130,8 @@ def divided(
     raw = np.split(x, ends)
     learnt = learn(raw[0])
     parts = zip(scaling.kept(learnt, *raw), np.split(y, ends), strict=True)
-    return MaskData(name, *(Batch(*part) for part in parts), classes, learnt)
+    train, validation, test = (Batch(*part) for part in parts)
+    return MaskData(name, train, validation, test, classes, learnt)
 
 
 def read_folder(path: Path, values: Sequence[int]) -> Batch:
