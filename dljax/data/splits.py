@@ -33,12 +33,13 @@ def parts(y: np.ndarray, classes: Sequence[str], said: Said) -> list[np.ndarray]
     """
     if said.time is not None and said.group is not None:
         raise InputError("rows are split by group or by time; got both")
+    hint = "give more examples"
     if said.split is not None:
-        found = as_said(y, said)
+        found, hint = as_said(y, said), "split must name rows of train and of test"
     elif said.time is not None:
-        found = by_time(said.time)
+        found, hint = by_time(said.time), "too many rows have equal times"
     elif said.group is not None:
-        found = by_group(y, said.group)
+        found, hint = by_group(y, said.group), "groups are too few or too large"
     else:
         found = by_class(y)
         few = [name for k, name in enumerate(classes) if 0 < (y == k).sum() < FEWEST]
@@ -46,7 +47,7 @@ def parts(y: np.ndarray, classes: Sequence[str], said: Said) -> list[np.ndarray]
             say(f"fewer than {FEWEST} rows, so in the training part only: {listed('class', few)}")
     for name, rows in zip(("training", "validation", "test"), found, strict=True):
         if not len(rows):
-            raise InputError(f"the {name} part is empty; give more examples")
+            raise InputError(f"the {name} part is empty; {hint}")
     if lost := sorted(set(range(len(classes))) - set(y[found[0]].tolist())):
         name = classes[lost[0]]
         raise InputError(f"class {name} has no training example after the split; add some")
@@ -114,7 +115,8 @@ def as_said(y: np.ndarray, said: Said) -> list[np.ndarray]:
         raise unknown("part in split", odd[0], ("train", "validation", "test"))
     part = np.array([PARTS[name] for name in names])
     train, validation, test = (np.flatnonzero(part == k) for k in range(3))
-    if not len(validation):
+    if not len(validation) and len(train):
+        say("split names no row for validation: a tenth of the training rows is taken")
         if said.time is not None:
             *rest, last = by_time(said.time[train])
         elif said.group is not None:

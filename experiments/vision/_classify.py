@@ -9,6 +9,7 @@ import numpy as np
 import optax
 
 from dljax.data import ImageData
+from dljax.data.scaling import say
 from dljax.host import figures, per_class
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted
@@ -17,6 +18,7 @@ from dljax.typing import Batch, Metrics
 
 LEAST = 1000  # steps, where neither --steps nor --epochs says how many
 EPOCHS = 60
+RARE = 10  # times as many rows has the commonest class
 MANY = 100  # classes, of which an SVM has one of each pair
 TARGETS = {
     "digits": (0.985, "our goal"),
@@ -78,9 +80,13 @@ def evaluate(net: Any, weights: classify.Weights, data: Batch) -> Metrics:
     return {f"validation/{name}": value for name, value in found.items()}
 
 
-def report(run: Study, data: ImageData, logits: np.ndarray) -> None:
+def report(run: Study, data: ImageData, logits: np.ndarray, balanced: bool) -> None:
     """What logits [N, n, K] of the test part say of each class, and on average over classes."""
     labels, chances = np.asarray(data.test.y), np.asarray(jax.nn.softmax(logits))
+    counts = np.bincount(labels, minlength=len(data.classes))
+    if not balanced and RARE * counts.min() < counts.max():
+        which, said = data.classes[counts.argmin()], f"{counts.min()} of {len(labels)} test rows"
+        say(f"class {which} has {said}: read balanced accuracy, or train with --balanced")
     found = per_class.scores(labels, chances)
     table = per_class.table(found, data.classes, labels)
     for name, values in per_class.summary(found).items():

@@ -182,7 +182,7 @@ def main(config: Config) -> Result:
         for name, values in scores.items():
             goal = goals if name == "accuracy" else None
             run.metric(f"test {name}", values, "higher" if name == "accuracy" else "lower", goal)
-        _classify.report(run, data, np.asarray(logits))
+        _classify.report(run, data, np.asarray(logits), config.balanced)
         run.model(variables(fitted.kept), {"predict": classifier(net, data)})
         _classify.draw(run, data, fitted, np.asarray(logits))
     return run.result

@@ -87,7 +87,7 @@ def test_what_is_chosen_on_has_no_group_and_no_time_of_training_rows_either():
 
 BAD = {
     "unknown part in split 'tset'": {"split": ["train"] * 30 + ["tset"] * 10},
-    "the test part is empty": {"split": ["train"] * 40},
+    "the test part is empty; split must name rows of train and of test": {"split": ["train"] * 40},
     "class c1 has no training example": {"split": ["train", "test"] * 20},
     "3 groups are needed; got 2": {"group": np.arange(40) % 2},
     "by group or by time; got both": {"group": np.arange(40), "time": np.arange(40)},
@@ -97,7 +97,7 @@ BAD = {
     },
     "a row has no time": {"time": np.r_[np.nan, np.arange(39)]},
     "times must be numbers or dates": {"time": np.array(["soon"] * 40)},
-    "the training part is empty": {"time": np.ones(40)},
+    "the training part is empty; too many rows have equal times": {"time": np.ones(40)},
 }
 
 

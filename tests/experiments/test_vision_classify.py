@@ -1,12 +1,15 @@
 """classify on a person's own data: whatever its shape, a run ends with its result."""
 
 import json
+import types
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dljax.data.images import ImageData
 from dljax.host.config import parse
 from dljax.host.experiment import Study
 from dljax.learn import classify as learn
@@ -55,6 +58,16 @@ def test_a_rare_class_is_told_and_weighed(tmp_path):
     assert told["mean"] > 0.8 and set(told["classes"]) == {"ill", "well"}
     assert told["classes"]["ill"]["rows"] == 1 and told["classes"]["ill"]["recall"] == 1
     assert "ill" in result.table() and result.metrics["test AUROC"]["mean"] > 0.9
+
+
+def test_a_rare_class_is_said(capsys):
+    y = np.r_[np.zeros(57, int), np.ones(3, int)]
+    data = ImageData("mine", Batch(y, y), Batch(y, y), Batch(y, y), ("well", "ill"))
+    run: Any = types.SimpleNamespace(metric=lambda *_, **__: None)
+    for balanced in (False, True):
+        _classify.report(run, data, RNG.normal(size=(2, 60, 2)), balanced)
+    line = "class ill has 3 of 60 test rows: read balanced accuracy, or train with --balanced\n"
+    assert capsys.readouterr().err == line
 
 
 def test_a_rare_row_weighs_as_much_as_its_class_is_rare():
