@@ -82,8 +82,10 @@ def test_two_steps_give_the_golden_values(learner, name):
     found, wanted = golden.numbers(learner), golden.read()[name]
     assert set(found) == set(wanted)
     for each in wanted:
-        # Adam's first steps are as long for a gradient of rounding as for any: 1.4e-4 on JAX 0.11.2
-        np.testing.assert_allclose(found[each], wanted[each], rtol=3e-4, atol=1e-6, err_msg=each)
+        # Adam's first steps are as long for a gradient of rounding as for any, and the weights hear
+        # of it first: 1.4e-4 on JAX 0.11.2, 4.5e-4 on another kind of CPU
+        rtol = 1e-3 if each == "state" else 3e-4
+        np.testing.assert_allclose(found[each], wanted[each], rtol=rtol, atol=1e-6, err_msg=each)
 
 
 def test_every_learner_has_golden_values():

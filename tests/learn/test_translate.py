@@ -104,7 +104,7 @@ def test_turning_round_is_learnt_and_written():
     net = RecurrentTranslator(V, 16, 32)
     data, held = pairs(400), pairs(30, seed=1)
     learner = translate.make(net, optax.adam(1e-2), [data], tokens=160)
-    run, metrics = advance(learner, start(learner, KEY), 250)
+    run, metrics = advance(learner, start(learner, KEY), 400)
     params = run.state.fit.params
     assert metrics["loss"][0] > 1.5
     assert translate.evaluate(net, params, held, chunk=7)["validation/nats"] < 0.1
