@@ -55,4 +55,4 @@ def main(peak: float, cars: int = CARS, steps: int = STEPS) -> list[dict[str, An
         name: round(1e3 * count * cars * steps / each["median_ms"]) for name, each in times.items()
     }
     work = f"{steps} steps of {count * cars} cars with a camera"
-    return [row(work, times, ours="camera", a_second=a_second, devices=count)]
+    return [row(work, times, ours="camera", a_second=a_second, devices={"camera": count})]

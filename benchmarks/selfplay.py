@@ -115,8 +115,8 @@ def main(peak: float, games: int = GAMES, moves: int = MOVES) -> list[dict[str, 
     total = count * games * moves
     rate = {name: round(1e3 * total / each["median_ms"]) for name, each in times.items()}
     work = f"{moves} moves of {count * games} games of Connect Four, {SIMULATIONS} positions each"
-    found = [row(work, times, ours="ours", moves_a_second=rate, devices=count)]
+    found = [row(work, times, ours="ours", moves_a_second=rate, devices={"ours": count})]
     alone = interleaved({"ours": playing(*random_games(games), 1)}, REPEATS)
     work = f"a move of {count * games} games by UCT, {ROLLOUTS} random games each"
     rate = round(1e3 * count * games / alone["ours"]["median_ms"])
-    return [*found, row(work, alone, ours="ours", moves_a_second=rate, devices=count)]
+    return [*found, row(work, alone, ours="ours", moves_a_second=rate, devices={"ours": count})]
