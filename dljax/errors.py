@@ -42,6 +42,21 @@ def check_key(key: Any) -> None:
         raise InputError("a number is no key; make one of it, as by jax.random.key(0)")
 
 
+def brief(error: Exception) -> str:
+    """What an error of another's says, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def naming(path: object) -> Iterator[None]:
+    """An InputError within begins with the path, if it does not already."""
+    try:
+        yield
+    except InputError as error:
+        said = str(error)
+        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from error
+
+
 @contextmanager
 def unswept() -> Iterator[None]:
     """Raises InputError where a shape, or a choice of Python's, is made of a swept value."""

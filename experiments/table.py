@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dljax.errors import InputError
+from dljax.host.page import number
 
 ROOT = Path(__file__).parents[1]
 
@@ -103,10 +104,6 @@ def benchmarks() -> str:
             cells += [number(found["matmul_peak_gflops"]), str(found["environment"]["cpus"])]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.4g}"
 
 
 def written(text: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dljax.data.files import open_npz
 from dljax.data.store import fetch, is_path
-from dljax.errors import InputError, unknown
+from dljax.errors import InputError, brief, unknown
 from dljax.typing import Graph
 
 NAMES = ("communities", "cora")
@@ -256,7 +256,7 @@ def named(path: Path, read: Callable[..., Any], *given: Any, **more: Any) -> Any
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:  # a damaged pickle raises nearly anything
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = brief(error)
         raise InputError(f"{path} is not as it should be: {said}") from error
 
 

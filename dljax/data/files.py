@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dljax.errors import InputError
+from dljax.errors import InputError, brief
 
 LARGEST = 2**31  # bytes of a file's arrays, which conversion and training hold several times
 
@@ -69,5 +69,5 @@ def open_npz(
     except InputError:
         raise
     except Exception as error:  # a hostile zip raises nearly anything: zlib.error, KeyError, ...
-        why = " ".join(str(error).split()) or type(error).__name__
+        why = brief(error)
         raise InputError(f"cannot read {key}: {why}") from error

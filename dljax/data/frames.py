@@ -8,7 +8,7 @@ import numpy as np
 
 from dljax.data.files import check_size
 from dljax.data.scaling import listed, say
-from dljax.errors import InputError, unknown
+from dljax.errors import InputError, brief, unknown
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 MOST = 100  # categories of a column; rarer ones are as good as unknown
@@ -43,7 +43,7 @@ def read(path: Path) -> Any:
     except ImportError as error:
         raise InputError(f"{path}: parquet files need pyarrow: pip install pyarrow") from error
     except Exception as error:  # whatever a damaged file makes pandas raise
-        why = " ".join(str(error).split()) or type(error).__name__
+        why = brief(error)
         raise InputError(f"{path} cannot be read as a table: {why}") from error
     if not len(frame) or frame.shape[1] < 1:
         raise InputError(f"{path} has no row under its names")
@@ -88,12 +88,17 @@ def told(frame: Any) -> Any:
             lost = len(column) > 20 and column.nunique() > len(column) / 2
         else:
             values = column.to_numpy()
-            counts = len(values) > 20 and np.issubdtype(values.dtype, np.integer)
-            lost = counts and len(values) == len(frame) and (np.diff(values) == 1).all()
+            whole = np.issubdtype(values.dtype, np.integer) and len(values) == len(frame)
+            lost = whole and counts(values, least=21)
         dropped += [name] if lost else []
     if dropped:
         say(f"dropped, since only rows are told apart: {listed('column', dropped)}")
     return frame.drop(columns=dropped)
+
+
+def counts(values: np.ndarray, least: int) -> bool:
+    """Whether `least` values or more are an index: 0, 1, 2, ... or from another whole number on."""
+    return bool(len(values) >= least and values[0] % 1 == 0 and (np.diff(values) == 1).all())
 
 
 def learn(frame: Any) -> tuple[Column, ...]:

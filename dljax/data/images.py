@@ -15,7 +15,7 @@ from dljax.data.scaling import BYTES, UNIT, Columns, Pixels
 from dljax.data.sources import Example, Options, Raw, from_object, read
 from dljax.data.splits import parts
 from dljax.data.store import fetch, is_path
-from dljax.errors import InputError, unknown
+from dljax.errors import InputError, naming, unknown
 from dljax.typing import Batch
 
 DIGITS = tuple("0123456789")
@@ -93,12 +93,10 @@ def load(
     if not (is_path(name) or (name and path.is_dir())):
         raise unknown("data set", name, [*NAMED, "path/to/file.npz, .csv or folder"])
     try:
-        return ready(path.stem, read(path, options))
+        with naming(path):
+            return ready(path.stem, read(path, options))
     except MemoryError as error:
         raise InputError(f"{path}: too large for this machine's memory") from error
-    except InputError as error:
-        said = str(error)
-        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from error
 
 
 def digits() -> ImageData:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dljax.data.frames import counts
 from dljax.data.scaling import listed, say
 from dljax.data.store import fetch, is_path
 from dljax.data.text import read_rows
@@ -109,10 +110,10 @@ def load(name: str) -> Molecules:
     smiles = [each.strip() for each in table[column]]
     if not targets:
         told = [each for each in table if each != column and numeric(table[each])]
-        counts = [each for each in told if counting(numbers(path, table, each))]
-        if counts:
-            say(f"left out, since it only counts the rows: {listed('column', counts)}")
-        targets = [each for each in told if each not in counts]
+        index = [each for each in told if counts(numbers(path, table, each), least=10)]
+        if index:
+            say(f"left out, since it only counts the rows: {listed('column', index)}")
+        targets = [each for each in told if each not in index]
     if not targets:
         raise InputError(f"{path} has no column of numbers beside {column}")
     y = np.stack([numbers(path, table, each) for each in targets], 1)
@@ -185,11 +186,6 @@ def numeric(column: Iterable[str]) -> bool:
         return not np.isnan([number(each) for each in column]).all()
     except ValueError:
         return False
-
-
-def counting(values: np.ndarray) -> bool:
-    """Whether a column is an index: 0, 1, 2, ... or from another whole number on."""
-    return len(values) >= 10 and bool((np.diff(values) == 1).all() and values[0] % 1 == 0)
 
 
 def numbers(path: Path, table: dict[str, list[str]], name: str) -> np.ndarray:

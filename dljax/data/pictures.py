@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dljax.data.files import check_size
-from dljax.errors import InputError
+from dljax.errors import InputError, brief
 
 LARGEST = 2**24  # pixels of a picture
 SUFFIXES = (".jpg", ".jpeg", ".png")  # in letters of either case
@@ -63,7 +63,7 @@ def decode(content: bytes, name: object, indexed: bool = False, white: bool = Fa
                     image = Image.alpha_composite(ground, image).convert(mode)
                 pixels = np.array(image.convert("L") if image.mode == "1" else image)
     except Exception as error:  # a hostile file raises nearly anything: SyntaxError, zlib.error
-        why = " ".join(str(error).split()) or type(error).__name__
+        why = brief(error)
         why = why.partition(" <_io.")[0]  # Pillow names the stream
         wanted = "a PNG or JPEG picture of 8 bits, grey or RGB, is accepted"
         raise InputError(f"{name}: {why}; {wanted}") from error
@@ -76,14 +76,12 @@ def alike(path: Path, shape: Sequence[int | None]) -> np.ndarray:
 
     pixels = decode(content_of(path), path, white=True)
     high, wide, channels = shape
+    image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
     if channels and channels != pixels.shape[-1]:
-        image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
-        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-        pixels = pixels.reshape(*pixels.shape[:2], channels)
+        image = image.convert("L" if channels == 1 else "RGB")
     if high and wide and pixels.shape[:2] != (high, wide):
-        image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
-        pixels = np.asarray(image.resize((wide, high))).reshape(high, wide, -1)
-    return pixels
+        image = image.resize((wide, high))
+    return np.asarray(image).reshape(image.height, image.width, -1)
 
 
 def by_folder(root: Path, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:

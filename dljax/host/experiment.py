@@ -29,7 +29,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dljax.errors import InputError
+from dljax.errors import InputError, brief
 from dljax.host import devices, result
 from dljax.host.config import C, Common, parse
 from dljax.host.finite import Diverged
@@ -226,10 +226,6 @@ def not_drawn(file: str, error: Exception) -> None:
 
 def not_written(part: str, error: Exception) -> None:
     print(f"model {part}{' ' * bool(part)}was not written: {brief(error)}", file=sys.stderr)
-
-
-def brief(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def programs(folder: Path, pattern: str) -> dict[str, str]:

@@ -110,7 +110,7 @@ def page(runs: Sequence[Finished]) -> str:
         ("Seconds", fields([run.result["seconds"] for run in runs], names)),
         ("Again", "".join(f"<pre>{escape(again(run.result))}</pre>" for run in runs)),
     ]
-    template = Template(resources.files("dljax.host").joinpath("page.html").read_text())
+    template = Template(resources.files("dljax.host").joinpath("page.html").read_text("utf-8"))
     return template.substitute(
         title=escape(", ".join(dict.fromkeys(run.result["experiment"] for run in runs))),
         body="\n".join(f"<h2>{title}</h2>\n{text}" for title, text in sections if text),
@@ -195,14 +195,13 @@ def figures(runs: Sequence[Finished], names: Sequence[str]) -> str:
     """All that the runs drew, the same figure of each beside the others."""
     rows = []
     for file in sorted({path.name for run in runs for path in run.figures}):
-        found = [path for run in runs for path in run.figures if path.name == file]
         shown = [
             f'<figure><img alt="{escape(path.stem)}" src="data:{KINDS[path.suffix]};base64,'
             f'{base64.b64encode(path.read_bytes()).decode()}"><figcaption>{escape(path.stem)}'
-            f"{escape(f', {names[i]}' if len(runs) > 1 else '')}</figcaption></figure>"
-            for i, run in enumerate(runs)
-            for path in found
-            if path in run.figures
+            f"{escape(f', {name}' if len(runs) > 1 else '')}</figcaption></figure>"
+            for run, name in zip(runs, names, strict=True)
+            for path in run.figures
+            if path.name == file
         ]
         rows.append("".join(shown))
     if len(runs) == 1:

@@ -111,10 +111,10 @@ def all_finite(tree: Any) -> bool:
     return not isinstance(tree, float | np.floating) or math.isfinite(tree)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all, so that a crash leaves no half of it."""
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text)
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
     partial.replace(path)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from dljax.data import pictures, sources
 from dljax.data.files import open_npz
 from dljax.data.sources import Example
-from dljax.errors import InputError
+from dljax.errors import InputError, brief, naming
 from dljax.host import model, page
 from dljax.host.function import Function, Input
 from dljax.host.model import Answer, Model
@@ -135,7 +135,7 @@ def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.nda
     suffix, (first, *others) = path.suffix.lower(), inputs
     if (first.shape, first.dtype, others) == ((), "int32", []) and path.name.isdecimal():
         return [(path.name, "0")], [np.array([int(path.name)])]
-    try:
+    with naming(path):
         if not path.exists():
             raise InputError("no such file")
         if suffix == ".npy" and not others:
@@ -151,9 +151,6 @@ def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.nda
                 raise InputError(f"has no array {' and no '.join(missing)}")
             rows = [arrays[each.name] for each in inputs]
         rows = [model.fitting(x, each) for x, each in zip(rows, inputs, strict=True)]
-    except InputError as error:
-        said = str(error)
-        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
     return [(str(path), str(i)) for i in range(len(rows[0]))], rows
 
 
@@ -161,7 +158,7 @@ def read_npy(path: Path) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"cannot be read: {' '.join(str(error).split())}") from None
+        raise InputError(f"cannot be read: {brief(error)}") from None
 
 
 def table(function: Function, origin: Sequence[Origin], answer: Answer) -> list[list[Any]]:
@@ -215,9 +212,7 @@ def export(found: Model, name: str | None, to: Path) -> None:
         whole = found.alone(name)
         content = whole.serialize() if suffix == ".jaxexport" else whole.mlir_module_serialized
         said = f"{name}, {' and '.join(e.said for e in function.inputs)} to mean, sd and each"
-    partial = to.with_name(f"{to.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(to)
+    write_whole(to, content)
     print(f"{said}: {len(content):,} bytes in {to}")
 
 

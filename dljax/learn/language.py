@@ -5,6 +5,7 @@ from window to window and only its gradient is cut there: truncated backpropagat
 Williams and Peng 1990.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -157,11 +158,8 @@ def generate(
         raise InputError("a prompt must not be empty")
     keys = jax.random.split(key, count)
 
-    def next_token(key: Key, logits: Array) -> Array:
-        return draw(key, logits, temperature, top_k, share).astype(jnp.int32)
-
-    def apply(*given: Any) -> Any:
-        return net.apply({"params": params}, *given)
+    apply: Any = functools.partial(net.apply, {"params": params})
+    next_token = functools.partial(drawn, temperature=temperature, top_k=top_k, share=share)
 
     window = getattr(net, "window", None)
     if window is None:
@@ -180,6 +178,10 @@ def generate(
     seen = prompt[:, -window:]
     held = jnp.pad(seen, ((0, 0), (0, window - seen.shape[1])))
     return look_again(apply, next_token, held, jnp.int32(seen.shape[1]), keys)
+
+
+def drawn(key: Key, logits: Array, temperature: float, top_k: int | None, share: float) -> Array:
+    return draw(key, logits, temperature, top_k, share).astype(jnp.int32)
 
 
 def look_again(
@@ -222,11 +224,8 @@ def go_on(
     """
     keys = jax.random.split(key, count)
 
-    def apply(*given: Any) -> Any:
-        return net.apply({"params": params}, *given)
-
-    def next_token(key: Key, logits: Array) -> Array:
-        return draw(key, logits, temperature, top_k, share).astype(jnp.int32)
+    apply: Any = functools.partial(net.apply, {"params": params})
+    next_token = functools.partial(drawn, temperature=temperature, top_k=top_k, share=share)
 
     if getattr(net, "window", None) is not None:
         return look_again(apply, next_token, prompt[None], length, keys)[0]
@@ -234,9 +233,9 @@ def go_on(
     def step(carry: Any, place: Array) -> tuple[Any, Array]:
         token, memory = carry
         logits, memory = apply(token, memory)
-        drawn = next_token(keys[jnp.maximum(place - length, 0)], logits[:, -1])
+        chosen = next_token(keys[jnp.maximum(place - length, 0)], logits[:, -1])
         given = prompt[jnp.minimum(place, len(prompt) - 1)]
-        token = jnp.where(place < length, given, drawn)
+        token = jnp.where(place < length, given, chosen)
         return (token[:, None], memory), token[0]
 
     places = jnp.arange(1, len(prompt) + count)

@@ -26,17 +26,17 @@ Ask = Callable[..., tuple[Any, PyTree]]
 class Adapted(nn.Module):
     """A network that another library wrote. Make one with `pair`, `from_nnx` or `from_equinox`.
 
-    begin: `key -> (params, rest)`, of which `rest` is learnt without a gradient.
+    begin: `key -> (params, rest)`, of which `rest` is learnt without a gradient, if it `keeps` any.
     """
 
     begin: Callable[[Key], tuple[PyTree, PyTree]]
     ask: Ask
+    keeps: bool = False
 
     def setup(self):
         self.weights = self.param("net", lambda key: self.begin(key)[0])
-        rest = jax.eval_shape(lambda: self.begin(jax.random.key(0))[1])
         self.rest = None
-        if jax.tree.leaves(rest):
+        if self.keeps:
             self.rest = self.variable("rest", "net", lambda: self.begin(self.make_rng("params"))[1])
 
     def answer(self, name: str, x: tuple[Any, ...], train: bool) -> Any:
@@ -104,7 +104,7 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Adapted:
         outputs = (getattr(module, name) if name else module)(*x)
         return outputs, nnx.to_pure_dict(split(module, *kinds)[3])
 
-    return Adapted(begin, ask)
+    return Adapted(begin, ask, bool(jax.tree.leaves(states[2])))
 
 
 def filled(state: Any, values: PyTree) -> Any:

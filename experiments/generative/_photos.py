@@ -14,7 +14,7 @@ import scipy.ndimage
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from dljax.errors import InputError
+from dljax.errors import InputError, brief
 from dljax.host import figures
 from dljax.learn import autoencode
 from dljax.learn.autoencode import Corrupt
@@ -49,7 +49,7 @@ def decode(name: str) -> np.ndarray:
                     return np.asarray(image.convert("RGB"))
                 why = f"{image.width} x {image.height} pixels"
     except Exception as error:  # a hostile file raises nearly anything: SyntaxError, zlib.error
-        why = " ".join(str(error).split()) or type(error).__name__
+        why = brief(error)
     raise InputError(f"no image {name!r} ({why}); {accepted}")
 
 
