@@ -74,7 +74,7 @@ def test_all_is_measured_and_drawn(done):
 def test_what_cannot_be_is_refused(few, tmp_path):
     options = {"out": tmp_path / "run", "quiet": True, "data": (few,), "library": few}
     (tmp_path / "alike.csv").write_text(
-        "smiles,y\n" + "".join(f"{'C' * i},{i}\n" for i in range(1, 31))
+        "smiles,y\n" + "".join(f"{'C' * i},{i * i}\n" for i in range(1, 31))
     )
     alike = str(tmp_path / "alike.csv")  # one scaffold, which is too large to learn from
     for more, says in (
