@@ -244,6 +244,9 @@ def test_light_changes_what_is_seen_and_not_what_is_there(drawn):
         frame(drawn, CAMERA, car._replace(look=car.look._replace(gain=gain))) for gain in (0.9, 0.3)
     )
     np.testing.assert_allclose(dusk, day / 3, atol=1e-6)
+    slanted = frame(drawn, CAMERA, car._replace(look=car.look._replace(gain=0.3, down=-0.4)))
+    down = 1 - 0.4 * np.linspace(-1, 1, CAMERA.rows)[:, None, None]
+    np.testing.assert_allclose(slanted, dusk * down, atol=1e-6)
 
 
 EIGHT = [(0, 0), (30, 20), (60, 0), (60, -30), (30, -10), (0, 20), (-30, 10), (-30, -20)]
