@@ -249,8 +249,12 @@ def generate(gan: GAN, params: PyTree, z: Array) -> Array:
 
 def logits(gan: GAN, discriminator: Fit, x: Array) -> Array:
     """The logits [n] of x [n, ...] being real, which a trained discriminator gives."""
-    variables = {"params": discriminator.params, **discriminator.extra}
-    return gan.discriminator.apply(variables, x)  # pyright: ignore
+    return judged(gan.discriminator, discriminator, x)
+
+
+def judged(net: nn.Module, fit: Fit, x: Array) -> Array:
+    """What a network in training gives of x [n, ...], as it is used rather than trained."""
+    return net.apply({"params": fit.params, **fit.extra}, x)  # pyright: ignore
 
 
 def sample(gan: GAN, params: PyTree, key: Key, n: int) -> Array:
