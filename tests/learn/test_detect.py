@@ -89,6 +89,9 @@ def test_the_loss_is_of_an_object():
     loss = jax.jit(detect.objective(NET, CELL))
     once, twice = (loss(params, {}, batch, jax.random.key(1))[0] for batch in (one, two))
     np.testing.assert_allclose(once, twice, rtol=1e-5)
+    empty = jax.tree.map(lambda leaf: jnp.full_like(leaf, -1), one.y)
+    value, (_, parts) = loss(params, {}, Batch(x, empty), jax.random.key(1))
+    assert np.isfinite(value) and parts["size"] == parts["offset"] == 0
 
 
 def test_mirrored_pictures_give_mirrored_boxes():
