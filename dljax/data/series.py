@@ -194,6 +194,15 @@ def years(times: np.ndarray) -> np.ndarray:
     return times.astype("datetime64[s]").astype(np.int64) / YEAR
 
 
+def minutes(times: np.ndarray) -> np.ndarray:
+    """Minutes since midnight of datetime64 [N], int32."""
+    found = times - times.astype("datetime64[D]")
+    return (found // np.timedelta64(1, "m")).astype(np.int32)
+
+
+CLOCKS = {"years": years, "minute": minutes}  # what models ask of a time, by name
+
+
 def gaps(series: Series) -> str | None:
     """Says where a step is longer than the commonest by half, as none from month to month is."""
     if series.times is None:

@@ -202,12 +202,16 @@ def write(
     about["hash"] = digest(as_json(about).encode())
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a run that died while it wrote
-    partial.mkdir(parents=True)
-    for name, content in files.items():
-        (partial / name).write_bytes(content)
-    (partial / ABOUT).write_text(as_json(about, indent=1) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    try:
+        partial.mkdir(parents=True)
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        (partial / ABOUT).write_text(as_json(about, indent=1) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    except OSError:  # as of a full disk
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def described(function: Function, found: Any) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def parser() -> Parser:
     for each in (predict, export, show):
         each.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
     predict.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="pictures, folders of them, .csv, .npz"
+        "files", nargs="+", type=Path, metavar="FILE", help="pictures, folders of them, .csv, .npz, .txt"
     )
     predict.add_argument("--out", type=Path, required=True, help="a .csv or .npz file to write")
     export.add_argument(
@@ -100,7 +100,9 @@ def predict(found: Model, name: str | None, files: Sequence[Path], out: Path) ->
     answer = found.ask(name, *inputs)
     if suffix == ".npz":
         arrays = {key: value for key, value in answer._asdict().items() if value is not None}
-        np.savez(out, **arrays, files=np.array([file for file, _ in origin]))  # pyright: ignore
+        content = io.BytesIO()
+        np.savez(content, **arrays, files=np.array([file for file, _ in origin]))  # pyright: ignore
+        write_whole(out, content.getvalue())
     else:
         write_table(out, table(function, origin, answer))
     print(f"{len(origin)} rows of {name} by {listed(found)} in {out}")
@@ -156,7 +158,8 @@ def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.nda
         if first.reader is not None:
             origin, texts = lines(path)
             return origin, [model.fitting(texts, first)]
-        if first.columns and len(first.shape) == 2 and suffix == ".csv":
+        clocks = all(each.name in series.CLOCKS for each in others)
+        if first.columns and len(first.shape) == 2 and clocks and suffix == ".csv":
             return [(str(path), "0")], [*past(path, *inputs)]
         if suffix == ".npy" and not others:
             rows = [read_npy(path)]
@@ -193,7 +196,7 @@ def past(path: Path, wanted: Input, *clock: Input) -> Iterator[np.ndarray]:
     for each in clock:
         if found.times is None:
             raise InputError("the model needs times in the first column, such as 2020-01-31")
-        yield model.fitting(series.years(found.times[-1:]), each)
+        yield model.fitting(series.CLOCKS[each.name](found.times[-1:]), each)
 
 
 def read_npy(path: Path) -> np.ndarray:

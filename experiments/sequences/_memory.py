@@ -94,7 +94,7 @@ class Trained(NamedTuple):
 def leave(run: Study, task: Task, trained: Trained) -> None:
     """The run's model: of sequences [n, T, d] that end after a gap, the symbol that was marked."""
 
-    def call(params: PyTree, x: Array) -> Any:
+    def call(params: PyTree, x: Array) -> Array:
         return risk.apply(trained.net, params, x)[:, -1]
 
     read, names = (Input(task.train.x.shape[1:]),), tuple(map(str, range(task.outputs)))

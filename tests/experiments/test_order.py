@@ -42,7 +42,7 @@ def test_the_grammar_and_the_table_are_shown(done):
 
 
 def test_the_model_reads_a_text_of_any_length_as_it_learnt(done):
-    asked = load(done[1]).predict([each for each in order.FOOD])
+    asked = load(done[1]).predict(list(order.FOOD))
     right = done[0].metrics["the two food sentences, lstm"]["values"]
     found = (asked.each.argmax(-1) == [[1, 0]]).mean(-1)
     np.testing.assert_allclose(found, right)

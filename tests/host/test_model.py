@@ -1,9 +1,12 @@
 """A run's model: the same weights and answers after loading, here and where there is JAX alone."""
 
 import csv
+import errno
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -356,6 +359,37 @@ def test_mistakes_are_one_line(folder, tmp_path, monkeypatch, capsys, line):
     assert BAD[line] in err
     assert err.count("\n") == 1
     assert not (tmp_path / "o.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "out"),
+    [
+        ("predict RUN x.npy --out OUT", "told.csv"),
+        ("predict RUN x.npy --out OUT", "told.npz"),
+        ("export RUN --to OUT", "one.safetensors"),
+        ("export RUN --to OUT", "one.jaxexport"),
+        ("report RUN --to OUT", "report.html"),
+    ],
+)
+def test_a_full_disk_costs_one_line_and_no_file(
+    folder, images, tmp_path, monkeypatch, capsys, line, out
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", images)
+    (tmp_path / out).write_text("from before")
+    begin = Path.write_bytes
+
+    def full(path, content):
+        begin(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    words = {"RUN": str(folder), "OUT": out}
+    assert use.run([words.get(word, word) for word in line.split()]) in (1, 2)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and out in err and "No space left on device" in err
+    assert {path.name for path in tmp_path.iterdir()} == {"x.npy", out}
+    assert (tmp_path / out).read_text() == "from before"
 
 
 def test_a_model_that_cannot_be_written_costs_itself_and_a_line(tmp_path, monkeypatch, capsys):
