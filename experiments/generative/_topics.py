@@ -1,6 +1,7 @@
 """Topics of documents by plain methods, what topics are measured by, and what is drawn of them."""
 
 import math
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -204,7 +205,7 @@ def draw(run: Study, bags: Bags, found: dict[str, list[Found]], judge: Judge) ->
 
 def listed(path: Path, bags: Bags, topics: dict[str, np.ndarray], judge: Judge) -> Path:
     """The words of each method's most and least coherent topics."""
-    figure, axes = figures.panels(1, len(topics), (9.0, 2.5))
+    figure, axes = figures.panels(1, len(topics), (6.3, 2.5))
     for ax, (name, each), color in zip(axes, topics.items(), COLORS, strict=False):
         ax.axis("off")
         ax.set_title(f"{name}: NPMI in test documents, foremost words", fontsize=9, color=color)
@@ -215,7 +216,7 @@ def listed(path: Path, bags: Bags, topics: dict[str, np.ndarray], judge: Judge) 
 
 def nearest(path: Path, bags: Bags, found: Found, asked: int = 4, shown: int = 3) -> Path:
     """Test documents, and the training documents of most alike topics."""
-    figure, (ax,) = figures.panels(1, 1, (9.0, 0.28 * asked * (shown + 2)))
+    figure, (ax,) = figures.panels(1, 1, (6.3, 0.24 * asked * (shown + 2)))
     ax.axis("off")
     some = np.linspace(0, len(found.asked) - 1, asked + 2).astype(int)[1:-1]
     lines = []
@@ -225,14 +226,18 @@ def nearest(path: Path, bags: Bags, found: Found, asked: int = 4, shown: int = 3
         lines.append(("", INK))
     for i, (line, color) in enumerate(lines):
         ax.text(0, 1 - (i + 0.5) / len(lines), line, fontsize=8, color=color, va="center")
-    ax.set_title("test documents, and below each the training documents nearest", fontsize=9)
+    ax.set_title(
+        "test documents by their first words, and below each its nearest in training", fontsize=9
+    )
     return figures.save(figure, path)
 
 
-def start(bags: Bags, part: Part, row: int, width: int = 100) -> str:
-    """The class of a document and how it begins, in one line."""
-    said = " ".join(part.texts[row].split()).replace("$", r"\$")
-    return f"[{bags.classes[part.labels[row]]}] {said[:width]}" if bags.classes else said[:width]
+def start(bags: Bags, part: Part, row: int, width: int = 90) -> str:
+    """The class of a document, and its first words of those that are looked at, in one line."""
+    known = set(bags.words)
+    said = " ".join(word for word in re.findall("[a-z]+", part.texts[row].lower()) if word in known)
+    group = f"[{bags.classes[part.labels[row]]}] " if bags.classes else ""
+    return f"{group}{said}"[:width]
 
 
 def grids(path: Path, true: np.ndarray, topics: dict[str, np.ndarray]) -> Path:
