@@ -24,6 +24,7 @@ from dljax.learn import (
     bandit,
     by_hand,
     classify,
+    cyclegan,
     debias,
     descent,
     detect,
@@ -48,7 +49,7 @@ from dljax.learn import (
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.nets.actor_critic import ActorCritic
-from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.adversarial import Discriminator, Generator, Translator
 from dljax.nets.alphazero import BoardNet
 from dljax.nets.architecture import Child, Size, Space, Speller, shared
 from dljax.nets.bayesian import BayesianMLP
@@ -142,6 +143,14 @@ def gan_conv() -> Learner:
     net = gan.GAN(Generator((6, 6, 1), (), (3,), jax.nn.sigmoid), Discriminator((), (2,)), 3)
     tx, goal = optax.adam(1e-2), gan.minimax
     return gan.make(net, tx, tx, epochs(images(), 8), goal=goal)
+
+
+def cycle_gan(weight: jax.typing.ArrayLike = 2.0) -> Learner:
+    maker, critic = Translator(1, (2,)), Discriminator((), (2,), patches=True)
+    nets = cyclegan.CycleGAN(maker, maker, critic, critic)
+    x, y = (epochs(images()._replace(x=each), 4) for each in (images().x, 255 - images().x))
+    options = {"cycle": jnp.asarray(weight), "identity": 0.5, "pool": 2, "average": 0.9}
+    return cyclegan.make(nets, optax.adam(1e-2), optax.adam(1e-2), x, y, **options)
 
 
 def debiased() -> Learner:
@@ -406,6 +415,7 @@ LEARNERS = {
     "dqn by priority": dqn_by_priority,
     "gan_dense": gan_dense,
     "gan_conv": gan_conv,
+    "cycle_gan": cycle_gan,
     "recorded": recorded,
     "classify_mlp": classify_mlp,
     "classify_cnn": classify_cnn,

@@ -114,4 +114,5 @@ FILES = {
     "los_loop/los_speed.csv": File("7b732d86ae32b2930595becba28aff39dacbfb2197e250fc0332e1744ce2cbf4", 3402125, (f"{GITHUB}lehaifeng/T-GCN/219a2346f5bf68d54d91a948e7a41a08f9edc46b/data/los_speed.csv",)),
     "los_loop/los_adj.csv": File("7a6eb41e10677992b5af50f5ab187c6c05c5c3a92cb973950cfddbf857361e76", 111686, (f"{GITHUB}lehaifeng/T-GCN/219a2346f5bf68d54d91a948e7a41a08f9edc46b/data/los_adj.csv",)),
     "covid/england_covid.json": File("497056cc4585b58951fd5cd17554fe0c535f68ea0c907a5b5727ae30e3913450", 1436945, (f"{GITHUB}benedekrozemberczki/pytorch_geometric_temporal/adefe44265ad8faf239fd6cf3b59b95ca3ee60aa/dataset/england_covid.json",)),
+    "noto_emoji_pairs/noto_blob_vs_2017_64.npz": File("9d04553aa3de75db990a809fb22c0bd9d8d72af9e721a9f11cbc4ff299c8d5d5", 4700615, ()),  # pairs of two designs, put together: to be had nowhere as it is
 }  # fmt: skip
