@@ -325,6 +325,10 @@ def trainer(data, each):
             lambda d: trainer(d, attack.drawn(attack.fgsm, 1.5)),
             "epsilon must be at most 1, the range of pixels",
         ),
+        (
+            lambda d: attack.check_ball(d.x, np.array([0.1, 1.5]), LINF),
+            r"epsilon must be at most 1, the range of pixels; got \[0.1 1.5\]",
+        ),
         (lambda d: trainer(d, attack.fgsm(2.5, L2)), "epsilon must be at most 2.44949, the range"),
         (lambda d: towards(d.y, d.y), "a target must differ from its label; image 0 has 3"),
         (lambda d: trainer(d._replace(x=2 * d.x), attack.fgsm(0.1)), r"pixels must be in \[0, 1\]"),
