@@ -79,7 +79,8 @@ def lda(bags: Bags, topics: int, seeds: Sequence[int], judge: Judge, passes: int
         # as if of endless documents: else the topics' own divergence from their prior counts too
         model.set_params(total_samples=1e12)
         told = model.perplexity(test, sub_sampling=True)
-        return Found(model.components_, *map(model.transform, (bags.train.counts, test)), told)
+        near, asked = map(model.transform, (bags.train.counts, test))
+        return Found(model.components_, near, asked, told)
 
     return [found(model) for model in fits]
 
