@@ -39,6 +39,7 @@ from dljax.learn import (
     play,
     policy_gradient,
     ppo,
+    progressive,
     q_learning,
     risk,
     segment,
@@ -60,6 +61,7 @@ from dljax.nets.graph import GCN, symmetric
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.message import MessageNet
 from dljax.nets.points import PointNet
+from dljax.nets.progressive import Growing, Shrinking
 from dljax.nets.q_network import QNetwork
 from dljax.nets.topics import TopicNet
 from dljax.nets.translator import RecurrentTranslator
@@ -151,6 +153,20 @@ def cycle_gan(weight: jax.typing.ArrayLike = 2.0) -> Learner:
     x, y = (epochs(images()._replace(x=each), 4) for each in (images().x, 255 - images().x))
     options = {"cycle": jnp.asarray(weight), "identity": 0.5, "pool": 2, "average": 0.9}
     return cyclegan.make(nets, optax.adam(1e-2), optax.adam(1e-2), x, y, **options)
+
+
+def progressive_gan(penalty: jax.typing.ArrayLike = 0.3) -> Learner:
+    def networks(level, share):
+        made = Growing((8, 8, 1), (3, 2), level, share)
+        return gan.GAN(made, Shrinking((3, 2), level, share), 3)
+
+    def game(net, stream):
+        tx, cost = optax.adam(1e-2, b1=0.5, b2=0.9), gan.r1(jnp.asarray(penalty))
+        return gan.make(net, tx, tx, stream, penalty=cost, average=0.9)
+
+    x = np.pad(images().x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    stream = epochs(images()._replace(x=x), 4)
+    return progressive.make(networks, game, stream, begins=(0, 2), fade=4)
 
 
 def debiased() -> Learner:
@@ -416,6 +432,7 @@ LEARNERS = {
     "gan_dense": gan_dense,
     "gan_conv": gan_conv,
     "cycle_gan": cycle_gan,
+    "progressive_gan": progressive_gan,
     "recorded": recorded,
     "classify_mlp": classify_mlp,
     "classify_cnn": classify_cnn,

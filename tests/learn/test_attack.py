@@ -321,6 +321,9 @@ def trainer(data, each):
         (lambda d: attack.gradient(-1.0), "eta must be zero or positive; got -1.0"),
         (lambda d: attack.climb(0.1, 0.1, -1), "steps must be at least 1; got -1"),
         (lambda d: trainer(d, attack.fgsm(1.5)), "epsilon must be at most 1, the range of pixels"),
+        (lambda d: trainer(d, attack.noise(1.5)), "epsilon must be at most 1, the range of pixels"),
+        (lambda d: trainer(d, attack.pgd(1.5, 0.1, 2)), "epsilon must be at most 1, the range of"),
+        (lambda d: trainer(d, attack.climb(1.5, 0.1, 2)), "epsilon must be at most 1, the range"),
         (
             lambda d: trainer(d, attack.drawn(attack.fgsm, 1.5)),
             "epsilon must be at most 1, the range of pixels",
