@@ -74,10 +74,15 @@ def lda(bags: Bags, topics: int, seeds: Sequence[int], judge: Judge, passes: int
     best = first.index(chosen(first, judge))
     fits = [first[best], *(fit(seed, *priors[best]) for seed in seeds[1:])]
     test = bags.test.counts
-    return [
-        Found(m.components_, m.transform(bags.train.counts), m.transform(test), m.perplexity(test))
-        for m in fits
-    ]
+
+    def found(model: Any) -> Found:
+        # as if of endless documents: else the topics' own divergence from their prior counts too
+        model.set_params(total_samples=1e12)
+        told = model.perplexity(test, sub_sampling=True)
+        near, asked = map(model.transform, (bags.train.counts, test))
+        return Found(model.components_, near, asked, told)
+
+    return [found(model) for model in fits]
 
 
 def nmf(bags: Bags, topics: int, seeds: Sequence[int], judge: Judge) -> list[Found]:

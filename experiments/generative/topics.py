@@ -70,9 +70,7 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(),
-    "standard": Config(
-        data="20newsgroups", topics=50, top=10, dropouts=(0.2,), epochs=75, passes=5
-    ),
+    "standard": Config(data="20newsgroups", topics=50, top=10, dropouts=(0.2,), epochs=75),
 }
 WORDS = "of_topics"  # the network's method that gives the words of topics
 
