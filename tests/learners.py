@@ -63,6 +63,7 @@ from dljax.nets.message import MessageNet
 from dljax.nets.points import PointNet
 from dljax.nets.progressive import Growing, Shrinking
 from dljax.nets.q_network import QNetwork
+from dljax.nets.topics import TopicNet
 from dljax.nets.translator import RecurrentTranslator
 from dljax.nets.trunk import Detect, Segment, Trunk, Vision
 from dljax.ops import unions
@@ -300,6 +301,12 @@ def variational() -> Learner:
     return vae.make(net, tx, x, batch=8, augment=vae.binarise, **options)
 
 
+def topics() -> Learner:
+    counts = np.random.default_rng(0).integers(0, 4, (37, 9)).astype(np.int16)
+    net, tx = TopicNet(9, 3, (5,), 0.2), optax.adam(1e-2, b1=0.99)
+    return vae.make(net, tx, counts, batch=8, likelihood=vae.MULTINOMIAL)
+
+
 def language_recurrent() -> Learner:
     text, net = (
         np.random.default_rng(0).integers(0, 5, 70),
@@ -440,6 +447,7 @@ LEARNERS = {
     "stacked": stacked,
     "denoising": denoising,
     "variational": variational,
+    "topics": topics,
     "language_recurrent": language_recurrent,
     "language_attending": language_attending,
     "translated": translated,

