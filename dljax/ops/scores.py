@@ -170,10 +170,9 @@ def dci(train: ArrayLike, factors: ArrayLike, test: ArrayLike, answers: ArrayLik
     train, factors, answers = np.asarray(train), np.asarray(factors), np.asarray(answers)
     if train.shape[1] < 2 or factors.shape[1] < 2:
         raise InputError("importances need at least 2 codes and 2 factors")
-    forests = [
-        RandomForestClassifier(30, min_samples_leaf=3, random_state=0).fit(train, column)
-        for column in factors.T
-    ]
+    # trees see every code at every split: of a few, the best of those would count that are no help
+    options = {"max_features": None, "min_samples_leaf": 3, "random_state": 0}
+    forests = [RandomForestClassifier(30, **options).fit(train, column) for column in factors.T]
     right = [forest.score(test, answer) for forest, answer in zip(forests, answers.T, strict=True)]
     importance = np.stack([forest.feature_importances_ for forest in forests], 1)
     return DCI(*importance_scores(importance), float(np.mean(right)))
