@@ -290,7 +290,8 @@ def test_show_tells_what_is_there_in_80_columns(folder, capsys):
     assert use.run(["show", str(folder)]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    for said in ("vision.mine", "float32 [n, 6, 6, 1]", "a ring", "seed 9", "Dense_1/kernel"):
+    first = ("vision.mine", "float32 [n, 6, 6, 1]", "a ring", "seed 9", "Dense_1/kernel")
+    for said in (*first, '"seed": 7'):
         assert said in text
 
 
