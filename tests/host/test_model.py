@@ -441,6 +441,14 @@ def test_values_choices_and_several_models(tmp_path, capsys):
     assert (tmp_path / "o.csv").read_text().splitlines()[2].endswith(",1,2,6")
 
 
+def test_what_is_asked_by_number_is_said_so():
+    def asked(name):
+        return Function(lambda w, n: n, (Input((), "int32", name),)).asked
+
+    assert asked("seed") == "1 2 3 --out new.npz"
+    assert asked("paper") == "1 2 3 --out predictions.csv"
+
+
 def test_text_is_read_a_line_each_by_the_words_that_were_learnt(tmp_path, capsys):
     reader = Vocabulary(("<pad>", "<unk>", "good", "not"))
     read = (Input((3,), "int32", "text", reader=reader),)
