@@ -24,6 +24,7 @@ from dljax.learn import (
     bandit,
     by_hand,
     classify,
+    cyclegan,
     debias,
     descent,
     detect,
@@ -38,6 +39,7 @@ from dljax.learn import (
     play,
     policy_gradient,
     ppo,
+    progressive,
     q_learning,
     risk,
     segment,
@@ -48,7 +50,7 @@ from dljax.learn import (
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN, MLP
 from dljax.nets.actor_critic import ActorCritic
-from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.adversarial import Discriminator, Generator, Translator
 from dljax.nets.alphazero import BoardNet
 from dljax.nets.architecture import Child, Size, Space, Speller, shared
 from dljax.nets.bayesian import BayesianMLP
@@ -59,7 +61,9 @@ from dljax.nets.graph import GCN, symmetric
 from dljax.nets.language import RecurrentLanguage, Transformer
 from dljax.nets.message import MessageNet
 from dljax.nets.points import PointNet
+from dljax.nets.progressive import Growing, Shrinking
 from dljax.nets.q_network import QNetwork
+from dljax.nets.topics import TopicNet
 from dljax.nets.translator import RecurrentTranslator
 from dljax.nets.trunk import Detect, Segment, Trunk, Vision
 from dljax.ops import unions
@@ -141,6 +145,28 @@ def gan_conv() -> Learner:
     net = gan.GAN(Generator((6, 6, 1), (), (3,), jax.nn.sigmoid), Discriminator((), (2,)), 3)
     tx, goal = optax.adam(1e-2), gan.minimax
     return gan.make(net, tx, tx, epochs(images(), 8), goal=goal)
+
+
+def cycle_gan(weight: jax.typing.ArrayLike = 2.0) -> Learner:
+    maker, critic = Translator(1, (2,)), Discriminator((), (2,), patches=True)
+    nets = cyclegan.CycleGAN(maker, maker, critic, critic)
+    x, y = (epochs(images()._replace(x=each), 4) for each in (images().x, 255 - images().x))
+    options = {"cycle": jnp.asarray(weight), "identity": 0.5, "pool": 2, "average": 0.9}
+    return cyclegan.make(nets, optax.adam(1e-2), optax.adam(1e-2), x, y, **options)
+
+
+def progressive_gan(penalty: jax.typing.ArrayLike = 0.3) -> Learner:
+    def networks(level, share):
+        made = Growing((8, 8, 1), (3, 2), level, share)
+        return gan.GAN(made, Shrinking((3, 2), level, share), 3)
+
+    def game(net, stream):
+        tx, cost = optax.adam(1e-2, b1=0.5, b2=0.9), gan.r1(jnp.asarray(penalty))
+        return gan.make(net, tx, tx, stream, penalty=cost, average=0.9)
+
+    x = np.pad(images().x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    stream = epochs(images()._replace(x=x), 4)
+    return progressive.make(networks, game, stream, begins=(0, 2), fade=4)
 
 
 def debiased() -> Learner:
@@ -276,6 +302,12 @@ def variational() -> Learner:
     return vae.make(net, tx, x, batch=8, augment=vae.binarise, capacity=1.0, **options)
 
 
+def topics() -> Learner:
+    counts = np.random.default_rng(0).integers(0, 4, (37, 9)).astype(np.int16)
+    net, tx = TopicNet(9, 3, (5,), 0.2), optax.adam(1e-2, b1=0.99)
+    return vae.make(net, tx, counts, batch=8, likelihood=vae.MULTINOMIAL)
+
+
 def language_recurrent() -> Learner:
     text, net = (
         np.random.default_rng(0).integers(0, 5, 70),
@@ -400,6 +432,8 @@ LEARNERS = {
     "dqn by priority": dqn_by_priority,
     "gan_dense": gan_dense,
     "gan_conv": gan_conv,
+    "cycle_gan": cycle_gan,
+    "progressive_gan": progressive_gan,
     "recorded": recorded,
     "classify_mlp": classify_mlp,
     "classify_cnn": classify_cnn,
@@ -414,6 +448,7 @@ LEARNERS = {
     "stacked": stacked,
     "denoising": denoising,
     "variational": variational,
+    "topics": topics,
     "language_recurrent": language_recurrent,
     "language_attending": language_attending,
     "translated": translated,

@@ -113,12 +113,15 @@ def learn(frame: Any) -> tuple[Column, ...]:
     return tuple(found)
 
 
-def tell_unknown(raw: np.ndarray, columns: Sequence[Column]) -> None:
-    """Say which columns of `numbers` hold categories that no training row did."""
+def tell_unknown(frame: Any, raw: np.ndarray, columns: Sequence[Column]) -> None:
+    """Say which categories in `numbers` of a frame no training row had."""
     for j, (name, categories) in enumerate(columns):
-        if categories and (strange := int((raw[:, j] == -1).sum())):
-            rows = f"{strange} row" + "s" * (strange > 1)
-            say(f"not learnt, so as no category: column {name}, in {rows}")
+        if categories and (strange := raw[:, j] == -1).any():
+            values = sorted(set(frame[name][strange].astype(str).str.strip()))
+            said = listed("value", [repr(value) for value in values])
+            count = int(strange.sum())
+            rows = f"{count} row{'s' * (count > 1)}"
+            say(f"not learnt, so as no category: column {name}, {said}, in {rows}")
 
 
 def numbers(frame: Any, columns: Sequence[Column], used: Sequence[int] | None = None) -> np.ndarray:

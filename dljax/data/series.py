@@ -17,6 +17,7 @@ from dljax.typing import Batch
 
 TIMES = ("date", "time", "datetime", "timestamp", "year", "month", "day")
 """Names of a first column that holds times even where they look like numbers."""
+YEAR = 365.25 * 24 * 3600  # seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +187,20 @@ def commonest_step(times: np.ndarray) -> np.timedelta64:
     """How far apart most neighbours of times [N] are; of equally many the shortest."""
     lengths, counts = np.unique(np.diff(times), return_counts=True)
     return lengths[counts.argmax()]
+
+
+def years(times: np.ndarray) -> np.ndarray:
+    """Years of 365.25 days since the begin of 1970, of datetime64 [N]."""
+    return times.astype("datetime64[s]").astype(np.int64) / YEAR
+
+
+def minutes(times: np.ndarray) -> np.ndarray:
+    """Minutes since midnight of datetime64 [N], int32."""
+    found = times - times.astype("datetime64[D]")
+    return (found // np.timedelta64(1, "m")).astype(np.int32)
+
+
+CLOCKS = {"years": years, "minute": minutes}  # what models ask of a time, by name
 
 
 def gaps(series: Series) -> str | None:

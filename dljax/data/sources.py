@@ -250,7 +250,7 @@ def rows(path: Path, example: Example, scaling: Pixels | Columns) -> tuple[list[
 
     Raises InputError for what does not fit the model's `example` or its `scaling`.
     """
-    suffix, used = path.suffix.lower(), None
+    suffix = path.suffix.lower()
     if path.is_dir() or suffix in pictures.SUFFIXES:
         if len(example.shape) != 3:
             raise InputError(f"{path}: the model learnt a table, not pictures")
@@ -263,12 +263,13 @@ def rows(path: Path, example: Example, scaling: Pixels | Columns) -> tuple[list[
         if isinstance(scaling, Pixels) and not example.pictures:  # of levels of its own
             raw = raw / 255 * (scaling.high - scaling.low) + scaling.low
     elif suffix in frames.SUFFIXES:
-        frame = frames.read(path)
-        if isinstance(scaling, Columns):
-            used = sorted(set(scaling.source.tolist()))
+        if isinstance(scaling, Pixels):
+            shape = ", ".join(map(str, example.shape))
+            raise InputError(f"{path}: the model learnt pictures [{shape}], not a table")
+        frame, used = frames.read(path), sorted(set(scaling.source.tolist()))
         columns = example.columns or tuple(frames.Column(str(name)) for name in frame.columns)
         raw = frames.numbers(frame, columns, used if example.columns else None)
-        frames.tell_unknown(raw, columns)
+        frames.tell_unknown(frame, raw, columns)
         names = [str(i + 1) for i in range(len(raw))]
     else:
         arrays = files.open_npz(path, ("x",), KINDS)
@@ -280,4 +281,6 @@ def rows(path: Path, example: Example, scaling: Pixels | Columns) -> tuple[list[
         wanted, got = list(example.shape), list(raw.shape[1:])
         raise InputError(f"{path} holds examples {got}; the model learnt {wanted}")
     scaling.check(raw)
+    if isinstance(scaling, Columns):
+        scaling.tell_gaps(raw, [column.name for column in example.columns])
     return names, raw

@@ -39,12 +39,13 @@ def panels(
 def save(figure: Figure, path: Path) -> Path:
     """Write it with its legends below, plain numbers on its logarithmic axes, and nothing cut."""
     for ax in figure.axes:
-        below(ax)
         for axis in (ax.xaxis, ax.yaxis):
             if isinstance(axis.get_major_formatter(), LogFormatter):
                 scale: Any = axis.get_transform()
                 axis.set_major_formatter(Plain(scale.base))
                 axis.set_minor_formatter(Plain(scale.base, labelOnlyBase=False))
+    for ax in figure.axes:
+        below(ax)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.06)
     return path
@@ -58,24 +59,37 @@ class Plain(LogFormatter):
 
 
 def below(ax: Axes) -> None:
-    """Move the legend under the axis' numbers and name, off the data, unless it has a place."""
+    """Move the legend under the axis' numbers and name, off the data, unless it has a place.
+
+    Those of twin axes, which share a panel, become one.
+    """
     legend, figure = ax.get_legend(), ax.get_figure(root=True)
     if legend is None or figure is None or legend.get_bbox_to_anchor() is not ax.bbox:
         return
-    if not (texts := legend.get_texts()):
+    twins = [each for each in figure.axes if each.bbox.bounds == ax.bbox.bounds]
+    labels = [each.get_legend_handles_labels() for each in twins]
+    drawn = {name: handle for given in labels for handle, name in zip(*given, strict=True)}
+    legends = [found for each in twins if (found := each.get_legend()) is not None]
+    if not (texts := [text for each in legends for text in each.get_texts()]):
         return
-    box = ax.xaxis.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
-    deep = 0.0 if box is None else max(0.0, ax.bbox.y0 - box.y0) * 72 / figure.dpi
+    own = [handle for each in legends for handle in each.legend_handles]
+    for each in legends:
+        each.remove()
+    boxes = [each.xaxis.get_tightbbox(FigureCanvasAgg(figure).get_renderer()) for each in twins]
+    lowest = min((box.y0 for box in boxes if box is not None), default=ax.bbox.y0)
+    deep = max(0.0, ax.bbox.y0 - lowest) * 72 / figure.dpi
     names, size = [text.get_text() for text in texts], float(texts[0].get_fontsize())
     wide = 0.55 * size * max(map(len, names)) + 35
+    # a legend's own handles are plain lines where what was drawn has markers, caps and bars
+    handles = [drawn.get(name, handle) for name, handle in zip(names, own, strict=True)]
     ax.legend(
-        [handle for handle in legend.legend_handles if handle is not None],
+        [handle for handle in handles if handle is not None],
         names,
         ncols=int(np.clip(ax.bbox.width * 72 / figure.dpi / wide, 1, len(names))),
         title=legend.get_title().get_text() or None,
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
-        bbox_transform=offset_copy(ax.transAxes, figure, y=-deep - 4, units="points"),
+        bbox_transform=offset_copy(ax.transAxes, figure, y=-deep - 6, units="points"),
         fontsize=size,
         title_fontsize=size,
         frameon=False,

@@ -19,9 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import dljax
-from dljax.data import scaling
+from dljax.data import readers, scaling
 from dljax.data.frames import Column
 from dljax.data.images import ImageData
+from dljax.data.readers import Reader
 from dljax.data.scaling import BYTES, UNIT, Columns, Pixels
 from dljax.data.sources import Example
 from dljax.host.result import as_json
@@ -41,18 +42,23 @@ class Input:
     name: str = "x"
     scaling: Pixels | Columns | None = None
     columns: tuple[Column, ...] = ()
-    """Of a table, by name."""
+    """Of a table, by name; of shape [P, C] a table's last P rows are one example, a past."""
     pictures: bool = False
     """Whether the levels of picture files are those that were learnt from."""
+    reader: Reader | None = None
+    """Of text: what makes numbers of it, 0 being behind its end."""
 
     @property
     def said(self) -> str:
+        if self.reader is not None:
+            return f"text, at most {self.shape[0]} {readers.unit(self.reader)}"
         return f"{self.dtype} [{', '.join(map(str, ('n', *self.shape)))}]"
 
     def as_json(self) -> dict[str, Any]:
         learnt = self.scaling and scaling.as_json(self.scaling)
         columns = [[each.name, list(each.categories)] for each in self.columns]
         told = {"name": self.name, "shape": list(self.shape), "dtype": self.dtype}
+        told |= {"reader": self.reader and readers.as_json(self.reader)}
         return told | {"scaling": learnt, "columns": columns, "pictures": self.pictures}
 
     @staticmethod
@@ -60,7 +66,10 @@ class Input:
         learnt = found["scaling"] and scaling.from_json(found["scaling"])
         columns = tuple(Column(name, tuple(each)) for name, each in found["columns"])
         shape, pictures = tuple(found["shape"]), found["pictures"]
-        return Input(shape, found["dtype"], found["name"], learnt, columns, pictures)
+        reader = found.get("reader") and readers.from_json(
+            found["reader"]
+        )  # older models have none
+        return Input(shape, found["dtype"], found["name"], learnt, columns, pictures, reader)
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,8 @@ class Function:
 
     `says` is what outputs are: logits, whose softmax is averaged over members; scores, the greatest
     of which is chosen; values; choices, of which there is no mean, as of boxes; or the numbers of a
-    text's tokens, of a prompt's numbers, their count and a seed. `names` are those of the last
-    axis, or of the tokens.
+    text's tokens, of a prompt's numbers, their count and a seed, or of another text by the input's
+    `reader`. `names` are those of the last axis, or of the tokens.
     """
 
     call: Callable[..., Any]
@@ -88,6 +97,8 @@ class Function:
             return "1 2 3 --out new.npz"
         if self.says == "text":
             return "begun.txt --out texts.csv"
+        if self.inputs[0].reader is not None:
+            return "lines.txt --out predictions.csv"
         return "FILES --out predictions.csv"
 
 
@@ -191,12 +202,16 @@ def write(
     about["hash"] = digest(as_json(about).encode())
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a run that died while it wrote
-    partial.mkdir(parents=True)
-    for name, content in files.items():
-        (partial / name).write_bytes(content)
-    (partial / ABOUT).write_text(as_json(about, indent=1) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    try:
+        partial.mkdir(parents=True)
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        (partial / ABOUT).write_text(as_json(about, indent=1) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    except OSError:  # as of a full disk
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def described(function: Function, found: Any) -> dict[str, Any]:

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dljax.data import frames
+from dljax.data import frames, readers
+from dljax.data.pairs import Subwords
 from dljax.data.scaling import Columns
 from dljax.errors import InputError, unknown
 from dljax.host.function import ABOUT, SUFFIX, WEIGHTS, Function, Input, digest, exported
@@ -160,13 +161,15 @@ class Model:
         return combine(function.says, each)
 
     def write(self, prompts: Sequence[str], seed: int = 0) -> list[list[str]]:
-        """How each member goes on from each of some texts: [N][n], of a model of language.
+        """How each member goes on from each of some texts, or translates it: [N][n].
 
         Raises InputError for a model of anything else, an empty prompt or an unknown character.
         """
         name, function = self.function()
         if function.says != "text":
             raise InputError(f"the model does not write: its {name} says {function.says}")
+        if isinstance(reader := function.inputs[0].reader, Subwords):  # a text of another
+            return [reader.decode(rows) for rows in self.ask(name, prompts).each]
         each = self.ask(name, *numbered(function, prompts, seed)).each
         return [["".join(function.names[i] for i in row) for row in rows] for rows in each]
 
@@ -231,14 +234,16 @@ def in_chunks(call: Callable[..., Any], weights: Any, arrays: Sequence[np.ndarra
 
 
 def fitting(x: Any, wanted: Input) -> np.ndarray:
-    """Inputs as a function reads them, [n, ...], of a frame by its columns' names; grey images may
-    come without their one channel.
+    """Inputs as a function reads them, [n, ...], of a frame by its columns' names, of n texts by
+    what reads them; grey images may come without their one channel.
 
     Raises InputError that names what was given and what is accepted.
     """
     if hasattr(x, "iloc") and wanted.columns:
-        x = frames.numbers(frames.named(x), wanted.columns, used(wanted))
+        x = framed(frames.named(x), wanted)
     x = np.asarray(x)
+    if x.ndim == 1 and x.dtype.kind == "U" and wanted.reader is not None:
+        x = readers.numbers(wanted.reader, x.tolist(), *wanted.shape)
     if x.ndim and (*x.shape[1:], 1) == wanted.shape:
         x = x[..., None]
     given = f"{x.dtype} [{', '.join(map(str, x.shape))}]"
@@ -255,7 +260,13 @@ def fitting(x: Any, wanted: Input) -> np.ndarray:
     return x.astype(wanted.dtype)
 
 
-def used(wanted: Input) -> list[int]:
-    """The columns of a table that the scaling keeps: of others there may be none."""
-    found = wanted.scaling.source if isinstance(wanted.scaling, Columns) else ()
-    return sorted(set(map(int, found)))
+def framed(frame: Any, wanted: Input) -> np.ndarray:
+    """A frame's columns by name; of shape [P, C] its last P rows are one example."""
+    if not isinstance(learnt := wanted.scaling, Columns):
+        found = frames.numbers(frame, wanted.columns)
+        return found if len(wanted.shape) == 1 else found[None, -wanted.shape[0] :]
+    # of columns that the scaling does not keep there may be none
+    found = frames.numbers(frame, wanted.columns, sorted(set(learnt.source.tolist())))
+    frames.tell_unknown(frame, found, wanted.columns)
+    learnt.tell_gaps(found, [column.name for column in wanted.columns])
+    return found

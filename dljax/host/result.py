@@ -1,5 +1,6 @@
 """What an experiment found, as numbers: `result.json` and the table on the screen."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -112,10 +113,18 @@ def all_finite(tree: Any) -> bool:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all, so that a crash leaves no half of it."""
+    """Write a file whole or not at all, so that a crash, or a full disk, leaves no half of it.
+
+    Raises OSError that names the file.
+    """
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    partial.replace(path)
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 def summary(values: Iterable[float], better: str) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import io
 import json
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from dljax.data import pictures, sources
+from dljax.data import frames, pictures, series, sources, text
 from dljax.data.files import open_npz
 from dljax.data.sources import Example
 from dljax.errors import InputError, brief, naming
@@ -24,6 +24,8 @@ from dljax.host.result import write_whole
 Origin = tuple[str, str]  # an example's file, and its row there
 WIDTH = 80
 MOST = 2000  # columns of a table
+NO_ARRAYS = (*pictures.SUFFIXES, *frames.SUFFIXES, ".txt")
+NO_TEXT = (*pictures.SUFFIXES, *frames.SUFFIXES, ".npz", ".npy")
 ONNX = (
     "an .onnx file is not possible here: jax2onnx 0.17.1 needs an older orbax-checkpoint than "
     "dljax; --to FILE.stablehlo or .jaxexport or .safetensors is"
@@ -53,7 +55,11 @@ def parser() -> Parser:
     for each in (predict, export, show):
         each.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
     predict.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="pictures, folders of them, .csv, .npz"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="pictures, folders, .csv, .npz, .txt",
     )
     predict.add_argument("--out", type=Path, required=True, help="a .csv or .npz file to write")
     export.add_argument(
@@ -90,7 +96,7 @@ def predict(found: Model, name: str | None, files: Sequence[Path], out: Path) ->
     suffix = require_suffix("--out", out, ".csv", ".npz")
     name, function = found.function(name)
     if function.says == "text":
-        written(found, files, out)
+        written(found, function, files, out)
         return
     parts = [read(path, function.inputs) for path in files]
     inputs = [np.concatenate([part[i] for _, part in parts]) for i in range(len(function.inputs))]
@@ -98,30 +104,45 @@ def predict(found: Model, name: str | None, files: Sequence[Path], out: Path) ->
     answer = found.ask(name, *inputs)
     if suffix == ".npz":
         arrays = {key: value for key, value in answer._asdict().items() if value is not None}
-        np.savez(out, **arrays, files=np.array([file for file, _ in origin]))  # pyright: ignore
+        content = io.BytesIO()
+        np.savez(content, **arrays, files=np.array([file for file, _ in origin]))  # pyright: ignore
+        write_whole(out, content.getvalue())
     else:
         write_table(out, table(function, origin, answer))
     print(f"{len(origin)} rows of {name} by {listed(found)} in {out}")
 
 
-def written(found: Model, files: Sequence[Path], out: Path) -> None:
-    """A line a file: how each member goes on from its text."""
+def written(found: Model, function: Function, files: Sequence[Path], out: Path) -> None:
+    """How each member goes on from each file's text, or translates each of its lines."""
     require_suffix("--out", out, ".csv")
-    try:
-        prompts = [file.read_text(encoding="utf-8").removesuffix("\n") for file in files]
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise InputError(f"no text that can be read: {error}") from None
-    each = found.write(prompts)
-    names = found.about["members"]
-    rows = [["file", *names], *([str(f), *t] for f, *t in zip(files, *each, strict=True))]
-    write_table(out, rows)
-    print(f"{len(files)} prompts continued by {listed(found)} in {out}")
+    if function.inputs[0].reader is None:
+        origin = [(str(file), "0") for file in files]
+        texts = [text.read_text(file).removesuffix("\n") for file in files]
+    else:
+        parts = [lines(file) for file in files]
+        origin = [each for found, _ in parts for each in found]
+        texts = [line for _, found in parts for line in found]
+    each = found.write(texts)
+    head = ["file", "row", *found.about["members"]]
+    write_table(out, [head, *([*o, *t] for o, *t in zip(origin, *each, strict=True))])
+    print(f"{len(texts)} texts written by {listed(found)} in {out}")
+
+
+def lines(path: Path) -> tuple[list[Origin], list[str]]:
+    """The lines of a text file that are not blank, and their numbers."""
+    if path.is_dir() or path.suffix.lower() in NO_TEXT:
+        raise InputError(f"{path}: the model reads text files, a line each")
+    found = [(str(i), line) for i, line in enumerate(text.read_text(path).split("\n"), start=1)]
+    found = [(row, line) for row, line in found if line.strip()]
+    if not found:
+        raise InputError(f"{path} holds blank lines alone")
+    return [(str(path), row) for row, _ in found], [line for _, line in found]
 
 
 def write_table(out: Path, rows: Sequence[Sequence[Any]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_whole(out, text.getvalue())
+    content = io.StringIO()
+    csv.writer(content, lineterminator="\n").writerows(rows)
+    write_whole(out, content.getvalue())
 
 
 def listed(found: Model) -> str:
@@ -138,6 +159,12 @@ def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.nda
     with naming(path):
         if not path.exists():
             raise InputError("no such file")
+        if first.reader is not None:
+            origin, texts = lines(path)
+            return origin, [model.fitting(texts, first)]
+        clocks = all(each.name in series.CLOCKS for each in others)
+        if first.columns and len(first.shape) == 2 and clocks and suffix == ".csv":
+            return [(str(path), "0")], [*past(path, *inputs)]
         if suffix == ".npy" and not others:
             rows = [read_npy(path)]
         elif first.scaling is not None and not others:
@@ -146,12 +173,34 @@ def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.nda
             shown = path.is_dir() or suffix in pictures.SUFFIXES
             return [(name, "0") if shown else (str(path), name) for name in names], [raw]
         else:
+            if suffix in NO_ARRAYS:
+                asked = " and ".join(f"{each.name} {each.said}" for each in inputs)
+                raise InputError(f"the model reads {asked}: give them as arrays in an .npz file")
             arrays = open_npz(path, [each.name for each in inputs], ())
             if missing := [each.name for each in inputs if each.name not in arrays]:
                 raise InputError(f"has no array {' and no '.join(missing)}")
             rows = [arrays[each.name] for each in inputs]
         rows = [model.fitting(x, each) for x, each in zip(rows, inputs, strict=True)]
     return [(str(path), str(i)) for i in range(len(rows[0]))], rows
+
+
+def past(path: Path, wanted: Input, *clock: Input) -> Iterator[np.ndarray]:
+    """The last rows of a table as one example [1, P, C], and, if asked, the last one's time.
+
+    Raises InputError for fewer rows than are seen, and for a column or times that lack.
+    """
+    found, (count, _) = series.read_csv(path), wanted.shape
+    names = [column.name for column in wanted.columns]
+    if missing := [name for name in names if name not in found.columns]:
+        raise InputError(f"the table has no column {missing[0]!r}, which the model needs")
+    if len(found) < count:
+        raise InputError(f"the model sees {count} rows; got {len(found)}")
+    at = [found.columns.index(name) for name in names]
+    yield found.values[-count:, at][None].astype(wanted.dtype)
+    for each in clock:
+        if found.times is None:
+            raise InputError("the model needs times in the first column, such as 2020-01-31")
+        yield model.fitting(series.CLOCKS[each.name](found.times[-1:]), each)
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -236,11 +285,21 @@ def shown(found: Model) -> list[str]:
         rows.append((name, f"{reads} -> {function.says} {output['dtype']} [{shape}]"))
         if function.names:
             rows.append(("", f"of {', '.join(function.names)}"))
+        rows += [("", column) for each in function.inputs for column in described(each)]
     rows.append(("members", ", ".join(about["members"])))
     rows.append(("weights", f"{size:,} numbers a member, in {len(found.weights)} arrays:"))
     rows += [("", f"{k} {v.dtype} {list(v.shape[1:])}") for k, v in found.weights.items()]
     rows.append(("settings", json.dumps(about["config"])))
     return [line for label, text in rows for line in filled(label, text)]
+
+
+def described(wanted: Input) -> list[str]:
+    """A line a named column of an input: that it holds numbers, or its categories' codes."""
+
+    def kind(categories: tuple[str, ...]) -> str:
+        return ", ".join(f"{code} {c}" for code, c in enumerate(categories)) or "numbers"
+
+    return [f"column {name}: {kind(categories)}" for name, categories in wanted.columns]
 
 
 def filled(label: str, text: str) -> list[str]:

@@ -21,6 +21,9 @@ from dljax.typing import Array, Batch, Key, Metrics, PyTree
 Penalty = Callable[[Callable[[Array], Array], Array, Array, Key], Array]
 """`(logit, real [B, ...], fake [B, ...], key) -> penalties [B]`, with `logit` x [B, ...] -> [B]."""
 
+Contest = Callable[[Array, Array], Array]
+"""`(logits of the real, logits of the fake) -> the discriminator's loss`, of logits [B, ...]."""
+
 
 @dataclass(frozen=True)
 class GAN:
@@ -69,6 +72,34 @@ def value(real: Array, fake: Array) -> Array:
     return minimax(fake).mean() - non_saturating(real).mean()
 
 
+def cross_entropy(real: Array, fake: Array) -> Array:
+    """`-V`: real or fake, as two classes; against `minimax` or `non_saturating`."""
+    return -value(real, fake)
+
+
+def hinge(real: Array, fake: Array) -> Array:
+    """`mean max(0, 1 - real) + mean max(0, 1 + fake)`, against `linear`: a margin, no more.
+
+    Lim and Ye 2017; Miyato et al. 2018, eqs. 16 and 17.
+    """
+    return jax.nn.relu(1 - real).mean() + jax.nn.relu(1 + fake).mean()
+
+
+def linear(logits: Array) -> Array:
+    """`-logit` for each of a sample."""
+    return -logits
+
+
+def least_squares(real: Array, fake: Array) -> Array:
+    """`mean (real - 1)^2 / 2 + mean fake^2 / 2`, against `squared`; Mao et al. 2017, eq. 9."""
+    return ((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2
+
+
+def squared(logits: Array) -> Array:
+    """`(logit - 1)^2 / 2` for each of a sample: it pulls back what is judged too real as well."""
+    return (logits - 1) ** 2 / 2
+
+
 def none(logit: Callable[[Array], Array], real: Array, fake: Array, key: Key) -> Array:
     return jnp.zeros(len(real))
 
@@ -89,8 +120,13 @@ def squared_slope(logit: Callable[[Array], Array], x: Array) -> Array:
     return jnp.sum(slope.reshape(len(x), -1) ** 2, 1)
 
 
-def discriminate(net: nn.Module, penalty: Penalty = none) -> Objective:
-    """`-V + mean penalty`, over the discriminator's parameters; the batch is (real x, fake y)."""
+def discriminate(
+    net: nn.Module, penalty: Penalty = none, contest: Contest = cross_entropy
+) -> Objective:
+    """The contest's loss and the mean penalty, over the discriminator's parameters.
+
+    The batch is (real x, fake y).
+    """
 
     def objective(params: PyTree, extra: PyTree, batch: Batch, key: Key):
         real, fake = batch
@@ -101,14 +137,13 @@ def discriminate(net: nn.Module, penalty: Penalty = none) -> Objective:
         # not as one batch: the logits of the real are then the penalty's too, computed once
         on_real, learnt = apply(real)
         on_fake, _ = apply(fake)
-        found = value(on_real, on_fake)
         cost = penalty(lambda x: apply(x)[0], real, fake, key).mean()
         metrics = {
-            "value": found,
+            "value": value(on_real, on_fake),
             "real": jax.nn.sigmoid(on_real).mean(),
             "fake": jax.nn.sigmoid(on_fake).mean(),
         }
-        return cost - found, (learnt, metrics)
+        return contest(on_real, on_fake) + cost, (learnt, metrics)
 
     return objective
 
@@ -121,15 +156,17 @@ def make(
     *,
     goal: Callable[[Array], Array] = non_saturating,
     penalty: Penalty = none,
+    contest: Contest = cross_entropy,
     rounds: int = 1,
     average: float | Array | None = None,
 ) -> Learner:
     """`rounds` steps of the discriminator, each on a batch of `stream`, then one of the generator.
 
     Goodfellow et al. 2014, algorithm 1, but that the generator learns from the samples of the last
-    round, judged anew. `goal` is its loss of their logits; `average`, if any, the decay of a mean
-    of its parameters, for `best`. Raises InputError if `rounds` is below 1, `average` outside
-    [0, 1], or the samples or logits are of another shape than needed.
+    round, judged anew. `goal` is its loss of their logits, `contest` the discriminator's;
+    `average`, if any, the decay of a mean of its parameters, for `best`. Raises InputError if
+    `rounds` is below 1, `average` outside [0, 1], or the samples or logits are of another shape
+    than needed.
     """
     check_unit(average=average)
     check_count(rounds=rounds)
@@ -138,7 +175,7 @@ def make(
     shapes.check(made, real.shape[1:], "x has")
     judged = shapes.given(gan.discriminator, lambda: jnp.zeros(real.shape, real.dtype))
     shapes.check(judged, (), "a logit is")
-    judge = gradient_step(discriminate(gan.discriminator, penalty), discriminator_tx)
+    judge = gradient_step(discriminate(gan.discriminator, penalty, contest), discriminator_tx)
 
     def init(key: Key) -> State:
         k_generator, k_discriminator, k_stream = jax.random.split(key, 3)
@@ -176,15 +213,18 @@ def make(
 
 
 def summed(
-    gan: GAN, goal: Callable[[Array], Array] = non_saturating, penalty: Penalty = none
+    gan: GAN,
+    goal: Callable[[Array], Array] = non_saturating,
+    penalty: Penalty = none,
+    contest: Contest = cross_entropy,
 ) -> Objective:
     """Both objectives as one sum over the parameters of a `Pair`, each blind to the other's.
 
-    `J(t, p) = -V(stop t, p) + penalty + mean goal(D_{stop p}(G_t(z)))`: its gradient is the
+    `J(t, p) = contest(stop t, p) + penalty + mean goal(D_{stop p}(G_t(z)))`: its gradient is the
     generator's and the discriminator's side by side. `extra` is the discriminator's; the batch is
     (real x, latents y).
     """
-    judge = discriminate(gan.discriminator, penalty)
+    judge = discriminate(gan.discriminator, penalty, contest)
 
     def objective(params: Pair, extra: PyTree, batch: Batch, key: Key):
         fake = generate(gan, params.generator, batch.y)
@@ -209,8 +249,12 @@ def generate(gan: GAN, params: PyTree, z: Array) -> Array:
 
 def logits(gan: GAN, discriminator: Fit, x: Array) -> Array:
     """The logits [n] of x [n, ...] being real, which a trained discriminator gives."""
-    variables = {"params": discriminator.params, **discriminator.extra}
-    return gan.discriminator.apply(variables, x)  # pyright: ignore
+    return judged(gan.discriminator, discriminator, x)
+
+
+def judged(net: nn.Module, fit: Fit, x: Array) -> Array:
+    """What a network in training gives of x [n, ...], as it is used rather than trained."""
+    return net.apply({"params": fit.params, **fit.extra}, x)  # pyright: ignore
 
 
 def sample(gan: GAN, params: PyTree, key: Key, n: int) -> Array:

@@ -54,6 +54,14 @@ BERNOULLI = Likelihood(
     lambda key, logits: jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(logits.dtype),
 )
 
+MULTINOMIAL = Likelihood(
+    # counts of words in a known order: their number of orders is of no model
+    lambda logits, x: total(x * jax.nn.log_softmax(logits)),
+    jax.nn.softmax,
+    lambda key, logits: jax.nn.one_hot(jax.random.categorical(key, logits), logits.shape[-1]),
+)
+"""x [B, V] are counts of one of V words, of which `mean` and `sample` give one."""
+
 
 def gaussian(scale: float | Array) -> Likelihood:
     """`N(outputs, scale^2)` for every pixel; scale [] > 0. Raises InputError for any other."""
@@ -94,17 +102,34 @@ def bound(
     likelihood: Likelihood,
     key: Key,
     x: Array,
-    *,
-    train: bool = False,
+    extra: PyTree = None,
 ) -> Bound:
-    """The bound on log p(x) of each of x [B, ...]; a network in training may drop units."""
+    """The bound on log p(x) of each of x [B, ...]; `extra` was learnt without a gradient."""
+    return bound_and_extra(net, params, extra or {}, likelihood, key, x, train=False)[0]
+
+
+def bound_and_extra(
+    net: nn.Module,
+    params: PyTree,
+    extra: PyTree,
+    likelihood: Likelihood,
+    key: Key,
+    x: Array,
+    train: bool,
+) -> tuple[Bound, PyTree]:
+    """`bound`, and what the encoder and then the decoder, if they `train`, make of `extra`."""
     k_encode, k_draw, k_decode = jax.random.split(key, 3)
-    options = {"train": train, "method": "encode", "rngs": {"dropout": k_encode}}
-    q: Any = net.apply({"params": params}, x, **options)
+
+    def apply(key: Key, extra: PyTree, seen: Array, method: str) -> tuple[Any, PyTree]:
+        options = {"train": train, "rngs": {"dropout": key}, "method": method}
+        mutable = list(extra) if train else []
+        outputs, learnt = net.apply({"params": params, **extra}, seen, mutable=mutable, **options)
+        return outputs, {**extra, **learnt}
+
+    q, extra = apply(k_encode, extra, x, "encode")
     code = draw(k_draw, q)
-    options = {"train": train, "method": "decode", "rngs": {"dropout": k_decode}}
-    outputs: Any = net.apply({"params": params}, code, **options)
-    return Bound(-likelihood.log_prob(outputs, x), kl(q), q, code)
+    outputs, extra = apply(k_decode, extra, code, "decode")
+    return Bound(-likelihood.log_prob(outputs, x), kl(q), q, code), extra
 
 
 def total_correlation(code: Array, q: Gaussian, n: int) -> Array:
@@ -146,7 +171,7 @@ def objective(
     dependent = not (isinstance(correlation, int | float) and correlation == 0)
 
     def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
-        found = bound(net, params, likelihood, key, batch.x, train=True)
+        found, extra = bound_and_extra(net, params, extra, likelihood, key, batch.x, train=True)
         distortion, rate = found.distortion.mean(), found.rate.mean(0)
         metrics = {"distortion": distortion, "rate": rate.sum()}
         pressed, w = jnp.maximum(rate, free_bits).sum(), batch.y
@@ -197,8 +222,9 @@ def make(
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        params = net.init(k_net, first(x, augment))["params"]
-        return State(Fit(params, {}, tx.init(params)), stream.init(k_stream))
+        extra = dict(net.init(k_net, first(x, augment)))
+        params = extra.pop("params")
+        return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         k_augment, k_objective = jax.random.split(key)
@@ -224,12 +250,13 @@ def evaluate(
     x: Array | np.ndarray,
     split: str = "validation",
     chunk: int = 500,
+    extra: PyTree = None,
 ) -> Metrics:
     """Means over x [n, ...], named `split/...`: the negative ELBO and its parts; active units.
 
     Too few active units are a posterior's collapse: the others say nothing of x.
     """
-    parts = bounds(net, params, likelihood, key, x, chunk)
+    parts = bounds(net, params, likelihood, key, x, chunk, extra)
     distortion, rate = parts.distortion.mean(), parts.rate.sum(-1).mean()
     found = {
         "negative_elbo": distortion + rate,
@@ -247,12 +274,13 @@ def bounds(
     key: Key,
     x: Array | np.ndarray,
     chunk: int = 500,
+    extra: PyTree = None,
 ) -> Bound:
     """The bound of each of x [n, ...], at most `chunk` examples in memory at a time."""
 
     def one(pair: tuple[Array, Key]) -> Bound:
         x, key = pair
-        found = bound(net, params, likelihood, key, unit_scale(x)[None])
+        found = bound(net, params, likelihood, key, unit_scale(x)[None], extra)
         return jax.tree.map(lambda leaf: leaf[0], found)
 
     return jax.lax.map(one, (jnp.asarray(x), jax.random.split(key, len(x))), batch_size=chunk)

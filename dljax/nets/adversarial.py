@@ -1,4 +1,4 @@
-"""The two networks of a GAN (S42): a generator of samples and a discriminator of them."""
+"""The networks of a GAN (S42, S44): generators of samples or of translations, discriminators."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 
 from dljax.nets.coders import ConvTranspose
+from dljax.nets.trunk import Segment, Trunk, Vision
 from dljax.ops.conv import conv
 from dljax.typing import Array
 
@@ -52,12 +53,14 @@ class Discriminator(nn.Module):
     With `channels`, x is [B, h, w, c], first halved by a 4x4 convolution of stride 2 for each of
     them. With `spectral`, every kernel is divided by its greatest singular value as a matrix, known
     by one step of power iteration from the last (collection `batch_stats`), and so the logit is 1-
-    Lipschitz in a dense network. Miyato et al. 2018.
+    Lipschitz in a dense network. Miyato et al. 2018. With `patches` there is a logit for each place
+    of the last map, [B, h', w'], of what that place sees. Isola et al. 2017.
     """
 
     hidden: Sequence[int] = ()
     channels: Sequence[int] = ()
     spectral: bool = False
+    patches: bool = False
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
@@ -67,7 +70,27 @@ class Discriminator(nn.Module):
         for features in self.channels:
             layer = nn.Conv(features, (4, 4), 2, conv_general_dilated=conv)
             x = leaky_relu(normal(layer, x))
-        x = x.reshape(x.shape[0], -1)
+        if not self.patches:
+            x = x.reshape(x.shape[0], -1)
         for width in self.hidden:
             x = leaky_relu(normal(nn.Dense(width), x))
-        return normal(nn.Dense(1), x)[:, 0]
+        return normal(nn.Dense(1), x)[..., 0]
+
+
+class Translator(nn.Module):
+    """Images x [B, h, w, c] to images [B, h, w, outputs] in [0, 1], by a U-Net.
+
+    Its maps have `channels`, each but the first at half the resolution of the one before; pixels
+    are taken together in squares of `patch` first. What is near in x is near in the translation
+    from the start, which no loss of a CycleGAN says.
+    """
+
+    outputs: int
+    channels: Sequence[int] = (16, 32)
+    patch: int = 1
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        trunk = Trunk(self.channels, residual=True, patch=self.patch)
+        head = Segment(self.outputs, residual=True, patch=self.patch)
+        return jax.nn.sigmoid(Vision(trunk, head)(x))

@@ -19,11 +19,14 @@ from jax.scipy.stats import norm
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from dljax import Batch, sweep
+from dljax.data.frames import Column
+from dljax.data.scaling import NUMBER, Columns
 from dljax.data.students import HOURS, LECTURES, MARK, NOISE, Students, students
 from dljax.host import experiment
 from dljax.host.config import Common, Count, Positive, Widths, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Watch
+from dljax.host.function import Function, Input
 from dljax.host.result import Result
 from dljax.learn import risk
 from dljax.learn.optimizers import optimizer
@@ -32,6 +35,10 @@ from dljax.typing import Array, Metrics, PyTree
 from experiments.foundations._plane import passing
 
 NAME = "foundations.course"
+TOLD = "chance of passing", "score"
+RANGE = np.array([LECTURES, HOURS], np.float32)
+SCALE = Columns(*np.array([[0, 1], [NUMBER] * 2]), *np.array([RANGE / 2, RANGE / 2, RANGE / 4]))
+READ = (Input((2,), scaling=SCALE, columns=(Column("lectures"), Column("hours"))),)  # as `facing`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +82,7 @@ def main(config: Config) -> Result:
             shown=("train/loss", "validation/score RMSE"),
         )
         params, test = fitted.run.state.run.state.fit.params, students(k_test, 4000)
+        run.model(params, {"predict": Function(functools.partial(told, net), READ, names=TOLD)})
         for name, found in baselines(train, test).items():
             for what, mean in found.items():
                 run.baseline(f"{what}, {name}", f"test {what}", mean)
@@ -99,10 +107,16 @@ def both_losses(outputs: Array, targets: Array) -> Array:
     return unsure + optax.squared_error(outputs[:, 1], targets[:, 1])
 
 
+def told(net: MLP, params: PyTree, x: Array) -> Array:
+    """The chance of passing and the score [n, 2] of students whose facts are scaled."""
+    outputs = risk.apply(net, params, x)
+    return jnp.stack([jax.nn.sigmoid(outputs[:, 0]), 20 * outputs[:, 1]], 1)
+
+
 def answers(net: MLP, params: PyTree, x: Array) -> tuple[Array, Array]:
     """The chance of passing and the score of each student, both [n]."""
-    outputs = risk.apply(net, params, facing(x))
-    return jax.nn.sigmoid(outputs[:, 0]), 20 * outputs[:, 1]
+    chance, score = told(net, params, facing(x)).T
+    return chance, score
 
 
 def scores(net: MLP, params: PyTree, seen: Students, prefix: str) -> Metrics:

@@ -20,6 +20,7 @@ from dljax import Batch, sweep
 from dljax.host import experiment
 from dljax.host.config import Common, Count, Positive
 from dljax.host.experiment import Study
+from dljax.host.function import Function, Input
 from dljax.host.result import Result
 from dljax.learn import risk
 from dljax.learn.optimizers import optimizer
@@ -57,6 +58,10 @@ def main(config: Config) -> Result:
         right = {
             n: jax.vmap(functools.partial(accuracy, nets[n]))(params[n]).tolist() for n in nets
         }
+        asked = Function(
+            functools.partial(risk.apply, nets["hidden"]), (Input((2,)),), names=("logit",)
+        )
+        run.model(params["hidden"], {"predict": asked})
         run.metric("XOR accuracy, linear", right["linear"])
         run.metric("XOR accuracy, hidden", right["hidden"], goal=(1.0, "S3, in every seed"))
         bound = "S3: no line parts more than 3 of the 4 points, so at most this in any seed"

@@ -1,16 +1,20 @@
 """Cases as windows of days, plain forecasts of them, and the figures of `epidemic`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.epidemic import Epidemic
 from dljax.errors import InputError
 from dljax.host import figures
+from dljax.host.function import Function, Input
 from dljax.learn.graph_forecast import ahead, lags
-from dljax.nets.diffusion import walks
-from dljax.typing import Array, Batch, Graph
-from experiments.frontiers._forecasts import ridge
+from dljax.nets.diffusion import GraphForecaster, walks
+from dljax.typing import Array, Batch, Graph, PyTree
+from experiments.frontiers._forecasts import fitted
 
 WEEK = 7
 
@@ -41,9 +45,27 @@ class Task:
 
         Of the values of all seven weekdays, so that the last of the told day's own is among them.
         """
+        return self.rule(values, penalty)(lags(values, at, WEEK))[..., 0]
+
+    def rule(self, values: np.ndarray, penalty: float = 1e-3) -> Callable[[Any], Any]:
+        """From weeks [..., 7] to what follows [..., 1]."""
         x = lags(values, self.learnt, WEEK).reshape(-1, WEEK)
-        y = values[self.learnt + self.horizon].reshape(-1, 1)
-        return ridge(x, y, lags(values, at, WEEK), penalty)[..., 0]
+        return fitted(x, values[self.learnt + self.horizon].reshape(-1, 1), penalty)
+
+    def asked(self, net: GraphForecaster) -> dict[str, Function]:
+        """Cases [n] `horizon` days after the last of a week of cases [7, n] of all regions."""
+        rule, count = self.rule(self.z), self.cases.shape[1]
+
+        def predict(params: PyTree, past: Array) -> Array:
+            week = jnp.log1p(past).swapaxes(1, 2)
+            mean = week.mean(-1, keepdims=True)
+            x = jnp.concatenate([week - mean, mean - self.center], -1) / self.scale
+            found: Any = net.apply({"params": params}, x)
+            line = rule(week.reshape(-1, WEEK)).reshape(found[..., 0].shape)
+            return jnp.maximum(jnp.expm1(jnp.minimum(line + self.scale * found[..., 0], 20)), 0)
+
+        names = tuple(f"region {i}" for i in range(count))
+        return {"predict": Function(predict, (Input((WEEK, count), name="past"),), names=names)}
 
     def plain(self, at: np.ndarray) -> dict[str, np.ndarray]:
         """What needs no network, each [m, n]."""

@@ -1,8 +1,9 @@
 """What forecasts of all nodes of a graph share: training over graphs and seeds, and a ridge."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,7 +15,7 @@ from dljax.learn import graph_forecast, risk
 from dljax.learn.optimizers import optimizer
 from dljax.learn.risk import params_of
 from dljax.nets.diffusion import GraphForecaster
-from dljax.typing import Array, Batch, Metrics
+from dljax.typing import Array, Batch, Metrics, PyTree
 
 
 class Parts(NamedTuple):
@@ -55,8 +56,9 @@ def told(
     steps: int,
     ways: tuple[str, ...],
     part: str = "",
-) -> tuple[Array, int]:
-    """Outputs for `seen` over graphs [G, seeds, ...]: [G, seeds, m, n, horizon], and steps taken.
+) -> tuple[Array, int, PyTree]:
+    """Outputs for `seen` over graphs [G, seeds, ...]: [G, seeds, m, n, horizon], steps taken, and
+    the weights [seeds, ...] over the first graph.
 
     Training ends where the mean validation loss of all was least.
     """
@@ -79,16 +81,21 @@ def told(
     at, losses = figures.curve(first.records, "validation/loss")
     best = int(at[losses.mean(1).argmin()])
     again = run.fit(learners(parts.whole), best, part=f"{part}anew", **options)
+    weights = params_of(again.run.state)
     found = run.each(
-        lambda graph, params: risk.predict(net(graph), (params, {}), seen, 50),
-        each,
-        params_of(again.run.state),
+        lambda graph, params: risk.predict(net(graph), (params, {}), seen, 50), each, weights
     )
-    return found.reshape(len(graphs), len(run.seeds), *found.shape[1:]), best
+    first = jax.tree.map(lambda leaf: leaf[: len(run.seeds)], weights)
+    return found.reshape(len(graphs), len(run.seeds), *found.shape[1:]), best, first
 
 
 def ridge(x: np.ndarray, y: np.ndarray, asked: np.ndarray, penalty: float) -> np.ndarray:
-    """What a ridge of x [..., m, F] and y [..., m, H] tells of `asked` [..., k, F]: [..., k, H].
+    """What a ridge of x [..., m, F] and y [..., m, H] tells of `asked` [..., k, F]: [..., k, H]."""
+    return fitted(x, y, penalty)(asked)
+
+
+def fitted(x: np.ndarray, y: np.ndarray, penalty: float) -> Callable[[Any], Any]:
+    """The ridge of x [..., m, F] and y [..., m, H], of NumPy's arrays or JAX's.
 
     `y' + z (Z^T Z / m + penalty I)^-1 Z^T (Y - y') / m`, y' the mean and z in standard deviations.
     """
@@ -97,4 +104,5 @@ def ridge(x: np.ndarray, y: np.ndarray, asked: np.ndarray, penalty: float) -> np
     z = (x - mean) / sd
     turned = np.swapaxes(z, -1, -2)
     gram = turned @ z / m + penalty * np.eye(x.shape[-1])
-    return (asked - mean) / sd @ np.linalg.solve(gram, turned @ (y - level) / m) + level
+    weights = np.linalg.solve(gram, turned @ (y - level) / m)
+    return lambda asked: (asked - mean) / sd @ weights + level

@@ -7,14 +7,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.data.scaling import BYTES
 from dljax.data.stream import unit_scale
 from dljax.host import figures
-from dljax.typing import Array
+from dljax.host.function import Function, Input
+from dljax.learn import risk
+from dljax.nets.restore import Restorer
+from dljax.typing import Array, PyTree
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 RED, GREEN = 0.5, -0.25
 # of no luminance: the grey of a tinted picture is that of the plain one
 PINK = np.array([RED, GREEN, -(LUMINANCE[:2] @ [RED, GREEN]) / LUMINANCE[2]], np.float32)
+
+
+def paints(net: Restorer, side: tuple[int, ...]) -> dict[str, Function]:
+    """Grey pictures in colour, from 0 to 1."""
+
+    def paint(params: PyTree, x: Array) -> Array:
+        return jnp.clip(risk.predict(net, (params, {}), jnp.repeat(x, 3, -1)), 0, 1)
+
+    return {"paint": Function(paint, (Input((*side, 1), scaling=BYTES, pictures=True),))}
 
 
 def ranks(n: int) -> np.ndarray:

@@ -1,18 +1,23 @@
 """Speeds as windows, plain forecasts of them, times of arrival, and the figures of `traffic`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
+from dljax.data.frames import Column
 from dljax.data.traffic import DAY, Traffic
 from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.experiment import Study
+from dljax.host.function import Function, Input
 from dljax.learn.graph_forecast import ahead, lags
-from dljax.typing import Batch, Graph
+from dljax.nets.diffusion import GraphForecaster
+from dljax.typing import Array, Batch, Graph, PyTree
 from experiments.frontiers._forecasts import ridge
 
 HORIZON, MINUTES = 12, 5
@@ -49,6 +54,30 @@ class Task:
         found = np.concatenate(parts, -1) / self.scale
         clock = harmonics(at, self.harmonics)[:, None].repeat(found.shape[1], 1)
         return np.concatenate([found, clock], -1).astype(np.float32)
+
+    def asked(self, net: GraphForecaster, sensors: Sequence[str]) -> dict[str, Function]:
+        """The hour [n, HORIZON] after the speeds of all sensors [past, n], the last at a minute of
+        the day."""
+        usual = mean_day(self.speeds, self.end, HORIZON, apart=False)[:DAY]
+
+        def predict(params: PyTree, past: Array, minute: Array) -> Array:
+            known, at = past.swapaxes(1, 2), minute // MINUTES
+            last, now = known[..., -1:], jnp.asarray(usual)[at % DAY][..., None]
+            steps = at[:, None] + jnp.arange(3, HORIZON + 1, 3)[None]
+            day = jnp.asarray(usual)[steps % DAY].swapaxes(1, 2)
+            parts = [known[..., :-1] - last, last - self.center, now - last, day - now]
+            turns = at[:, None] / DAY * np.arange(1, self.harmonics + 1)[None] * 2 * np.pi
+            clock = jnp.concatenate([jnp.cos(turns), jnp.sin(turns)], 1)[:, None]
+            clock = clock.repeat(known.shape[1], 1)
+            x = jnp.concatenate([jnp.concatenate(parts, -1) / self.scale, clock], -1)
+            return last + self.spread[None, None] * jnp.asarray(net.apply({"params": params}, x))
+
+        columns = tuple(map(Column, sensors))
+        read = Input((self.past, len(sensors)), name="past", columns=columns)
+        ahead = [f"+{MINUTES * k}" for k in range(1, HORIZON + 1)]
+        names = tuple(f"{sensor} {minutes}" for sensor in sensors for minutes in ahead)
+        asked = Function(predict, (read, Input((), "int32", "minute")), names=names)
+        return {"predict": asked}
 
     def change(self, at: np.ndarray) -> np.ndarray:
         """How far speeds go from the last, [m, n, HORIZON]."""

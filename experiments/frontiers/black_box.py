@@ -29,6 +29,7 @@ from dljax.host import experiment
 from dljax.host.baselines import logistic_regression
 from dljax.host.config import Common, Count, Positive, Widths, require, require_images
 from dljax.host.experiment import Study
+from dljax.host.function import classifier
 from dljax.host.result import Result
 from dljax.learn import classify, saliency
 from dljax.learn.optimizers import optimizer
@@ -96,6 +97,7 @@ def main(config: Config) -> Result:
         classes, count = len(data.classes), config.memorised
         wrong = [np.random.default_rng(seed).integers(classes, size=count) for seed in run.seeds]
         trained, tested, _ = learn(run, config, net, data, true, "true", config.steps)
+        run.model({"params": trained}, {"predict": classifier(net, data)})
         run.metric("test accuracy", tested)
         run.baseline("logistic regression", **logistic_regression(data))
         noise, tested, own = learn(

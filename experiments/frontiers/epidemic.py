@@ -119,7 +119,9 @@ def tell(
     adam, steps = (config.rate, config.weight_decay, config.steps), config.steps
     make = functools.partial(_forecasts.learner, *adam, config.batch)
     net, seen = functools.partial(network, config), jnp.asarray(tasks[1].batch(at).x)
-    outputs, best = _forecasts.told(run, net, make, graphs, parts, seen, steps, WAYS, f"{horizon}-")
+    given = run, net, make, graphs, parts, seen, steps, WAYS, f"{horizon}-"
+    outputs, best, kept = _forecasts.told(*given)
+    run.model(kept, tasks[1].asked(net(graphs[0, 0])), part=f"{horizon}")
     told = tasks[1].told(at, np.asarray(outputs, np.float64))
     plain, true = tasks[1].plain(at), tasks[1].true(at)
     lines = {name: float(rmse(each, true)) for name, each in plain.items()}

@@ -99,7 +99,10 @@ def main(config: Config) -> Result:
             names=run.named(f"share {share:g}" for share in config.shares),
             shown=("train/loss",),
         )
-        measure(run, config, net, risk.params_of(fitted.run.state), train, test)
+        params = risk.params_of(fitted.run.state)
+        names = run.named(f"share {share:g}" for share in config.shares)
+        run.model(params, _garbage.paints(net, train.shape[1:3]), names=names)
+        measure(run, config, net, params, train, test)
     return run.result
 
 

@@ -115,7 +115,8 @@ def main(config: Config) -> Result:
 
         adam = config.rate, config.weight_decay, steps
         make = functools.partial(_forecasts.learner, *adam, config.batch)
-        outputs, steps = _forecasts.told(run, net, make, graphs, parts, seen, steps, WAYS)
+        outputs, steps, kept = _forecasts.told(run, net, make, graphs, parts, seen, steps, WAYS)
+        run.model(kept, tasks[1].asked(net(graphs[0, 0]), data.sensors))
         run.metric("steps", [steps])
         plain = tasks[1].plain(at, tasks[0].best(tasks[0].steps(chosen, tested)))
         test(run, data, tasks[1], at, np.asarray(outputs, np.float64), plain, config.trip)

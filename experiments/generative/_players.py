@@ -12,16 +12,17 @@ from dljax.data.stream import Stream
 from dljax.learn import gan
 from dljax.typing import Array
 
-Name = Literal["recommended", "minimax", "unpenalised", "slow", "plain"]
+Name = Literal["recommended", "minimax", "unpenalised", "slow", "plain", "hinge"]
 
 
 class Setting(NamedTuple):
-    """The generator's goal, whether R1 is on, and Adam's two memories."""
+    """The game that is played, whether R1 is on, and Adam's two memories."""
 
     saturating: float  # 1 is minimax, 0 is not saturating
     penalised: float
     b1: float
     b2: float
+    hinge: float = 0  # 1 is the hinge of the logits, 0 their cross-entropy
 
 
 SETTINGS: dict[Name, Setting] = {
@@ -30,6 +31,7 @@ SETTINGS: dict[Name, Setting] = {
     "unpenalised": Setting(0, 0, 0.5, 0.9),
     "slow": Setting(0, 1, 0.9, 0.999),
     "plain": Setting(1, 0, 0.9, 0.999),
+    "hinge": Setting(0, 1, 0.5, 0.9, 1),
 }
 
 
@@ -53,8 +55,23 @@ def make(
     tx = optax.chain(adam, optax.scale_by_schedule(lambda step: -rate(step)))
 
     def goal(logits: Array) -> Array:
-        share = setting.saturating
-        return share * gan.minimax(logits) + (1 - share) * gan.non_saturating(logits)
+        share, hinge = setting.saturating, setting.hinge
+        entropy = share * gan.minimax(logits) + (1 - share) * gan.non_saturating(logits)
+        return hinge * gan.linear(logits) + (1 - hinge) * entropy
+
+    def contest(real: Array, fake: Array) -> Array:
+        hinge = setting.hinge
+        return hinge * gan.hinge(real, fake) + (1 - hinge) * gan.cross_entropy(real, fake)
 
     r1 = gan.r1(penalty * setting.penalised)
-    return gan.make(net, tx, tx, stream, goal=goal, penalty=r1, rounds=rounds, average=average)
+    return gan.make(
+        net,
+        tx,
+        tx,
+        stream,
+        goal=goal,
+        penalty=r1,
+        contest=contest,
+        rounds=rounds,
+        average=average,
+    )

@@ -3,11 +3,13 @@
 Systems S42 and S43 of the syllabus: Goodfellow et al. 2014; the ring of Metz et al. 2017; R1 by
 Mescheder et al. 2018. The recommended setting (non-saturating, R1, Adam with short memories) trains
 beside the plain one (minimax, no penalty, Adam's default memories), in one program and at one rate,
-and the running average of either generator is what is sampled. Images are judged by a classifier of
+and the running average of either generator is what is sampled. The hinge with spectral norms
+(Miyato et al. 2018) is there too. Images are judged by a classifier of
 the package's own: the Frechet distance is between its features, and so is not the usual FID.
 
     python -m experiments.generative.gan  # 50 s on 2 cores
-    python -m experiments.generative.gan --settings recommended minimax unpenalised slow plain
+    python -m experiments.generative.gan --settings recommended minimax unpenalised slow plain hinge
+    python -m experiments.generative.gan --settings hinge --spectral --penalty 0
     python -m experiments.generative.gan --preset standard
     python -m experiments.generative.gan --preset full
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from dljax.data.sentences import Labelled, Sentences
 from dljax.data.text import PAD, UNK
+from dljax.errors import InputError
 from dljax.host.baselines import chosen
 from dljax.typing import Batch
 
@@ -52,6 +54,7 @@ def fit(counter: Any, model: Any, train: Labelled) -> Any:
     return make_pipeline(counter, own)
 
 
+MOST = 46340  # words, the square of which int32 holds
 PARTS = 10  # of the training sentences, each told of by the others
 
 
@@ -66,22 +69,28 @@ class Evidence:
 
     def __init__(self, train: Batch, words: int, classes: int):
         known = pairs(train.x, words)
-        self.words, self.pairs = words, np.unique(known[known > PAD])
+        self.words, self.pairs = words, np.unique(known[known > PAD]).astype(np.int32)
         tokens = self.numbered(train.x)
         self.ratios = [
             ratios(Batch(each, train.y), size, classes)
             for each, size in zip(tokens, (words, len(self.pairs) + 2), strict=True)
         ]
 
-    def numbered(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def numbered(self, x: Any) -> tuple[Any, Any]:
         """Words, and pairs with 1 for those that training does not have."""
-        found = pairs(x, self.words)
-        own = np.where(np.isin(found, self.pairs), np.searchsorted(self.pairs, found) + 2, UNK)
-        return x, np.where(found == PAD, PAD, own)
+        xp: Any = np if isinstance(x, np.ndarray) else jnp
+        found, known = pairs(x, self.words), self.pairs
+        if not len(known):
+            return x, xp.where(found == PAD, PAD, UNK)
+        at = xp.searchsorted(known, found).clip(0, len(known) - 1)
+        own = xp.where(xp.asarray(known)[at] == found, at + 2, UNK)
+        return x, xp.where(found == PAD, PAD, own)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Any) -> Any:
+        """Of NumPy's arrays, or of JAX's in a program."""
+        xp: Any = np if isinstance(x, np.ndarray) else jnp
         tables = zip(self.ratios, self.numbered(x), strict=True)
-        return np.concatenate([table[each] for table, each in tables], -1)
+        return xp.concatenate([xp.asarray(table)[each] for table, each in tables], -1)
 
 
 def crossed(train: Batch, words: int, classes: int) -> np.ndarray:
@@ -110,17 +119,25 @@ def evident(
         return lambda data: data, train
     evidence = Evidence(train, size, kinds)
 
-    def beside(data: Batch, told: np.ndarray) -> Batch:
-        return data._replace(x=np.concatenate([data.x[..., None], told], -1).astype(np.float32))
+    def beside(data: Batch, told: Any) -> Batch:
+        xp: Any = np if isinstance(told, np.ndarray) else jnp
+        x = xp.concatenate([data.x[..., None], told], -1)  # numbers below 2^24, which float32 has
+        return data._replace(x=x.astype(np.float32))
 
     own = beside(train, crossed(train, size, kinds))
     return lambda data: beside(data, evidence(data.x)), own
 
 
-def pairs(x: np.ndarray, words: int) -> np.ndarray:
-    """Each word with the one before it as one number [n, T], 0 where either is none or unknown."""
-    before = np.pad(x[:, :-1], ((0, 0), (1, 0))).astype(np.int64)
-    return np.where((x > UNK) & (before > UNK), before * words + x, PAD)
+def pairs(x: Any, words: int) -> Any:
+    """Each word with the one before it as one number [n, T], 0 where either is none or unknown.
+
+    Raises InputError for so many words that int32 does not hold it.
+    """
+    if words > MOST:
+        raise InputError(f"--evidence tells at most {MOST} words apart; got {words}")
+    xp: Any = np if isinstance(x, np.ndarray) else jnp
+    before = xp.pad(x[:, :-1], ((0, 0), (1, 0)))
+    return xp.where((x > UNK) & (before > UNK), before * words + x, PAD)
 
 
 def ratios(data: Batch, words: int, classes: int) -> np.ndarray:

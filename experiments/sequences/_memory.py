@@ -12,9 +12,11 @@ import optax
 from dljax.data.recall import UNASKED, adding, recall
 from dljax.host import figures
 from dljax.host.experiment import Study
+from dljax.host.function import Function, Input
+from dljax.learn import risk
 from dljax.learn.risk import Loss
 from dljax.nets.reader import Attention, Reader
-from dljax.typing import Array, Batch
+from dljax.typing import Array, Batch, PyTree
 from experiments.sequences._choose import Chosen
 
 ASKED = 100  # the gap, and the numbers to add from, that the table tells of
@@ -87,6 +89,16 @@ class Trained(NamedTuple):
     chosen: Chosen
     scores: np.ndarray
     at: Sequence[int]
+
+
+def leave(run: Study, task: Task, trained: Trained) -> None:
+    """The run's model: of sequences [n, T, d] that end after a gap, the symbol that was marked."""
+
+    def call(params: PyTree, x: Array) -> Array:
+        return risk.apply(trained.net, params, x)[:, -1]
+
+    read, names = (Input(task.train.x.shape[1:]),), tuple(map(str, range(task.outputs)))
+    run.model(trained.chosen.weights, {"predict": Function(call, read, "logits", names)})
 
 
 def widest(task: Task, budget: int) -> int:

@@ -2,20 +2,31 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.stats import norm
 
 from dljax.data.scaling import standard
-from dljax.data.series import Series, commonest_step, degrees, windows
+from dljax.data.series import Series, commonest_step, degrees, windows, years
 from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.learn import forecast
 from dljax.typing import Batch
 
-YEAR = 365.25 * 24 * 3600  # seconds
 Forecast = Callable[[np.ndarray], np.ndarray]
+
+
+class Line(NamedTuple):
+    """`x w + c` [n, ...] of x [n, D], NumPy's arrays or JAX's."""
+
+    w: np.ndarray
+    c: np.ndarray
+    shape: tuple[int, ...]
+
+    def __call__(self, x: Any) -> Any:
+        return (x @ self.w + self.c[None]).reshape(len(x), *self.shape)
 
 
 class Task:
@@ -42,21 +53,22 @@ class Task:
         self.ridge = ridge(inputs, self.target, self.learnt, config.penalty)
         self.linear = self.ridge(inputs)
 
-    def apart(self, x: np.ndarray) -> np.ndarray:
+    def apart(self, x: Any) -> Any:
         """Columns as rows of their own where they are told by what is `shared`."""
         if not self.config.shared:
             return x
-        return np.moveaxis(x, 2, 1).reshape(-1, x.shape[1], 1)
+        return x.swapaxes(2, 1).reshape(-1, x.shape[1], 1)
 
-    def seen(self, x: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def seen(self, x: Any, known: Any) -> tuple[Any, Any, Any]:
         """What the network and the linear forecast see of windows, and what is taken off both.
 
-        x [n, reach, C], and the calendar of the days to come, which is known.
+        x [n, reach, C], and the calendar of the days to come, which is known; NumPy's or JAX's.
         """
+        xp: Any = np if isinstance(x, np.ndarray) else jnp
         config, x = self.config, self.apart(x)
-        last = x[:, -1:] if config.level == "last" else np.zeros_like(x[:, -1:])
+        last = x[:, -1:] if config.level == "last" else xp.zeros_like(x[:, -1:])
         x, known = x - last, known.reshape(len(known), -1).repeat(self.each, 0)
-        inputs = np.concatenate([x[:, -config.past :].reshape(len(x), -1), known], 1)
+        inputs = xp.concatenate([x[:, -config.past :].reshape(len(x), -1), known], 1)
         return x[:, -config.window :].astype(np.float32), inputs, last
 
     def going_on(self, series: Series, begin: int, count: int, correct: Forecast) -> np.ndarray:
@@ -88,11 +100,11 @@ class Task:
         """Standardised values [n, horizon, columns] of what was told of some windows."""
         return self.together(told + self.last[rows])
 
-    def together(self, told: np.ndarray) -> np.ndarray:
+    def together(self, told: Any) -> Any:
         """`apart` undone."""
         if not self.config.shared:
             return told
-        return np.moveaxis(told.reshape(-1, self.columns, told.shape[1]), 1, 2)
+        return told.reshape(-1, self.columns, told.shape[1]).swapaxes(1, 2)
 
     def errors(self, told: np.ndarray, rows: np.ndarray) -> dict[str, float]:
         """Of one column RMSE and MAE in its units, of several MSE and MAE of them standardised.
@@ -157,13 +169,14 @@ def degrees_apart(told: np.ndarray, true: np.ndarray, first: int) -> np.ndarray:
     return np.abs((apart + 180) % 360 - 180)
 
 
-def ridge(x: np.ndarray, y: np.ndarray, rows: np.ndarray, penalty: float) -> Forecast:
+def ridge(x: np.ndarray, y: np.ndarray, rows: np.ndarray, penalty: float) -> Line:
     """Tells y [n, ...] from x [n, D] by `min |y - x w - c|^2 / n + penalty |w|^2` over `rows`."""
     from sklearn.linear_model import Ridge
 
     flat = y.reshape(len(y), -1)
     model = Ridge(max(penalty, 1e-9) * rows.sum()).fit(x[rows], flat[rows])
-    return lambda x: np.reshape(model.predict(x), (len(x), *y.shape[1:]))
+    weights: Any = model.coef_.reshape(flat.shape[1], -1)
+    return Line(weights.T, np.reshape(model.intercept_, -1), y.shape[1:])
 
 
 def prolonged(series: Series, count: int) -> np.ndarray | None:
@@ -178,9 +191,14 @@ def harmonics(times: np.ndarray | None, steps: int, count: int) -> np.ndarray:
     """`cos, sin` of k turns a year for k = 1..count, [steps, 2 count]; none without times."""
     if times is None:
         return np.zeros((steps, 0))
-    turns = times.astype("datetime64[s]").astype(np.int64) / YEAR
-    angles = 2 * np.pi * turns[:, None] * np.arange(1, count + 1)
-    return np.concatenate([np.cos(angles), np.sin(angles)], 1)
+    return turning(years(times), count)
+
+
+def turning(turns: Any, count: int) -> Any:
+    """`cos, sin` of k times so many turns [N], k = 1..count: [N, 2 count]."""
+    xp: Any = np if isinstance(turns, np.ndarray) else jnp
+    angles = 2 * np.pi * turns[:, None] * np.arange(1, count + 1)[None]
+    return xp.concatenate([xp.cos(angles), xp.sin(angles)], 1)
 
 
 def draw(path: Path, series: Series, task: Task, rows: np.ndarray, told: np.ndarray) -> None:

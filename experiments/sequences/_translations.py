@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,9 +14,10 @@ from dljax.data.text import BOS, PAD
 from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.experiment import Study
-from dljax.learn.translate import bleu
+from dljax.host.function import Function, Input
+from dljax.learn.translate import bleu, translate
 from dljax.nets.translator import RecurrentTranslator, TransformerTranslator
-from dljax.typing import PyTree
+from dljax.typing import Array, PyTree
 
 Translate = Callable[[str], str]
 Translator = RecurrentTranslator | TransformerTranslator
@@ -35,6 +37,21 @@ def network(config: Any, name: str, kinds: int) -> Translator:
         raise InputError(f"--hidden must be even, half for each direction; got {config.hidden}")
     score = config.score if name == "attention" else None
     return RecurrentTranslator(kinds, config.size, config.hidden, "gru", score, config.dropout)
+
+
+def leave(
+    run: Study, name: str, net: Translator, subwords: Subwords, kept: Sequence[PyTree]
+) -> None:
+    """The run's model of that name: what a network, of each seed's weights, writes of a text."""
+    config: Any = run.config
+
+    def call(params: PyTree, source: Array) -> Array:
+        return translate(net, params, source, most=config.longest, beams=config.beams)
+
+    read = (Input((2 * config.longest,), "int32", "text", reader=subwords),)
+    weights = jax.tree.map(lambda *seeds: np.stack(seeds), *kept)
+    asked = {"translate": Function(call, read, "text", rows=4)}
+    run.model(weights, asked, part=name.replace(" ", "-"))
 
 
 def split(text: str) -> list[str]:

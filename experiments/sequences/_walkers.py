@@ -3,16 +3,31 @@
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from dljax.data.frames import Column
 from dljax.data.paths import FUTURE
 from dljax.host import figures
+from dljax.host.function import Function, Input
 from dljax.learn import forecast
 from dljax.ops.paths import constant_velocity, straightened
-from dljax.typing import Batch, Metrics
+from dljax.typing import Array, Batch, Metrics, PyTree
 
 PENALTIES = 10.0 ** np.arange(-1, 7)  # of the ridge, to choose from
+
+
+def follows(net: nn.Module, past: int) -> dict[str, Function]:
+    """Where a walker goes on to, in metres, after `past` places: columns x and y of a table."""
+
+    def predict(params: PyTree, x: Array) -> Any:
+        return net.apply({"params": params}, x)
+
+    columns = Column("x"), Column("y")
+    names = tuple(f"{column.name} +{k}" for k in range(1, FUTURE + 1) for column in columns)
+    read = (Input((past, 2), name="path", columns=columns),)
+    return {"predict": Function(predict, read, names=names)}
 
 
 def mirrored(data: Batch) -> Batch:

@@ -126,6 +126,7 @@ def main(config: Config) -> Result:
             name: train(run, config, f"adding/{name}", summed, way) for name, way in PLAIN.items()
         }
         _memory.tell(run, config.symbols, known, ends, added)
+        _memory.leave(run, tasks[ASKED], ends["lstm"])
         carried = _carried.gradients(run, tasks[ASKED], ends)
         _carried.compare_gates(run)
         run.figure("gradients.png", _carried.draw_norms, carried)

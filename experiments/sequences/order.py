@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from annotated_types import Ge, Le, MinLen
@@ -32,7 +34,7 @@ from dljax.learn import classify
 from dljax.nets.reader import Bag, Reader, Window, last
 from dljax.nets.recurrent import Recurrent
 from dljax.typing import Array, PyTree
-from experiments.sequences import _order
+from experiments.sequences import _asked, _order
 from experiments.sequences._choose import by_adam
 from experiments.sequences._order import Pairs
 
@@ -98,6 +100,11 @@ def main(config: Config) -> Result:
                 weights = learn(run, config, f"{part}/{name}", net, vocabulary, fit, choice)
                 for what, pairs in tests.items():
                     found[name][what] = right(run, config, net, weights, vocabulary, pairs)
+                if (part, name) == ("opinions", "lstm"):
+                    asked = _asked.judges(
+                        net, vocabulary, config.longest * 3 // 2, ("bad", "good"), ended
+                    )
+                    run.model((weights, {}), asked)
             for what, name in itertools.product(tests, nets):
                 run.metric(f"{what}, {name}", found[name][what])
             for what, share in _order.counted(fit, choice, tests).items():
@@ -120,6 +127,11 @@ def networks(config: Config, tokens: int) -> dict[str, nn.Module]:
         "rnn": reader("tanh"),
         "lstm": reader("lstm"),
     }
+
+
+def ended(x: Array) -> Array:
+    """Numbers [n, length] with what fills them up in front, their ends together."""
+    return jax.vmap(lambda row: jnp.roll(row, (row == 0).sum()))(x)
 
 
 def encoded(pairs: Pairs, vocabulary: Vocabulary, length: int) -> Batch:

@@ -34,7 +34,7 @@ from dljax.learn.risk import weights_of
 from dljax.nets.recurrent import CellName
 from dljax.nets.sentence import SentenceClassifier
 from dljax.typing import Batch
-from experiments.sequences import _bags
+from experiments.sequences import _asked, _bags
 
 NAME = "sequences.sentiment"
 METRIC, TOGETHER = "test accuracy", "test accuracy of the ensemble"
@@ -123,16 +123,21 @@ def main(config: Config) -> Result:
             logits = run.each(lambda kept: classify.predict(net, kept, x), fitted.kept)
             return np.asarray(jax.nn.softmax(logits))
 
-        if asked := config.prompt.split():
-            one = numbered(vocabulary, Labelled([asked], np.zeros(1, int)))
+        if prompt := config.prompt.split():
+            one = numbered(vocabulary, Labelled([prompt], np.zeros(1, int)))
             said = (
                 f"label {label}: {p:.3f}"
                 for label, p in zip(labels, chances(one).mean(0)[0], strict=True)
             )
             print("  ".join(said), flush=True)
-            if unseen := [word for word in asked if word not in vocabulary.tokens]:
+            if unseen := [word for word in prompt if word not in vocabulary.tokens]:
                 print(f"words not known: {' '.join(unseen)}", flush=True)
         vocabulary.write(run.out / "vocabulary.json")
+        length = max(part.x.shape[1] for part in (train, validation, test))
+        asked = _asked.judges(
+            net, vocabulary, length, labels.tolist(), lambda x: see(Batch(x, None)).x
+        )
+        run.model(fitted.kept, asked)
         report(run, config, _bags.scores(data), test.y, chances(test))
         mixed = chances(numbered(vocabulary, data.test, mix=True))
         run.metric("test accuracy, its words shuffled", (mixed.argmax(-1) == test.y).mean(-1))

@@ -14,9 +14,8 @@ Without --documents these are the grammar's opinions.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -25,7 +24,7 @@ from annotated_types import Ge, MinLen
 from dljax import Batch, Learner
 from dljax.data import load
 from dljax.data.text import EOS
-from dljax.host import experiment
+from dljax.host import experiment, function
 from dljax.host.baselines import logistic_regression
 from dljax.host.config import Common, Count, Positive, ShareBelow1
 from dljax.host.experiment import Study
@@ -37,7 +36,7 @@ from dljax.nets.forecaster import Forecaster
 from dljax.nets.reader import Reader, average
 from dljax.nets.recurrent import Recurrent
 from dljax.typing import Array, PyTree
-from experiments.sequences import _shapes
+from experiments.sequences import _asked, _shapes
 from experiments.sequences._choose import by_adam
 
 NAME = "sequences.shapes"
@@ -93,8 +92,8 @@ def main(config: Config) -> Result:
     return run.result
 
 
-def classifier(run: Study, config: Config, part: str, net: nn.Module, data: _shapes.Split) -> None:
-    """Train on labels, and tell the test accuracy."""
+def classifier(run: Study, config: Config, part: str, net: Any, data: _shapes.Split) -> PyTree:
+    """Every seed's weights, trained on labels, whose test accuracy is told."""
 
     def make(tx: optax.GradientTransformation) -> Learner:
         return classify.make(net, tx, data.train, batch=config.batch)
@@ -105,22 +104,25 @@ def classifier(run: Study, config: Config, part: str, net: nn.Module, data: _sha
     kept = by_adam(run, config, part, make, loss)
     found = run.each(lambda own: classify.evaluate(net, (own, {}), data.test, "test"), kept)
     run.metric(f"{part}: test accuracy", found["test/accuracy"])
+    return kept
 
 
 def one_to_one(run: Study, config: Config) -> None:
     digits = load("digits")
     net = MLP((config.hidden, len(digits.classes)))
     split = _shapes.Split(digits.train, digits.validation, digits.test)
-    classifier(run, config, "one to one", net, split)
+    kept = classifier(run, config, "one to one", net, split)
+    run.model({"params": kept}, {"predict": function.classifier(net, digits)}, part="digits")
     plain = logistic_regression(digits)["mean"]
     run.baseline("logistic regression, one to one", "one to one: test accuracy", plain)
 
 
 def many_to_one(run: Study, config: Config, found: _shapes.Texts) -> None:
-    data, vocabulary = _shapes.numbered(found, config.most, config.length)
-    body = Recurrent((config.hidden,), "gru", len(vocabulary), config.dropout)
+    data, known = _shapes.numbered(found, config.most, config.length)
+    body = Recurrent((config.hidden,), "gru", len(known), config.dropout)
     net = Reader(body, len(found.classes), average, padding=True)
-    classifier(run, config, "many to one", net, data)
+    kept = classifier(run, config, "many to one", net, data)
+    run.model((kept, {}), _asked.judges(net, known, config.length, found.classes), part="texts")
     plain = "TF-IDF with logistic regression, many to one"
     run.baseline(plain, "many to one: test accuracy", _shapes.tf_idf(found))
 

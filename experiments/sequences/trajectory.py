@@ -34,7 +34,7 @@ from dljax.learn.risk import params_of
 from dljax.nets.forecaster import Walker
 from dljax.ops.paths import constant_velocity, distances
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
-from experiments.sequences._walkers import PENALTIES, draw, mirrored, ridge_errors, ridges
+from experiments.sequences._walkers import PENALTIES, draw, follows, mirrored, ridge_errors, ridges
 
 NAME = "sequences.trajectory"
 
@@ -87,6 +87,7 @@ def main(config: Config) -> Result:
                 for name, value in rows[who][-1].items():
                     run.baseline(f"{who}, {place} {name}", f"{place} {name}", value)
             run.figure(f"{place}.png", draw, place, test, told[0])
+            run.model(fitted, follows(net, test.x.shape[1]), part=place)
         for name, goal in GOALS.items():
             means = {who: np.mean([row[name] for row in of], 0) for who, of in rows.items()}
             run.metric(f"mean {name}", means.pop(""), "lower", goal)

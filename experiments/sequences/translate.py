@@ -127,7 +127,7 @@ def main(config: Config) -> Result:
         curves: dict[str, tuple[list[int], np.ndarray]] = {}
         write = functools.partial(translate.translate_all, most=config.longest, beams=config.beams)
         for name, net in nets.items():
-            written[name], records = [], []
+            written[name], records, kept = [], [], []
             for seed in run.seeds:
                 fitted = trained(run, config, name, net, train, validation, seed)
                 if config.prompt.strip():  # before the test, which takes its time
@@ -138,9 +138,11 @@ def main(config: Config) -> Result:
                 tokens = write(net, fitted.kept, test.x)
                 written[name].append(subwords.decode(tokens))
                 records.append(curve(fitted.records, "validation/nats"))
+                kept.append(fitted.kept)
                 if seed == run.seeds[0] and name != "no attention":
                     maps = _translations.looks(net, fitted.kept, test.x, tokens, subwords)
                     run.figure(f"{name}.png", _translations.draw_maps, maps)
+            _translations.leave(run, name, net, subwords, kept)
             curves[name] = records[0][0], np.concatenate([values for _, values in records], 1)
             values = [translate.bleu(each, pairs.test.target) for each in written[name]]
             metric = run.metric(f"test BLEU, {name}", values)

@@ -39,7 +39,7 @@ from dljax.learn.optimizers import optimizer
 from dljax.learn.risk import params_of
 from dljax.nets.forecaster import Forecaster
 from dljax.typing import Array, Batch, Metrics, PyTree
-from experiments.sequences import _ahead
+from experiments.sequences import _ahead, _asked
 from experiments.sequences._series import Task, draw, report
 
 NAME = "sequences.weather"
@@ -120,7 +120,7 @@ def main(config: Config) -> Result:
     with Study(NAME, ["S17", "S23"], config) as run:
         if len({*config.horizons}) < len(config.horizons):
             raise InputError(f"--horizons must all differ; got {config.horizons}")
-        series = on_circles(load_series(config.data), config.directions)
+        series = on_circles(raw := load_series(config.data), config.directions)
         if (found := gaps(series)) and not config.quiet:
             print(f"{series.name}: {found}; all steps are taken as equal")
         total = len(series)
@@ -132,13 +132,15 @@ def main(config: Config) -> Result:
                 f"{parts[2] - parts[1]}; too few to see {reach} and tell {longest}"
             )
         for horizon in config.horizons:
-            tell(run, config, series, horizon, parts)
+            task, net, kept = tell(run, config, series, horizon, parts)
+            part = f"{horizon}" * (len(config.horizons) > 1)
+            run.model(kept, _asked.follows(raw, task, net), part=part)
     return run.result
 
 
 def tell(
-    run: Study, config: Config, series: Series, horizon: int, parts: tuple[int, int, int]
-) -> None:
+    run: Study, config: Config, series: Series, horizon: int, parts: tuple[int, ...]
+) -> tuple[Task, Forecaster, PyTree]:
     """Train for one horizon, choose how long, test, and record."""
     chosen, tested, total = parts
     task = Task(series, config, horizon, chosen, chosen)
@@ -178,6 +180,7 @@ def tell(
     run.figure(f"{horizon}.png", draw, series, task, rows, told)
     if config.ahead:
         _ahead.go_on(run, series, task, tested, net, kept)
+    return task, net, kept
 
 
 def learner(config: Config, net: Forecaster, data: Batch) -> Learner:

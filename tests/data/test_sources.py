@@ -121,7 +121,7 @@ def test_what_is_predicted_of_is_read_as_what_was_learnt_from(tmp_path, capsys):
     new.assign(colour=["mauve", *new.colour[1:]]).to_csv(tmp_path / "new.csv", index=False)
     capsys.readouterr()
     sources.rows(tmp_path / "new.csv", data.example, data.scaling)
-    assert "column colour, in 1 row\n" in "".join(capsys.readouterr())
+    assert "column colour, value 'mauve', in 1 row\n" in "".join(capsys.readouterr())
     new.assign(age=["31", *["old"] * (len(new) - 1)]).to_csv(tmp_path / "new.csv", index=False)
     with pytest.raises(InputError, match="'age' holds 'old'"):  # not the first, which is a number
         sources.rows(tmp_path / "new.csv", data.example, data.scaling)

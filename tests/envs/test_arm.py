@@ -137,7 +137,8 @@ def test_what_is_seen_says_where_the_arm_is(reached):
 
 def test_torques_are_cut_to_their_limits():
     env = arm.make()
-    state, _ = env.reset(jax.random.key(0))
+    state, seen = env.reset(jax.random.key(0))
+    assert seen.shape == env.observation_shape
     step = jax.jit(env.step)
     much, most = (
         step(jax.random.key(0), state, jnp.array(x))[0] for x in ([99.0, -99], [20.0, -8])

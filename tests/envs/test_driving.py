@@ -169,6 +169,10 @@ def test_the_camera_on_a_straight_road_is_symmetric_and_sees_what_is_there():
     inside = np.abs(left) < 1.2
     np.testing.assert_allclose(image.reshape(-1)[there & inside], Look().road, atol=1e-5)
     np.testing.assert_allclose(image[0], Look().sky, atol=1e-6)
+    paint = np.asarray(image).reshape(-1)[
+        there & (np.abs(np.abs(left) - np.mean(driving.MARK)) < 0.05)
+    ]
+    assert len(paint) and (paint > Look().road + 0.1).all()
     aside = frame(road, CAMERA, at(20.0, 1.0, near=17))
     assert np.abs(np.asarray(aside - image)).max() > 0.1
 
@@ -221,12 +225,28 @@ def test_a_step_is_rewarded_ends_and_clips(drawn):
         assert lap[1].terminated and lap[1].reward == 0  # over the line, and out of the lane
 
 
+def test_texture_fades_with_distance():
+    """By `1 + (far / 10 m)^2`, where nothing else is seen but the ground and its texture."""
+    plain, grainy = (
+        np.asarray(frame(straight(), CAMERA, at(20.0, near=17, look=look))).ravel()
+        for look in (Look(grain=0.0, gain=0.5), Look(grain=1.0, gain=0.5))
+    )
+    offset, along, far = map(np.asarray, seen_ground(straight(), CAMERA, at(20.0, near=17)))
+    there = far < driving.SKY
+    waves = [driving.wave(0.5 * (a * along + b * offset)) for a, b in ((1, 0.6), (0.7, -1.3))]
+    wanted = plain * (1 + 0.5 * np.sum(waves, 0) / (1 + (far / 10) ** 2))
+    np.testing.assert_allclose(grainy[there], wanted[there], atol=1e-4)
+
+
 def test_light_changes_what_is_seen_and_not_what_is_there(drawn):
     car, _ = driving.make(drawn, looks=PLAIN).reset(jax.random.key(0))
     day, dusk = (
         frame(drawn, CAMERA, car._replace(look=car.look._replace(gain=gain))) for gain in (0.9, 0.3)
     )
     np.testing.assert_allclose(dusk, day / 3, atol=1e-6)
+    slanted = frame(drawn, CAMERA, car._replace(look=car.look._replace(gain=0.3, down=-0.4)))
+    down = 1 - 0.4 * np.linspace(-1, 1, CAMERA.rows)[:, None, None]
+    np.testing.assert_allclose(slanted, dusk * down, atol=1e-6)
 
 
 EIGHT = [(0, 0), (30, 20), (60, 0), (60, -30), (30, -10), (0, 20), (-30, 10), (-30, -20)]

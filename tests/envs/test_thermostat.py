@@ -52,6 +52,7 @@ def test_steps_compose_and_what_is_as_warm_as_the_weather_stays():
 def days():
     """Two days under each controller and under chance, the weather the same."""
     env = thermostat.make()
+    assert env.reset(jax.random.key(0))[1].shape == env.observation_shape
     keys = jax.random.split(jax.random.key(2), (LIMIT, EPISODES))
 
     def under(number):

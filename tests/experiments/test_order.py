@@ -1,8 +1,10 @@
 """Order (S15), tiny: what holds of a bag of words by construction, and what is shown."""
 
+import numpy as np
 import pytest
 
 from dljax import InputError
+from dljax.host.model import load
 from experiments.sequences import order
 from experiments.sequences.order import Config, main
 
@@ -37,6 +39,13 @@ def test_the_grammar_and_the_table_are_shown(done):
     assert "OPINION = the food MIDDLE was X , not Y at all | " in shown
     assert shown.count("\n  + ") == shown.count("\n  - ") == 3
     assert (done[1] / "figures" / "criteria.png").stat().st_size > 10_000
+
+
+def test_the_model_reads_a_text_of_any_length_as_it_learnt(done):
+    asked = load(done[1]).predict(list(order.FOOD))
+    right = done[0].metrics["the two food sentences, lstm"]["values"]
+    found = (asked.each.argmax(-1) == [[1, 0]]).mean(-1)
+    np.testing.assert_allclose(found, right)
 
 
 def test_bad_flags_are_named(tmp_path):

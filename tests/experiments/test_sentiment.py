@@ -11,6 +11,7 @@ from dljax import Batch
 from dljax.data.sentences import Labelled
 from dljax.data.text import read_vocabulary
 from dljax.errors import InputError
+from dljax.host.model import load
 from experiments.sequences import _bags, sentiment
 from experiments.sequences.sentiment import Config, main
 
@@ -23,6 +24,9 @@ def test_order_is_read_and_bags_cannot(tmp_path, capsys):
     said = capsys.readouterr().out
     first, second = re.findall(r"label \d: (\d\.\d+)", said)
     assert "words not known: quite\n" in said
+    answer = load(out).predict([prompt, "the film was bad but the ending was great"])
+    np.testing.assert_allclose(answer.mean[0], [float(first), float(second)], atol=1e-3)
+    assert answer.mean[1, 1] > 0.8 and load(out).names == ("0", "1")
     assert float(first) > 0.8 and float(first) + float(second) == pytest.approx(1, abs=2e-3)
     accuracy = np.array(result.metrics["test accuracy"]["values"])
     assert (accuracy > 0.9).all()

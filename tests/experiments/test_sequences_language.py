@@ -62,7 +62,7 @@ def test_the_model_goes_on_with_any_prompt(done, capsys):
     assert (
         use.run(["predict", str(model.folder), str(folder / "prompt.txt"), "--out", str(out)]) == 0
     )
-    assert out.read_text().splitlines()[1] == f"{folder / 'prompt.txt'},fgh abcdefgh,fgh abcdefgh"
+    assert out.read_text().splitlines()[1] == f"{folder / 'prompt.txt'},0,fgh abcdefgh,fgh abcdefgh"
 
 
 def test_a_finished_run_answers_another_prompt_without_training(done, monkeypatch):

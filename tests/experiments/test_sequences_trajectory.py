@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dljax.host.model import load
 from dljax.nets.forecaster import Walker
 from dljax.ops.paths import constant_velocity
 from dljax.typing import Batch
@@ -44,6 +45,9 @@ def test_a_network_learns_to_turn_and_constant_velocity_stands_beside_it(tmp_pat
     assert found["mean"] < 0.5 * plain
     assert result.baselines["ridge, ADE"]["mean"] < 0.1 * plain  # for a known turn it is exact
     assert (tmp_path / "run" / "figures" / "here.png").exists()
+    model, test = load(tmp_path / "run" / "model" / "here"), circles(2, 64)
+    off = np.linalg.norm(model[0].predict(test.x).mean - test.y, axis=-1).mean()
+    assert off == pytest.approx(result.metrics["here ADE"]["values"][0], rel=1e-3)
 
 
 @pytest.fixture(scope="module")

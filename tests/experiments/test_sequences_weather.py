@@ -1,13 +1,18 @@
 """Forecasts of series, tiny: what is learnt, what is never seen, and tables that are refused."""
 
+import csv
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dljax import InputError
-from dljax.data.series import Series
-from experiments.sequences import trajectory
+from dljax.data.series import Series, degrees, on_circles, years
+from dljax.host import use
+from dljax.nets.forecaster import Forecaster
+from experiments.sequences import _asked, trajectory
 from experiments.sequences._series import Task
 from experiments.sequences.weather import Config, main
 
@@ -87,12 +92,35 @@ def test_what_a_line_tells_goes_on_for_ever_and_never_looks_ahead(shared, level)
     marked[250:] = 1e6
     np.testing.assert_array_equal(told(marked), found)
 
+    series = Series("s", ("a", "b"), values, dates)
+    task, width = Task(series, config, 3, 150, 150), 1 if shared else 2
+    net = Forecaster(3, width, (2,), (2,))  # which begins as no correction
+    params = net.init(jax.random.key(0), jnp.zeros((1, 6, width)))["params"]
+    asked = _asked.follows(series, task, net)["predict"]
+    answer = asked.call(params, jnp.asarray(values[None, 244:250]), years(dates[249:250]))
+    np.testing.assert_allclose(answer[0], found[:3], atol=1e-3)
+
+
+def test_a_model_takes_directions_as_their_file_has_them(tmp_path):
+    values = np.stack([7.0 * np.arange(300) % 360, np.arange(300) % 5], 1)
+    raw = Series("s", ("wind", "speed"), values)
+    config = Config(window=3, past=3, directions=("wind",))
+    task = Task(on_circles(raw, ("wind",)), config, 1, 200, 200)
+    net = Forecaster(1, 3, (2,), (2,))
+    params = net.init(jax.random.key(0), jnp.zeros((1, 3, 3)))["params"]
+    asked = _asked.follows(raw, task, net)["predict"]
+    assert asked.names == ("speed +1", "cos wind +1", "sin wind +1")
+    answer = np.asarray(asked.call(params, jnp.asarray(values[None, 250:253])))[0, 0]
+    expected = task.scaling.unscale(task.linear + 0.0)[250, 0]
+    np.testing.assert_allclose(answer, expected, atol=1e-3)
+    np.testing.assert_allclose(degrees(answer[1:]), values[253, 0], atol=1)
+
 
 def test_a_spread_is_told_where_it_changes_and_the_series_goes_on_into_a_table(tmp_path):
     rng = np.random.default_rng(0)
     loud = np.where(np.arange(800) // 40 % 2, 3.0, 0.3)
     data = write(tmp_path / "noise.csv", loud * rng.normal(size=800))
-    config = Config(data=data, seeds=2, steps=300, gaussian=True, ahead=30, harmonics=0)
+    config = Config(data=data, seeds=2, steps=300, gaussian=True, ahead=30, harmonics=1)
     config = dataclasses.replace(config, rate=5e-3, out=tmp_path / "run", quiet=True)
     result = main(config)
     nats = result.metrics["test nats"]["mean"]
@@ -102,6 +130,13 @@ def test_a_spread_is_told_where_it_changes_and_the_series_goes_on_into_a_table(t
     assert rows[:2] == ['"time","value"', f"2001-03-11T00:00:00,{rows[1].split(',')[1]}"]
     assert len(rows) == 31
     assert (tmp_path / "run" / "figures" / "ahead-1.png").exists()
+    out, asked = tmp_path / "told.csv", ["predict", str(tmp_path / "run"), data, "--out"]
+    assert use.run([*asked, str(out), "--member", "0"]) == 0
+    (told,) = csv.DictReader(out.read_text().splitlines())
+    assert float(told["value +1"]) == pytest.approx(float(rows[1].split(",")[1]), abs=1e-4)
+    assert use.run([*asked, str(out), "--function", "spread"]) == 0
+    (told,) = csv.DictReader(out.read_text().splitlines())
+    assert 0.1 < float(told["value +1"]) < 5
 
 
 def test_no_horizon_and_no_noise_are_refused():

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dljax.host.model import load
 from experiments.sequences import _shapes
 from experiments.sequences.shapes import Config, main
 
@@ -45,5 +46,9 @@ def test_every_shape_is_told_beside_its_plain_methods(tmp_path, monkeypatch):
         "forecast: RMSE",
     ]
     assert {each["metric"] for each in result.baselines.values()} == set(result.metrics)
+    texts = load(out / "model" / "texts").predict(["the food was good , not bad at all"])
+    assert texts.mean.shape == (1, 2)
+    digits = load(out / "model" / "digits").predict(np.zeros((3, 8, 8)))
+    assert digits.mean.shape == (3, 10)
     for name in ("captions", "films"):
         assert (out / "figures" / f"{name}.png").stat().st_size > 5_000

@@ -1,5 +1,6 @@
 """Translation, tiny: what is measured and drawn, and the plain translators."""
 
+import csv
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from dljax.data.pairs import Pairs, Texts, numbers
 from dljax.errors import InputError
+from dljax.host import use
 from experiments.sequences import _translations, translate
 from experiments.sequences.translate import Config, main
 
@@ -48,6 +50,14 @@ def test_everything_is_measured_and_drawn_and_a_prompt_is_answered(tmp_path, cap
     blocks = (out / "translations.txt").read_text().strip().split("\n\n")
     assert len(blocks) == 4 and all(len(block.splitlines()) == 7 for block in blocks)
     assert json.loads((out / "subwords.json").read_text())["model"]["type"] == "BPE"
+    asked, answers = tmp_path / "asked.txt", tmp_path / "answers.csv"
+    asked.write_text("12\n" + "\n".join(few.test.source[:2]))
+    model = out / "model" / "no-attention"
+    assert use.run(["predict", str(model), str(asked), "--out", str(answers)]) == 0
+    rows = [*csv.DictReader(answers.read_text().splitlines())]
+    assert [row["row"] for row in rows] == ["1", "2", "3"]
+    own = [block.splitlines()[5][18:].strip() for block in blocks[:2]]
+    assert [row["seed 3"].strip() for row in rows[1:]] == own
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
 
 from dljax.host import figures
 from dljax.host.figures import COLORS, dots, panels
@@ -31,6 +33,28 @@ def test_a_legend_lies_below_the_numbers_and_the_name_of_the_axis(tmp_path, name
         assert legend.get_window_extent(renderer).y1 <= numbers.y0
         assert [text.get_text() for text in legend.get_texts()] == [f"{name} {k}" for k in range(3)]
         assert legend.get_title().get_text() == "of these"
+
+
+def test_a_legend_shows_markers_and_bars_as_they_are_drawn(tmp_path):
+    figure, (ax,) = panels(1)
+    ax.errorbar([1, 2], [1, 2], [0.1, 0.2], fmt="o", capsize=3, label="bars")
+    ax.legend()
+    figures.save(figure, tmp_path / "x.png")
+    legend = ax.get_legend()
+    assert "o" in {line.get_marker() for line in legend.findobj(Line2D)}
+    assert legend.findobj(LineCollection), "the bars"
+
+
+def test_twin_axes_have_one_legend_below_their_panel(tmp_path):
+    figure, (left, other) = panels(2)
+    right = left.twinx()
+    for ax, name in ((left, "left"), (right, "right"), (other, "other")):
+        ax.plot([0, 1], label=name)
+        ax.legend()
+    figures.save(figure, tmp_path / "x.png")
+    found = [ax.get_legend() for ax in figure.axes if ax.get_legend() is not None]
+    names = [[text.get_text() for text in legend.get_texts()] for legend in found]
+    assert sorted(names) == [["left", "right"], ["other"]]
 
 
 def test_a_legend_that_has_a_place_keeps_it(tmp_path):

@@ -1,9 +1,12 @@
 """A run's model: the same weights and answers after loading, here and where there is JAX alone."""
 
 import csv
+import errno
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +17,10 @@ from PIL import Image
 
 from dljax import InputError
 from dljax import data as data_sets
+from dljax.data.frames import Column
 from dljax.data.images import ImageData
 from dljax.data.scaling import BYTES
+from dljax.data.text import Vocabulary
 from dljax.host import experiment, use
 from dljax.host.config import Common
 from dljax.host.experiment import Study
@@ -221,6 +226,41 @@ def test_a_tables_columns_come_in_any_order(table, capsys):
     assert "has no column 'size', which the model needs" in capsys.readouterr().err
 
 
+def test_what_no_training_row_had_is_named(table, capsys):
+    folder, _, _, _ = table
+    run, new, out = folder / "run", folder / "new.csv", folder / "told.csv"
+    pd.DataFrame({"size": [1.0, None], "shape": ["round", None]}).to_csv(new, index=False)
+    line = ["predict", str(run), str(new), "--out", str(out)]
+    assert use.run(line) == 0
+    told = "values are missing, filled by the median, or as no category, since training had none"
+    assert capsys.readouterr().err == f"{told}: column shape\n", "sizes were missing in training"
+    pd.DataFrame({"size": [1.0] * 3, "shape": ["oval", "flat", "cubic"]}).to_csv(new, index=False)
+    assert use.run(line) == 0
+    said = "not learnt, so as no category: column shape, values 'cubic', 'oval', in 2 rows\n"
+    assert capsys.readouterr().err == said
+    load(run).predict(pd.read_csv(new))
+    assert capsys.readouterr().err == said, "in Python too"
+
+
+def test_the_columns_of_a_table_are_shown_with_their_codes(table, capsys):
+    assert use.run(["show", str(table[0] / "run")]) == 0
+    text = capsys.readouterr().out
+    for said in ("column size: numbers", "column shape: 0 flat, 1 round", "of bean, pea"):
+        assert f" {said}\n" in text
+
+
+def test_pictures_are_no_table_and_a_table_no_pictures(table, folder, images, tmp_path, capsys):
+    Image.fromarray(images[0, ..., 0]).save(tmp_path / "one.png")
+    (tmp_path / "rows.csv").write_text("size,shape\n1,round\n")
+    runs = {folder: "rows.csv: the model learnt pictures [6, 6, 1], not a table", table[0] / "run":
+            "one.png: the model learnt a table, not pictures"}  # fmt: skip
+    for run, said in runs.items():
+        file = tmp_path / said.partition(":")[0]
+        line = ["predict", str(run), str(file), "--out", str(tmp_path / "o.csv")]
+        assert use.run(line) == 2
+        assert capsys.readouterr().err == f"error: {tmp_path / said}\n"
+
+
 def test_arrays_out_are_what_python_gives(model, folder, images, tmp_path):
     np.save(tmp_path / "x.npy", images)
     words = [str(tmp_path / "x.npy"), "--out", str(tmp_path / "out.npz"), "--member", "2"]
@@ -250,7 +290,8 @@ def test_show_tells_what_is_there_in_80_columns(folder, capsys):
     assert use.run(["show", str(folder)]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    for said in ("vision.mine", "float32 [n, 6, 6, 1]", "a ring", "seed 9", "Dense_1/kernel"):
+    first = ("vision.mine", "float32 [n, 6, 6, 1]", "a ring", "seed 9", "Dense_1/kernel")
+    for said in (*first, '"seed": 7'):
         assert said in text
 
 
@@ -284,7 +325,7 @@ BAD = {
     "predict RUN words.npy --out o.csv": "words.npy: x must be float32 [n, 6, 6, 1]; got <U1 [2]",
     "predict RUN nan.npy --out o.csv": "nan.npy: x holds NaN, infinity",
     "predict RUN small.npz --out o.csv": "small.npz holds examples [5, 6, 1]; the model learnt [6,",
-    "predict RUN table.csv --out o.csv": "table.csv holds examples [2]; the model learnt [6, 6, 1]",
+    "predict RUN table.csv --out o.csv": "table.csv: the model learnt pictures [6, 6, 1], not a t",
     "predict RUN text.png --out o.csv": "text.png: cannot identify image",
     "predict RUN other.npz --out o.csv": "other.npz has no array x",
     "predict RUN x.tar --out o.csv": "x.tar: no such file",
@@ -319,6 +360,37 @@ def test_mistakes_are_one_line(folder, tmp_path, monkeypatch, capsys, line):
     assert BAD[line] in err
     assert err.count("\n") == 1
     assert not (tmp_path / "o.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "out"),
+    [
+        ("predict RUN x.npy --out OUT", "told.csv"),
+        ("predict RUN x.npy --out OUT", "told.npz"),
+        ("export RUN --to OUT", "one.safetensors"),
+        ("export RUN --to OUT", "one.jaxexport"),
+        ("report RUN --to OUT", "report.html"),
+    ],
+)
+def test_a_full_disk_costs_one_line_and_no_file(
+    folder, images, tmp_path, monkeypatch, capsys, line, out
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", images)
+    (tmp_path / out).write_text("from before")
+    begin = Path.write_bytes
+
+    def full(path, content):
+        begin(path, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    words = {"RUN": str(folder), "OUT": out}
+    assert use.run([words.get(word, word) for word in line.split()]) in (1, 2)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and out in err and "No space left on device" in err
+    assert {path.name for path in tmp_path.iterdir()} == {"x.npy", out}
+    assert (tmp_path / out).read_text() == "from before"
 
 
 def test_a_model_that_cannot_be_written_costs_itself_and_a_line(tmp_path, monkeypatch, capsys):
@@ -367,6 +439,64 @@ def test_values_choices_and_several_models(tmp_path, capsys):
     assert head == "file,row,left,left sd,right,right sd"
     assert use.run(["predict", *words, "--function", "pick"]) == 0
     assert (tmp_path / "o.csv").read_text().splitlines()[2].endswith(",1,2,6")
+
+
+def test_text_is_read_a_line_each_by_the_words_that_were_learnt(tmp_path, capsys):
+    reader = Vocabulary(("<pad>", "<unk>", "good", "not"))
+    read = (Input((3,), "int32", "text", reader=reader),)
+    count = Function(
+        lambda w, x: w["w"][None] * jax.nn.one_hot(x, 4).sum(1), read, "scores",
+        ("none", "unknown", "good", "not"),
+    )  # fmt: skip
+    with Study("x", [], Common(out=tmp_path / "run", seeds=1)) as run:
+        run.model({"w": np.ones((1, 4), np.float32)}, {"predict": count})
+    model = load(tmp_path / "run")
+    assert "predict " in capsys.readouterr().out
+    expected = [[1, 0, 1, 1], [0, 1, 2, 0]]
+    mean = model.predict(["not good", "good good odd not"]).mean
+    np.testing.assert_array_equal(mean, np.array(expected))
+    assert capsys.readouterr().err == "not learnt, so as the unknown word: word odd\n"
+    (tmp_path / "new.txt").write_text("not good\n\ngood good odd not\n")
+    line = ["predict", str(tmp_path / "run"), str(tmp_path / "new.txt"), "--out"]
+    assert use.run([*line, str(tmp_path / "o.csv")]) == 0
+    rows = [*csv.DictReader((tmp_path / "o.csv").read_text().splitlines())]
+    assert [row["row"] for row in rows] == ["1", "3"]
+    assert [[int(row[k]) for k in count.names] for row in rows] == expected
+    capsys.readouterr()
+    for name, content, said in (
+        ("empty.txt", "\n\n", "holds blank lines alone"),
+        ("rows.csv", "a,b\n1,2\n", "the model reads text files, a line each"),
+    ):
+        (tmp_path / name).write_text(content)
+        assert use.run(["predict", line[1], str(tmp_path / name), "--out", "o.csv"]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_a_past_is_the_last_rows_of_a_table(tmp_path, capsys):
+    read = Input((2, 2), name="past", columns=(Column("b"), Column("a")))
+    clock = Input((), name="years")
+    told = Function(lambda w, x, t: w["w"] * x.sum(1) + t[:, None], (read, clock), names=("b", "a"))
+    with Study("x", [], Common(out=tmp_path / "run", seeds=1)) as run:
+        run.model({"w": np.ones(1, np.float32)}, {"predict": told})
+    model, path, out = load(tmp_path / "run"), tmp_path / "past.csv", tmp_path / "o.csv"
+    path.write_text("day,a,b\n1970-01-01,7,9\n1970-01-02,1,2\n1970-01-03,3,5\n")
+    line = ["predict", str(tmp_path / "run"), str(path), "--out", str(out)]
+    assert use.run(line) == 0
+    (row,) = csv.DictReader(out.read_text().splitlines())
+    year = 2 / 365.25
+    assert [float(row[k]) for k in "ba"] == pytest.approx([7 + year, 4 + year], rel=1e-5)
+    found = model.predict(pd.read_csv(path), [year]).mean
+    assert found[0].tolist() == pytest.approx([7 + year, 4 + year], rel=1e-5)
+    capsys.readouterr()
+    for text, said in (
+        ("day,a\n1970-01-01,7\n1970-01-02,7\n", "has no column 'b', which the model needs"),
+        ("a,b\n1,7\n1,7\n", "the model needs times in the first column"),
+        ("day,a,b\n1970-01-01,7,1\n", "at least two rows"),
+    ):
+        path.write_text(text)
+        assert use.run(line) == 2
+        err = capsys.readouterr().err
+        assert said in err and err.count("\n") == 1
 
 
 def test_what_asks_for_seeds_is_given_numbers(tmp_path, capsys):

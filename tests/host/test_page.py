@@ -53,6 +53,15 @@ def test_a_run_is_all_in_one_file(tmp_path):
     assert "data-run" not in text  # nothing to choose from
 
 
+def test_curves_stand_in_the_order_of_their_names(tmp_path):
+    folder = finished(tmp_path / "run", steps=3)
+    for name in "hbgfcaed":
+        (folder / name).mkdir()
+        (folder / name / "metrics.jsonl").write_text('{"step": 1, "loss": [1.0, 2.0]}\n')
+    names = [chart["name"] for chart in curves_in(written(tmp_path, folder))["charts"]]
+    assert names == [*(f"{each}: loss" for each in "abcdefgh"), "loss", "part: loss"]
+
+
 def test_what_a_run_is_called_is_text(tmp_path):
     text = written(tmp_path, finished(tmp_path / "run", note="</script><script>alert(1)"))
     assert "<b>cnn" not in text and "&lt;b&gt;cnn" in text and "nearest &amp; dearest" in text

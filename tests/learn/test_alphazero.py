@@ -62,6 +62,16 @@ def test_a_search_sees_what_the_other_player_wins(find, params):
     assert find(params, jax.random.key(0), stack([lost] * 4)).value[0] < -0.2
 
 
+def test_nothing_follows_the_end_of_a_game(find, params):
+    """One cell is left, and filling it is a draw, worth 0 whatever the network thinks of it."""
+    board = stack([replay(TIC_TAC_TOE, [0, 1, 2, 4, 3, 5, 7, 6])[-1]] * 4)
+    seen = jax.vmap(TIC_TAC_TOE.observe)(board).astype(jnp.float32)
+    thought = np.asarray(NET.apply({"params": params}, seen)[1])
+    assert abs(thought).min() > 1e-3
+    value = find(params, jax.random.key(0), board).value
+    np.testing.assert_allclose(value, thought / 25, rtol=1e-4)  # once thought, 24 times found
+
+
 def test_a_batch_is_turned_as_the_rules_allow_and_holds_what_was_played(monkeypatch):
     """What the objective is given: stones, a policy on empty cells, and a value in [-1, 1]."""
     seen = []

@@ -321,9 +321,16 @@ def trainer(data, each):
         (lambda d: attack.gradient(-1.0), "eta must be zero or positive; got -1.0"),
         (lambda d: attack.climb(0.1, 0.1, -1), "steps must be at least 1; got -1"),
         (lambda d: trainer(d, attack.fgsm(1.5)), "epsilon must be at most 1, the range of pixels"),
+        (lambda d: trainer(d, attack.noise(1.5)), "epsilon must be at most 1, the range of pixels"),
+        (lambda d: trainer(d, attack.pgd(1.5, 0.1, 2)), "epsilon must be at most 1, the range of"),
+        (lambda d: trainer(d, attack.climb(1.5, 0.1, 2)), "epsilon must be at most 1, the range"),
         (
             lambda d: trainer(d, attack.drawn(attack.fgsm, 1.5)),
             "epsilon must be at most 1, the range of pixels",
+        ),
+        (
+            lambda d: attack.check_ball(d.x, np.array([0.1, 1.5]), LINF),
+            r"epsilon must be at most 1, the range of pixels; got \[0.1 1.5\]",
         ),
         (lambda d: trainer(d, attack.fgsm(2.5, L2)), "epsilon must be at most 2.44949, the range"),
         (lambda d: towards(d.y, d.y), "a target must differ from its label; image 0 has 3"),

@@ -132,6 +132,7 @@ def test_at_the_threshold_it_neither_shrinks_nor_grows():
 
 
 def test_only_a_rate_above_2_over_its_curvature_leaves_a_local_minimum():
+    np.testing.assert_allclose(descent.two_minima(jnp.array([-4.0, 1.5]), 8.0), [2, 1.5])
     factors = jnp.array([0.01, 0.5, 0.9, 0.99, 1.01, 1.1, 1.5, 3.0])
     learner = sweep(
         lambda rate: descent.minimise(

@@ -80,6 +80,20 @@ def test_padding_changes_nothing():
     assert np.isfinite(values[0])
 
 
+def test_the_loss_is_of_an_object():
+    """One object counts whole, and a picture that is there twice no more than once."""
+    x = jax.random.uniform(jax.random.key(0), (1, 24, 32, 1))
+    params = NET.init(jax.random.key(0), x)["params"]
+    one = Batch(x, jax.tree.map(lambda leaf: leaf[1:], TRUTH))
+    two = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), one)
+    loss = jax.jit(detect.objective(NET, CELL))
+    once, twice = (loss(params, {}, batch, jax.random.key(1))[0] for batch in (one, two))
+    np.testing.assert_allclose(once, twice, rtol=1e-5)
+    empty = jax.tree.map(lambda leaf: jnp.full_like(leaf, -1), one.y)
+    value, (_, parts) = loss(params, {}, Batch(x, empty), jax.random.key(1))
+    assert np.isfinite(value) and parts["size"] == parts["offset"] == 0
+
+
 def test_mirrored_pictures_give_mirrored_boxes():
     """The mean over all four ways is the same, mirrored, for a picture mirrored."""
     x = jax.random.uniform(jax.random.key(0), (1, 24, 32, 1))

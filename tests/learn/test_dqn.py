@@ -201,6 +201,8 @@ def test_by_priority_the_fixed_point_is_the_same():
     run, _ = advance(swept, start(swept, jax.random.key(0)), 20)
     q = values(net, run.state.run.state.fit.params)
     np.testing.assert_allclose(q, np.full((4, 2), 2.0), rtol=1e-2)
+    # what is played is stored, steps that reach from one iteration into the next too
+    np.testing.assert_array_equal(run.state.run.state.replay.written, 32 + 20 * 10 * 4)
 
 
 def test_priorities_are_the_errors_of_what_was_drawn():

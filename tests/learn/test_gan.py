@@ -19,6 +19,11 @@ from dljax.ops.divergences import js
 RING = Ring(radius=1.0, sd=0.1)
 NET = gan.GAN(Generator((2,), (8,)), Discriminator((8,), spectral=True), 3)
 GOALS = {"minimax": gan.minimax, "non-saturating": gan.non_saturating}
+CONTESTS = {
+    "cross-entropy": (gan.cross_entropy, gan.minimax),
+    "hinge": (gan.hinge, gan.linear),
+    "least squares": (gan.least_squares, gan.squared),
+}
 PENALTIES = {"none": gan.none, "r1": gan.r1(0.7)}
 
 
@@ -45,6 +50,36 @@ def test_the_losses_are_the_formulas_and_the_two_goals_share_their_zero():
     assert slope["minimax"](-9.0) > -1e-3  # saturated where the discriminator is sure
     assert slope["non-saturating"](-9.0) < -0.999
     assert slope["minimax"](0.0) == slope["non-saturating"](0.0) == -0.5
+
+
+def test_hinge_and_least_squares_are_the_formulas():
+    real, fake = np.array([-2.0, 0.5, 3.0]), np.array([-3.0, -0.5, 2.0])
+    close(gan.hinge(real, fake), (3 + 0.5 + 0) / 3 + (0 + 0.5 + 3) / 3)
+    close(gan.linear(jnp.asarray(fake)), np.array([3.0, 0.5, -2.0]))
+    close(gan.least_squares(real, fake), (9 + 0.25 + 4 + 9 + 0.25 + 4) / 6)
+    close(gan.squared(fake), np.array([8.0, 1.125, 0.5]))
+    sure = jax.grad(gan.hinge, (0, 1))(jnp.array([1.5]), jnp.array([-1.5]))
+    close(sure, (jnp.zeros(1), jnp.zeros(1)))  # beyond the margin nothing is left to gain
+
+
+@pytest.mark.parametrize("contest", CONTESTS)
+def test_the_best_discriminator_of_each_contest_over_outcomes(contest):
+    """Of densities p and q over K outcomes: log p / q, the sign of p - q, p / (p + q)."""
+    p = jax.nn.softmax(jnp.array([0.3, 2.0, -1.0, 0.0]))
+    q = jax.nn.softmax(jnp.array([1.0, -0.5, 0.5, 0.2]))
+    wanted = {
+        "cross-entropy": jnp.log(p / q),
+        "hinge": jnp.sign(p - q),
+        "least squares": p / (p + q),
+    }[contest]
+    judge, zero = CONTESTS[contest][0], jnp.zeros(1)
+
+    def loss(logits):  # the sides add up, so one may be held at 0 while the other is summed
+        real = jax.vmap(lambda logit: judge(logit[None], zero))(logits)
+        return p @ real + q @ jax.vmap(lambda logit: judge(zero, logit[None]))(logits)
+
+    for key in jax.random.split(jax.random.key(0), 8):
+        assert loss(wanted) <= loss(wanted + 0.3 * jax.random.normal(key, (4,)))
 
 
 @pytest.mark.parametrize("goal", GOALS)
@@ -107,15 +142,17 @@ def part_of(opt, name):
     return (adam._replace(mu=getattr(adam.mu, name), nu=getattr(adam.nu, name)), rest)
 
 
-def test_a_step_is_the_rounds_of_the_discriminator_and_then_the_generators():
+@pytest.mark.parametrize("name", ["cross-entropy", "hinge"])
+def test_a_step_is_the_rounds_of_the_discriminator_and_then_the_generators(name):
     """The fused step against Goodfellow's algorithm written plainly, with its own batches."""
     tx, other, cost = optax.adam(0.02, b1=0.5), optax.sgd(0.05), gan.r1(0.3)
-    stream = gaussians.fresh(RING, 16)
-    learner = gan.make(NET, tx, other, stream, penalty=cost, rounds=3, average=0.9)
+    stream, (contest, goal) = gaussians.fresh(RING, 16), CONTESTS[name]
+    options = {"goal": goal, "penalty": cost, "contest": contest, "rounds": 3, "average": 0.9}
+    learner = gan.make(NET, tx, other, stream, **options)
     run = start(learner, jax.random.key(0))
     after, metrics = take_step(learner, run)
     state, position = run.state, run.state.stream
-    judge, objective = state.discriminator, gan.discriminate(NET.discriminator, cost)
+    judge, objective = state.discriminator, gan.discriminate(NET.discriminator, cost, contest)
     for key in jax.random.split(jax.random.fold_in(run.key, 0), 3):
         z = jax.random.normal(jax.random.split(key)[0], (16, 3))
         position, drawn = stream.next(position)
@@ -124,7 +161,7 @@ def test_a_step_is_the_rounds_of_the_discriminator_and_then_the_generators():
 
     def loss(params):
         samples = NET.generator.apply({"params": params}, z)
-        return gan.non_saturating(gan.logits(NET, judge, samples)).mean()
+        return goal(gan.logits(NET, judge, samples)).mean()
 
     own = state.generator.params
     updates, _ = tx.update(jax.grad(loss)(own), state.generator.opt, own)

@@ -110,6 +110,7 @@ def discrete():
 @pytest.mark.parametrize(
     ("env", "changes", "said"),
     [
+        (drift, {"updates": 0}, "updates must be at least 1; got 0"),
         (discrete, {}, "has discrete actions; imitation needs continuous ones"),
         (drift, {"capacity": 63}, "both multiples of actors, are needed; got 16, 16, 63 and 4"),
         (drift, {"batch": 17}, "batch <= warmup <= capacity"),

@@ -34,6 +34,11 @@ def test_the_risk_is_the_mean_of_the_losses_written_out(params, loss):
     assert float(found) == pytest.approx(expected.mean(), rel=1e-5)
 
 
+def test_accuracy_is_the_share_of_greatest_logits():
+    logits = jnp.array([[0.1, 0.9, 0.2], [3, 1, 2], [0, 1, 2], [5, 4, 3]])
+    assert risk.accuracy(logits, jnp.array([1, 0, 0, 2]))["accuracy"] == 0.5
+
+
 def test_a_batchs_gradient_is_the_mean_of_its_examples(params):
     y = X[:, 1]
 

@@ -36,6 +36,18 @@ def test_it_wins_at_once_or_stops_the_other_from_it():
     assert visits[2].argmax() in (1, 4)
 
 
+def test_where_all_is_forced_visits_follow_the_formula():
+    """Two cells are left: one wins at once, worth 1, after the other one the opponent wins."""
+    board = stack([replay(TIC_TAC_TOE, [3, 0, 4, 1, 6, 5, 8])[-1]])
+    find = jax.jit(lambda key, boards: uct.search(TIC_TAC_TOE, key, boards, 400, 3.0))
+    found = np.asarray(find(jax.random.key(0), board))
+    n, worth = np.ones(2), np.array([1.0, 0.0])
+    while n.sum() < 400:
+        n[(worth + 3 * np.sqrt(np.log(n.sum()) / n)).argmax()] += 1
+    np.testing.assert_allclose(found[:, [2, 7]], n[None], atol=1)  # of near ties
+    assert (found.sum(1) == 400).all()
+
+
 def test_with_few_moves_left_it_plays_as_the_solver():
     """Where some moves are better than others, in the last six moves of tic-tac-toe."""
     solved = solve.solved(TIC_TAC_TOE)

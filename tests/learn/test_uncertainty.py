@@ -73,6 +73,9 @@ def test_a_dirichlets_moments_and_loss_are_those_of_draws(rng):
     expected = np.square(np.eye(3)[2] - p).sum(1).mean()
     assert float(loss[0]) == pytest.approx(expected, rel=0.02)
     more = uncertainty.dirichlet_loss(outputs, jnp.array([2]), 1.0) - loss
+    b = float(uncertainty.dirichlet(outputs[0, :1])[0])  # of two classes, the other one's
+    two = [uncertainty.dirichlet_loss(outputs[:, :2], jnp.array([1]), r) for r in (0.0, 2.0)]
+    assert float((two[1] - two[0])[0]) == pytest.approx(2 * (np.log(b) + 1 / b - 1), rel=1e-4)
     assert float(more[0]) > 0, "evidence for the other labels costs"
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from scipy.special import gammaln
 from scipy.stats import multivariate_normal
 from scipy.stats import norm as normal
 
@@ -15,6 +16,7 @@ from dljax.data import load
 from dljax.learn import vae
 from dljax.learn.optimizers import optimizer
 from dljax.nets.coders import Gaussian, dense
+from dljax.nets.topics import TopicNet
 
 KEY = jax.random.key(0)
 SCALE = 0.5  # of the noise on x
@@ -60,6 +62,39 @@ def test_likelihoods_are_numpyros():
         )
         np.testing.assert_allclose(drawn.mean(0), theirs.mean, atol=0.04)
         np.testing.assert_allclose(drawn.var(0), theirs.variance, atol=0.02)
+
+
+def test_the_likelihood_of_counts_is_numpyros_but_for_their_orders():
+    logits, k_draw = jax.random.normal(KEY, (4, 6)), jax.random.key(1)
+    x = jnp.array([[3, 0, 1, 2, 0, 0], [0, 0, 0, 0, 0, 5], [1, 1, 1, 1, 1, 1], [0, 0, 2, 0, 0, 0]])
+    orders = gammaln(x.sum(1) + 1) - gammaln(x + 1).sum(1)
+    theirs = dist.MultinomialLogits(logits, x.sum(1)).log_prob(x)
+    found = vae.MULTINOMIAL.log_prob(logits, x.astype(jnp.int16))
+    np.testing.assert_allclose(found, theirs - orders, rtol=1e-5, atol=1e-5)
+    drawn = vae.MULTINOMIAL.sample(k_draw, jnp.tile(logits[:1], (4000, 1)))
+    np.testing.assert_array_equal(drawn.sum(1), 1)
+    np.testing.assert_allclose(drawn.mean(0), vae.MULTINOMIAL.mean(logits[0]), atol=0.03)
+
+
+def test_what_is_learnt_without_a_gradient_is_kept_and_measured_with():
+    x = np.random.default_rng(0).integers(0, 4, (12, 5)).astype(np.int16)
+    net, rule = TopicNet(5, 3, (4,), 0.2), vae.MULTINOMIAL
+    learner = vae.make(net, optimizer("sgd", 0.1), x, batch=6, likelihood=rule)
+    begun = start(learner, KEY)
+    after, _ = advance(learner, begun, 2)
+    params, extra, _ = after.state.fit
+    norms = [run.state.fit.extra["batch_stats"] for run in (begun, after)]
+    assert len(norms[0]) == 3
+    for name in norms[0]:
+        assert (norms[0][name]["mean"] != norms[1][name]["mean"]).any()
+    weights = {"params": params, **extra}
+    q = net.apply(weights, x, method="encode")
+    found = vae.bound(net, params, rule, KEY, jnp.asarray(x), extra)
+    logits = net.apply(weights, found.code, method="decode")
+    np.testing.assert_allclose(found.distortion, -rule.log_prob(logits, x), rtol=1e-5)
+    np.testing.assert_allclose(found.rate, vae.kl(q), rtol=1e-5)
+    means = vae.evaluate(net, params, rule, KEY, x, extra=extra)
+    np.testing.assert_allclose(means["validation/rate"], vae.kl(q).sum(1).mean(), rtol=1e-5)
 
 
 def test_draws_have_the_moments_and_their_derivatives(q):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dljax.nets.adversarial import Discriminator, Generator
+from dljax.nets.adversarial import Discriminator, Generator, Translator
 from dljax.nets.coders import ConvTranspose
 
 
@@ -36,6 +36,20 @@ def test_doubling_is_flaxs_transposed_convolution():
     other = nn.ConvTranspose(6, (4, 4), (2, 2), transpose_kernel=True)
     np.testing.assert_allclose(ours, other.apply(variables, x), rtol=1e-4, atol=1e-5)
     assert ours.shape == (2, 6, 10, 6)
+
+
+def test_a_patch_is_judged_by_what_it_sees_and_an_image_translated_in_its_size():
+    x = jax.random.normal(jax.random.key(0), (2, 16, 16, 3))
+    judge = Discriminator((5,), (4, 6), patches=True)
+    variables = jax.jit(judge.init)(jax.random.key(1), x)
+    logits = judge.apply(variables, x)
+    assert logits.shape == (2, 4, 4)
+    changed = judge.apply(variables, x.at[0, 12:, 12:].add(1.0))
+    assert (changed != logits)[0].any() and not (changed != logits)[0, :2, :2].any()
+    assert not (changed != logits)[1].any()
+    net = Translator(2, (4, 8), patch=2)
+    y, _ = jax.eval_shape(net.init_with_output, jax.random.key(0), x[:, :15])
+    assert y.shape == (2, 15, 16, 2)
 
 
 @pytest.mark.parametrize("channels", [(), (4, 6)])

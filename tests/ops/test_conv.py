@@ -66,11 +66,11 @@ def test_conv_and_its_gradients_equal_the_library(image, window, strides, paddin
 
 
 @pytest.mark.parametrize(
-    ("window", "channels", "stride"),
-    [((3, 3), 8, 1), ((5, 1), 9, 1), ((3, 3), 8, 2), ((3, 3), 3, 1)],
+    ("window", "channels", "strides"),
+    [((3, 3), 8, (1, 1)), ((5, 1), 9, (1, 1)), ((3, 3), 8, (2, 1)), ((3, 3), 3, (1, 1))],
 )
 def test_a_same_convolution_and_its_gradients_equal_the_library(
-    window, channels, stride, monkeypatch
+    window, channels, strides, monkeypatch
 ):
     """Of first and second order; strided by phases, as where patches are large."""
     monkeypatch.setattr(direct, "LARGE", 0)
@@ -79,7 +79,7 @@ def test_a_same_convolution_and_its_gradients_equal_the_library(
     def by(convolution):
         def f(x, kernel):
             options = {"dimension_numbers": NUMBERS}
-            return convolution(x, kernel, (stride, stride), "SAME", **options)
+            return convolution(x, kernel, strides, "SAME", **options)
 
         return f
 

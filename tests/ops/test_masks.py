@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics
 
 from dljax.errors import InputError
-from dljax.ops.masks import confusion, dice, iou, pixel_accuracy, rand_score, regions
+from dljax.ops.masks import confusion, dice, iou, part_iou, pixel_accuracy, rand_score, regions
 
 RNG = np.random.default_rng(0)
 TRUTH, GUESS = jnp.asarray(RNG.integers(0, 3, (2, 4, 9, 7)))
@@ -22,6 +22,15 @@ def test_scores_of_classes_equal_scikit_learns():
     np.testing.assert_allclose(iou(counts), metrics.jaccard_score(t, g, average=None), rtol=1e-6)
     np.testing.assert_allclose(dice(counts), metrics.f1_score(t, g, average=None), rtol=1e-6)
     assert float(pixel_accuracy(counts)) == pytest.approx(metrics.accuracy_score(t, g))
+
+
+def test_parts_are_scored_where_they_are():
+    """Part 0: 2 of the 4 points that are it or are called so; part 1: 1 of 2; part 2 is not there.
+
+    The last point is none, whatever it is called.
+    """
+    truth, guess = jnp.array([0, 0, 0, 1, 1, -1]), jnp.array([0, 0, 2, 0, 1, 1])
+    assert float(part_iou(truth, guess, 3)) == 0.5
 
 
 def test_a_class_in_neither_mask_has_no_score():

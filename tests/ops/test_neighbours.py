@@ -37,6 +37,16 @@ def test_the_nearest_are_a_trees(clouds, d):
     assert (np.sort(few[1]) == np.arange(K)).all()
 
 
+def test_points_in_the_plane_may_be_far_from_the_origin(clouds):
+    """Where squares of coordinates have lost their distances to rounding."""
+    x = np.concatenate([np.round(clouds[2] * 64) / 64] * 3)
+    np.testing.assert_array_equal(nearest(x + np.float32(8192), K), nearest(x, K))
+
+
+def test_the_nearest_point_is_itself(clouds):
+    np.testing.assert_array_equal(nearest(clouds[2], 1)[..., 0], np.arange(N)[None].repeat(B, 0))
+
+
 def test_those_kept_are_each_as_far_as_can_be(clouds):
     x, m = clouds[2], 6
     far = jax.jit(farthest, static_argnums=1)
