@@ -53,7 +53,7 @@ class Config(Common):
     """Training steps."""
     seeds: Annotated[int, Ge(2)] = 5  # for one of them the others choose the setting
     """Independent runs of each setting, in one compiled program."""
-    betas: Annotated[tuple[NotNegative, ...], MinLen(2)] = (1, 16)
+    betas: Annotated[tuple[NotNegative, ...], MinLen(2)] = (1, 4)
     """Weights of the rate, each greater than the one before; gains are over the first."""
     correlations: tuple[Annotated[float, Ge(1)], ...] = (10,)
     """Weights b of TCVAEs, rising: the rate's is 1, the total correlation's b - 1 beside it."""
