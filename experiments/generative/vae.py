@@ -6,8 +6,8 @@ level as their chance, and once, by a fixed key, for the validation and the test
 stochastic`, Salakhutdinov and Murray 2008); `threshold` makes a bit of 0.5 and above, and `grey`
 keeps the levels, whose cross-entropy is no log-probability. Beside it stand mixtures of Bernoullis
 on the same bits. The same network also trains without the rate (S37): then its posteriors narrow,
-its means scatter, the prior's samples fall between them, and a classifier takes fewer for digits
-(completeness); images jump along lines between codes (continuity).
+and its means scatter. Of both, measured: how images change along lines between codes (continuity),
+and how many samples of the prior a classifier takes for digits (completeness).
 
     python -m experiments.generative.vae --preset standard  # digits
     python -m experiments.generative.vae --preset full  # MNIST, about 50 min on 2 cores
