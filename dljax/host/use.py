@@ -55,7 +55,11 @@ def parser() -> Parser:
     for each in (predict, export, show):
         each.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run")
     predict.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="pictures, folders of them, .csv, .npz, .txt"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="pictures, folders of them, .csv, .npz, .txt",
     )
     predict.add_argument("--out", type=Path, required=True, help="a .csv or .npz file to write")
     export.add_argument(

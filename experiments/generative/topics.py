@@ -21,6 +21,7 @@ from annotated_types import Ge, MinLen
 
 from dljax import Learner, Member, sweep
 from dljax.data.bags import Bags, load_bags
+from dljax.data.text import PADDING, UNKNOWN, Vocabulary
 from dljax.host import experiment
 from dljax.host.config import Common, Count, Positive, ShareBelow1, Widths, require
 from dljax.host.experiment import Study
@@ -72,6 +73,8 @@ PRESETS = {
     "quick": Config(),
     "standard": Config(data="20newsgroups", topics=50, top=10, dropouts=(0.2,), epochs=75),
 }
+LONGEST = 1000  # words of a text that the model is asked about
+SPECIAL = PADDING, UNKNOWN
 WORDS = "of_topics"  # the network's method that gives the words of topics
 
 
@@ -86,7 +89,7 @@ def main(config: Config) -> Result:
         found["LDA"] = _topics.lda(bags, config.topics, run.seeds, judge, config.passes)
         found["NMF"] = _topics.nmf(bags, config.topics, run.seeds, judge)
         _topics.report(run, bags, found, judge)
-        run.model(weights, {"theta": told(config, bags, setting)})
+        run.model(weights, told(config, bags, setting))
         _topics.draw(run, bags, found, judge)
     return run.result
 
@@ -165,11 +168,17 @@ def shares(net: TopicNet, weights: Weights, counts: np.ndarray) -> Array:
     return chunked(lambda x: net.apply(variables(weights), x, method="theta"), counts, 500)
 
 
-def told(config: Config, bags: Bags, setting: dict[str, float]) -> Function:
-    """A document's counts of the words -> its shares of the topics, named by their first words."""
-    net = network(config, bags, setting)
-    inputs = Input((len(bags.words),), "int32", "counts")
-    return Function(lambda weights, x: net.apply(variables(weights), x, method="theta"), (inputs,))
+def told(config: Config, bags: Bags, setting: dict[str, float]) -> dict[str, Function]:
+    """A text's words, in lower case between blanks -> its shares of the topics of each seed."""
+    net, count = network(config, bags, setting), len(SPECIAL)
+    reader = Vocabulary((*SPECIAL, *bags.words))
+
+    def theta(weights: Weights, x: Array) -> Any:
+        counts = jax.vmap(lambda row: jnp.bincount(row, length=len(reader)))(x)[:, count:]
+        return net.apply(variables(weights), counts, method="theta")
+
+    read = (Input((LONGEST,), "int32", "text", reader=reader),)
+    return {"theta": Function(theta, read, "choices")}  # no seed's first topic is another's
 
 
 if __name__ == "__main__":
