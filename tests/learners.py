@@ -296,9 +296,10 @@ def denoising() -> Learner:
 
 
 def variational() -> Learner:
-    net, tx = dense((6, 6, 1), 2, (5,), variational=True), optimizer("adam", 1e-2)
-    x, options = images().x, {"beta": 2.0, "free_bits": 0.01, "warmup": 5}
-    return vae.make(net, tx, x, batch=8, augment=vae.binarise, **options)
+    net = dense((6, 6, 1), 2, (5,), variational=True, dropout=0.1)
+    x, options = images().x, {"beta": 2.0, "free_bits": 0.01, "warmup": 5, "correlation": 3.0}
+    tx = optimizer("adam", 1e-2)
+    return vae.make(net, tx, x, batch=8, augment=vae.binarise, capacity=1.0, **options)
 
 
 def topics() -> Learner:

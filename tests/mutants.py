@@ -45,9 +45,12 @@ LONGEST = 15 * LIMIT  # by the clock, for those that wait for ever
 ELSEWHERE = {  # modules whose tests have another name
     "ops/backprop": ["ops/test_chain_rule.py"],
     "ops/direct": ["ops/test_conv.py", "ops/test_conv_transpose.py"],
+    "ops/pick": ["envs/test_boards.py", "envs/test_environment.py"],
     "ops/pool": ["ops/test_conv.py"],
     "ops/winograd": ["ops/test_conv.py", "ops/test_conv_transpose.py"],
+    "envs/tracks": ["envs/test_driving.py"],
     "learn/by_hand": ["experiments/test_backprop.py"],
+    "learn/match": ["learn/test_alphazero.py", "learn/test_uct.py"],
     "learn/optimizers": ["learn/test_classify.py", "learn/test_descent.py"],
     "learn/play": ["envs/test_environment.py"],
     "host/finite": ["host/test_fit.py"],

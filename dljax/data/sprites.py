@@ -59,6 +59,16 @@ def pairs(key: Key, fixed: Array, n: int) -> tuple[Array, Array]:
     return first, jnp.where(same, first, second)
 
 
+def alike(key: Key, fixed: Array, n: int) -> Array:
+    """For each number of a factor in `fixed` [V], `n` points that agree in that factor, [V, n, 5].
+
+    All else is uniform. For the FactorVAE metric (Kim and Mnih 2018, section 4).
+    """
+    points = unravel(jax.random.randint(key, (*fixed.shape, n), 0, TOTAL))
+    same = jax.nn.one_hot(fixed, len(SIZES), dtype=bool)[..., None, :]
+    return jnp.where(same, points[..., :1, :], points)
+
+
 def unravel(index: Array) -> Array:
     """The points [..., 5] of the grid with numbers [...]."""
     return jnp.stack(jnp.unravel_index(index, SIZES), -1).astype(jnp.int32)

@@ -93,11 +93,11 @@ class Function:
     @property
     def asked(self) -> str:
         """What follows `predict RUN`."""
-        if self.inputs[0].name == "seed":
-            return "1 2 3 --out new.npz"
+        if (first := self.inputs[0]).shape == () and first.dtype == "int32":
+            return f"1 2 3 --out {'new.npz' if first.name == 'seed' else 'predictions.csv'}"
         if self.says == "text":
             return "begun.txt --out texts.csv"
-        if self.inputs[0].reader is not None:
+        if first.reader is not None:
             return "lines.txt --out predictions.csv"
         return "FILES --out predictions.csv"
 

@@ -59,7 +59,7 @@ def parser() -> Parser:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="pictures, folders of them, .csv, .npz, .txt",
+        help="pictures, folders, .csv, .npz, .txt",
     )
     predict.add_argument("--out", type=Path, required=True, help="a .csv or .npz file to write")
     export.add_argument(

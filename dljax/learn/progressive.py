@@ -35,8 +35,8 @@ def stage(begins: Sequence[int], fade: int, done: Any) -> tuple[Any, Any]:
     """
     starts = jnp.asarray(begins)
     level = jnp.sum(done >= starts) - 1
-    since = done - starts[level]
-    return level, jnp.where(starts[level] == 0, 1.0, jnp.clip(since / fade, 0, 1))
+    since = (done - starts[level]).astype(jnp.float32)
+    return level, jnp.where(starts[level] == 0, 1, jnp.clip(since / fade, 0, 1))
 
 
 def shown(x: Array, level: int, fade: Any, levels: int) -> Array:
@@ -85,7 +85,7 @@ def make(
         for i, (start, end) in enumerate(zip(begins, (*begins[1:], None), strict=True)):
             if start != end:
                 turn = once(level == i, lambda turn, i=i: play(i, share, key, turn[0]), turn)
-        return State(turn[0], state.done + 1), turn[1] | {"level": level.astype(jnp.float32)}
+        return State(turn[0], state.done + 1), turn[1]
 
     def play(level: int, share: Any, key: Key, state: gan.State):
         state, metrics = at(level, share).step(key, state)

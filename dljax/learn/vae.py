@@ -93,6 +93,7 @@ class Bound(NamedTuple):
     distortion: Array  # [B]
     rate: Array  # [B, L]
     posterior: Gaussian  # [B, L]
+    code: Array  # [B, L], the sample
 
 
 def bound(
@@ -117,32 +118,71 @@ def bound_and_extra(
     train: bool,
 ) -> tuple[Bound, PyTree]:
     """`bound`, and what the encoder and then the decoder, if they `train`, make of `extra`."""
-    # the key is the codes': folded, dropout's are others
-    rngs = {"dropout": jax.random.fold_in(key, 1)}
-    options = {"train": train, "rngs": rngs, "mutable": list(extra) if train else []}
-    found: Any = net.apply({"params": params, **extra}, x, method="encode", **options)
-    q, learnt = found
-    extra = {**extra, **learnt}
-    z = draw(key, q)
-    found = net.apply({"params": params, **extra}, z, method="decode", **options)
-    outputs, learnt = found
-    return Bound(-likelihood.log_prob(outputs, x), kl(q), q), {**extra, **learnt}
+    k_encode, k_draw, k_decode = jax.random.split(key, 3)
+
+    def apply(key: Key, extra: PyTree, seen: Array, method: str) -> tuple[Any, PyTree]:
+        options = {"train": train, "rngs": {"dropout": key}, "method": method}
+        mutable = list(extra) if train else []
+        outputs, learnt = net.apply({"params": params, **extra}, seen, mutable=mutable, **options)
+        return outputs, {**extra, **learnt}
+
+    q, extra = apply(k_encode, extra, x, "encode")
+    code = draw(k_draw, q)
+    outputs, extra = apply(k_decode, extra, code, "decode")
+    return Bound(-likelihood.log_prob(outputs, x), kl(q), q, code), extra
+
+
+def total_correlation(code: Array, q: Gaussian, n: int) -> Array:
+    """`TC = KL(q(z) || prod_j q(z_j))` in nats, of a batch's codes z_i ~ q(z | x_i), [B, L]: [].
+
+    `mean_i log q(z_i) - sum_j log q(z_ij)`, each aggregate by minibatch-weighted sampling, `q(z)
+    ~ 1 / n B sum_k q(z | x_k)`, of n training examples. Biased: what counts is its slope. Chen et
+    al. 2018, section 4.1.
+    """
+    # [B, B, L]: sample i under the posterior of k
+    log_q = norm.logpdf(code[:, None], q.mean[None], jnp.exp(q.log_var / 2)[None])
+    scale = jnp.log(jnp.asarray(n * len(code), code.dtype))
+    joint = logsumexp(log_q.sum(-1), 1) - scale
+    each = (logsumexp(log_q, 1) - scale).sum(-1)
+    return (joint - each).mean()
+
+
+Weight = float | Array
 
 
 def objective(
-    net: nn.Module, likelihood: Likelihood, beta: float | Array = 1.0, free_bits: float = 0.0
+    net: nn.Module,
+    likelihood: Likelihood,
+    beta: Weight = 1.0,
+    free_bits: float = 0.0,
+    capacity: Weight | None = None,
+    correlation: Weight = 0.0,
+    n: int = 1,
 ) -> Objective:
-    """`J = distortion + beta w sum_j max(free_bits, rate_j)`, means over the batch (x, w).
+    """`J = distortion + beta w sum_j max(free_bits, rate_j) + w correlation TC`, a batch's means.
 
-    `beta` 1 and no free bits make it the negative ELBO; beta: Higgins et al. 2017. Units below
-    `free_bits` nats are not pressed further: Kingma et al. 2016, appendix C.8. w is the warm-up's.
+    `beta` 1 and no more make it the negative ELBO; beta: Higgins et al. 2017. Units below
+    `free_bits` nats are not pressed further: Kingma et al. 2016, appendix C.8. With `capacity` the
+    second term is `beta |rate - w capacity|`: nats that the code is to have, let in by and by
+    (Burgess et al. 2018, eq. 8). TC is `total_correlation` of n training examples: a beta of 1 and
+    a `correlation` of b - 1 make the b-TCVAE of Chen et al. 2018, eq. 4. (x, w) is the batch, w the
+    warm-up's, from 0 to 1.
     """
+    dependent = not (isinstance(correlation, int | float) and correlation == 0)
 
     def mean(params: PyTree, extra: PyTree, batch: Batch, key: Key):
         found, extra = bound_and_extra(net, params, extra, likelihood, key, batch.x, train=True)
         distortion, rate = found.distortion.mean(), found.rate.mean(0)
-        loss = distortion + beta * batch.y * jnp.maximum(rate, free_bits).sum()
-        return loss, (extra, {"distortion": distortion, "rate": rate.sum()})
+        metrics = {"distortion": distortion, "rate": rate.sum()}
+        pressed, w = jnp.maximum(rate, free_bits).sum(), batch.y
+        if capacity is None:
+            loss = distortion + beta * w * pressed
+        else:
+            loss = distortion + beta * jnp.abs(pressed - w * capacity)
+        if dependent:
+            metrics["total_correlation"] = total_correlation(found.code, found.posterior, n)
+            loss += w * correlation * metrics["total_correlation"]
+        return loss, (extra, metrics)
 
     return mean
 
@@ -154,25 +194,29 @@ def make(
     *,
     batch: int,
     likelihood: Likelihood = BERNOULLI,
-    beta: float | Array = 1.0,
+    beta: Weight = 1.0,
     free_bits: float = 0.0,
+    capacity: Weight | None = None,
+    correlation: Weight = 0.0,
     warmup: int = 0,
     augment: Callable[[Key, Array], Array] | None = None,
 ) -> Learner:
     """A learner of the density of x [n, ...], in epochs of batches; uint8 is scaled to [0, 1].
 
-    `warmup` steps raise the rate's weight from 0 to `beta` (Bowman et al. 2016; Sonderby et al.
-    2016). `augment(key, x)` changes each batch, as `binarise` does. Raises InputError if `batch`
-    exceeds n, for a negative `beta`, for pixels outside [0, 1] where the likelihood is of bits, and
-    if the network's outputs are not shaped as what it sees.
+    `warmup` steps raise the weight of the rate, or its capacity, and that of the correlation from 0
+    (Bowman et al. 2016; Sonderby et al. 2016). `augment(key, x)` changes each batch, as `binarise`
+    does. Raises InputError if `batch` exceeds n, for a negative weight, for pixels outside [0, 1]
+    where the likelihood is of bits, and if the network's outputs are not shaped as what it sees.
     """
-    for name, value in (("beta", beta), ("free_bits", free_bits), ("warmup", warmup)):
+    weights = {"beta": beta, "free_bits": free_bits, "warmup": warmup}
+    for name, value in (weights | {"capacity": capacity, "correlation": correlation}).items():
         if isinstance(value, int | float) and not 0 <= value < float("inf"):
             raise InputError(f"{name} must be zero or positive; got {value}")
     if likelihood is BERNOULLI:
         check_pixels(x)
     stream = epochs(x, batch)
-    one_step = gradient_step(objective(net, likelihood, beta, free_bits), tx)
+    loss = objective(net, likelihood, beta, free_bits, capacity, correlation, len(x))
+    one_step = gradient_step(loss, tx)
     seen = jax.eval_shape(lambda: first(x, augment))
     shapes.check(shapes.given(net, lambda: first(x, augment)), seen.shape[1:], "x has")
 

@@ -26,9 +26,27 @@ class Gaussian(NamedTuple):
     log_var: Array
 
 
+class Residual(nn.Module):
+    """`x + k_2 * a(k_1 * a(x))`, k_1 of 3x3 and k_2 of 1x1 pixels: x [B, h, w, c] -> the same.
+
+    k_2 starts at 0, and so the block as the identity. He et al. 2016b.
+    """
+
+    activation: Activation = jax.nn.relu
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        features, zeros = x.shape[-1], nn.initializers.zeros_init()
+        look = nn.Conv(features, (3, 3), dtype=self.dtype, conv_general_dilated=conv)
+        mix = nn.Dense(features, dtype=self.dtype, kernel_init=zeros)
+        return x + mix(self.activation(look(self.activation(x))))
+
+
 class ConvEncoder(nn.Module):
     """For each of `channels` a 4x4 convolution of stride 2 and an activation; then an MLP head.
 
+    `blocks` of `Residual` stand behind each convolution; `dropout` is of the head's hidden units.
     x [B, h, w, c] -> [B, sizes[-1]].
     """
 
@@ -36,13 +54,18 @@ class ConvEncoder(nn.Module):
     channels: Sequence[int] = (32, 64)
     activation: Activation = jax.nn.relu
     dtype: jnp.dtype = jnp.float32
+    blocks: int = 0
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False) -> Array:
         for features in self.channels:
             halve = nn.Conv(features, WINDOW, 2, dtype=self.dtype, conv_general_dilated=conv)
-            x = self.activation(halve(x))
-        return MLP(self.sizes, self.activation, dtype=self.dtype)(x, train=train)
+            x = halve(x)
+            for _ in range(self.blocks):
+                x = Residual(self.activation, self.dtype)(x)
+            x = self.activation(x)
+        return MLP(self.sizes, self.activation, self.dropout, dtype=self.dtype)(x, train=train)
 
 
 class ConvTranspose(nn.Module):
@@ -72,18 +95,20 @@ class DenseDecoder(nn.Module):
     hidden: Sequence[int] = (500,)
     activation: Activation = jax.nn.relu
     dtype: jnp.dtype = jnp.float32
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, z: Array, *, train: bool = False) -> Array:
         sizes = (*self.hidden, math.prod(self.shape))
-        flat = MLP(sizes, self.activation, dtype=self.dtype, name="mlp")(z, train=train)
+        net = MLP(sizes, self.activation, self.dropout, dtype=self.dtype, name="mlp")
+        flat = net(z, train=train)
         return flat.reshape(len(z), *self.shape)
 
 
 class ConvDecoder(nn.Module):
     """A `ConvEncoder` backwards: dense layers, then a `ConvTranspose` for each of `channels`.
 
-    z [B, L] -> images [B, *shape], shape (h, w, c).
+    `blocks` of `Residual` stand before each. z [B, L] -> images [B, *shape], shape (h, w, c).
     """
 
     shape: Shape
@@ -91,15 +116,19 @@ class ConvDecoder(nn.Module):
     channels: Sequence[int] = (32, 64)
     activation: Activation = jax.nn.relu
     dtype: jnp.dtype = jnp.float32
+    blocks: int = 0
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, z: Array, *, train: bool = False) -> Array:
         *sizes, smallest = halved(self.shape[:2], len(self.channels))
         *widths, first = (self.shape[-1], *self.channels)
         dense = (*self.hidden, math.prod(smallest) * first)
-        x = MLP(dense, self.activation, dtype=self.dtype)(z, train=train)
+        x = MLP(dense, self.activation, self.dropout, dtype=self.dtype)(z, train=train)
         x = x.reshape(len(z), *smallest, first)
         for size, features in zip(reversed(sizes), reversed(widths), strict=True):
+            for _ in range(self.blocks):
+                x = Residual(self.activation, self.dtype)(x)
             x = ConvTranspose(features, size, self.dtype)(self.activation(x))
         return x.astype(jnp.float32)
 
@@ -148,6 +177,7 @@ def dense(
     variational: bool = False,
     activation: Activation = jax.nn.relu,
     dtype: jnp.dtype = jnp.float32,
+    dropout: float = 0.0,
 ) -> Any:
     """Dense layers `shape -> hidden -> latent -> reversed(hidden) -> shape`, an `Autoencoder`.
 
@@ -155,8 +185,8 @@ def dense(
     InputError for a latent below 1.
     """
     outputs = code_size(latent, variational)
-    encoder = MLP((*hidden, outputs), activation, dtype=dtype)
-    decoder = DenseDecoder(shape, tuple(reversed(hidden)), activation, dtype)
+    encoder = MLP((*hidden, outputs), activation, dropout, dtype=dtype)
+    decoder = DenseDecoder(shape, tuple(reversed(hidden)), activation, dtype, dropout)
     return (Variational if variational else Autoencoder)(encoder, decoder)
 
 
@@ -169,8 +199,12 @@ def convolutional(
     variational: bool = False,
     activation: Activation = jax.nn.relu,
     dtype: jnp.dtype = jnp.float32,
+    blocks: int = 0,
+    dropout: float = 0.0,
 ) -> Any:
     """Images (h, w, c) halved once for each of `channels`, dense layers, and all of it backwards.
+
+    With `blocks` of `Residual` at each resolution, and `dropout` of hidden dense units.
 
     An `Autoencoder`, or with `variational` a `Variational`. Raises InputError for a latent below 1,
     and where a side is too short to be halved so often.
@@ -179,8 +213,9 @@ def convolutional(
     if len(shape) != 3:
         raise InputError(f"a convolutional network needs images [h, w, c]; got {list(shape)}")
     halved(shape[:2], len(channels))
-    encoder = ConvEncoder((*hidden, outputs), channels, activation, dtype)
-    decoder = ConvDecoder(shape, tuple(reversed(hidden)), channels, activation, dtype)
+    more = (activation, dtype, blocks, dropout)
+    encoder = ConvEncoder((*hidden, outputs), channels, *more)
+    decoder = ConvDecoder(shape, tuple(reversed(hidden)), channels, *more)
     return (Variational if variational else Autoencoder)(encoder, decoder)
 
 

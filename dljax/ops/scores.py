@@ -4,6 +4,7 @@ For the area under a ROC curve use scikit-learn's `roc_auc_score` on the host.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -116,6 +117,65 @@ def beta_metric(train: ArrayLike, factor: ArrayLike, test: ArrayLike, answer: Ar
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     return float(model.fit(np.asarray(train), np.asarray(factor)).score(test, answer))
+
+
+def factor_metric(train: ArrayLike, factor: ArrayLike, test: ArrayLike, answer: ArrayLike) -> float:
+    """The FactorVAE metric: how often the code of the least variance tells what a group shares.
+
+    train [V, K] and test [W, K] are variances of codes over groups of images that agree in one
+    factor, whose number is the label, factor [V] and answer [W]; each divided by its code's
+    variance over all images, and infinite for a code that says nothing. The classifier gives each
+    code the factor that it stood for most. Kim and Mnih 2018, section 4.
+    """
+    best, factor = np.asarray(train).argmin(1), np.asarray(factor)
+    votes = np.zeros((np.shape(train)[1], factor.max() + 1), int)
+    np.add.at(votes, (best, factor), 1)
+    return float((votes.argmax(1)[np.asarray(test).argmin(1)] == np.asarray(answer)).mean())
+
+
+class DCI(NamedTuple):
+    """Each in [0, 1]; 1 where a code tells of one factor, and a factor is told by one code."""
+
+    disentanglement: float
+    completeness: float
+    informativeness: float
+
+
+def importance_scores(importance: ArrayLike) -> tuple[float, float]:
+    """Disentanglement and completeness of how much code j counts for factor k, [K, F], >= 0.
+
+    `D = sum_j r_j (1 - H_F(R_j / sum_k R_jk))` and `C = mean_k (1 - H_K(R_k / sum_j R_jk))`, with
+    H_B the entropy to base B, and r_j the share of all that is j's. 0 where all count equally.
+    Eastwood and Williams 2018, section 2.
+    """
+    found = np.asarray(importance, float)
+    share = found / max(found.sum(), 1e-12)
+
+    def sharp(rows: np.ndarray) -> np.ndarray:
+        p = rows / np.maximum(rows.sum(1, keepdims=True), 1e-12)
+        return 1 + (p * np.log(np.maximum(p, 1e-12))).sum(1) / np.log(rows.shape[1])
+
+    return float((share.sum(1) * sharp(found)).sum()), float(sharp(found.T).mean())
+
+
+def dci(train: ArrayLike, factors: ArrayLike, test: ArrayLike, answers: ArrayLike) -> DCI:
+    """Disentanglement, completeness and informativeness of codes [n, K] for factors [n, F].
+
+    What counts are importances of scikit-learn's random forests, one a factor; informativeness is
+    their mean accuracy on test codes, at most 1. On the host. Raises InputError for fewer than 2
+    codes or factors, of which there is nothing to take apart. Eastwood and Williams 2018.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    train, factors, answers = np.asarray(train), np.asarray(factors), np.asarray(answers)
+    if train.shape[1] < 2 or factors.shape[1] < 2:
+        raise InputError("importances need at least 2 codes and 2 factors")
+    # trees see every code at every split: of a few, the best of those would count that are no help
+    options = {"max_features": None, "min_samples_leaf": 3, "random_state": 0}
+    forests = [RandomForestClassifier(30, **options).fit(train, column) for column in factors.T]
+    right = [forest.score(test, answer) for forest, answer in zip(forests, answers.T, strict=True)]
+    importance = np.stack([forest.feature_importances_ for forest in forests], 1)
+    return DCI(*importance_scores(importance), float(np.mean(right)))
 
 
 def group_accuracy(

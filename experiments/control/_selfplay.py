@@ -14,6 +14,7 @@ from dljax.envs.boards import Board, Game, repeated
 from dljax.envs.solve import Solved, Solver
 from dljax.errors import InputError
 from dljax.host.experiment import Study
+from dljax.host.function import Function, Input
 from dljax.learn import alphazero, match, risk
 from dljax.learn.alphazero import Sample
 from dljax.learn.match import Match, Player
@@ -70,6 +71,37 @@ class Judge(NamedTuple):
         chosen = self.player(params, searching=False)(key, self.exam.boards)
         optimal = self.exam.marks(chosen)["optimal"]
         return {"validation/score": match.score(played), "validation/optimal": optimal}
+
+
+def board(game: Game, cells: Array) -> Board:
+    """The position of stones [R, C]: 1 those of who is to move, -1 the other's."""
+    count = (cells != 0).sum(dtype=jnp.int32)
+    player = jnp.where(count % 2 == 0, 1, -1)  # whose stones are 1 in a Board
+    lost = game.rows_of(cells == -1).any()
+    winner = jnp.where(lost, -player, 0).astype(jnp.int8)
+    return Board((cells * player).astype(jnp.int8), count, winner)
+
+
+def leave(run: Study, judge: Judge, params: PyTree, who: str) -> None:
+    """The run's model, asked of boards [R, C] as `board` has them.
+
+    `move` is the share of its search that each action gets, `policy` the network's without one.
+    """
+    game, size = judge.game, judge.simulations
+    find = alphazero.search(game, judge.net, simulations=size, gumbel=0.0)
+    see = jax.vmap(functools.partial(board, game))
+
+    def policy(own: PyTree, cells: Array) -> Array:
+        return alphazero.told(game, judge.net, own, see(cells))[0]
+
+    def move(own: PyTree, cells: Array) -> Array:
+        return find(own, jax.random.key(0), see(cells)).policy
+
+    read = (Input((game.rows, game.columns), "int32", "board"),)
+    names = tuple(map(str, range(game.actions)))
+    asked = {"move": Function(move, read, "scores", names)}
+    asked |= {"policy": Function(policy, read, "logits", names)}
+    run.model(params, asked, part=who.strip(", ").replace(" ", "-") or "self-play")
 
 
 def recorded(game: Game, count: int, simulations: int, openings: int) -> Sample:

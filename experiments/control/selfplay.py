@@ -175,6 +175,7 @@ def main(config: Config) -> Result:
         for who, params in players.items():
             _selfplay.solve_all(run, judge, params, solved, who, judged=not who)
             hoped = goal if known and not who else None
+            _selfplay.leave(run, judge, params, who)
             drawn[who] = _selfplay.play_all(run, judge, params, config.matches, who, hoped)
         _selfplay.beside(run, judge)
         if own.rate:  # none where a finished run is resumed

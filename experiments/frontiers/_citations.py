@@ -18,6 +18,7 @@ from dljax.host import figures
 from dljax.host.baselines import chosen, linear_classifier
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
+from dljax.host.function import Function, Input
 from dljax.learn import node_classify
 from dljax.learn.node_classify import predict
 from dljax.learn.optimizers import is_matrix, optimizer
@@ -152,6 +153,22 @@ def test(run: Study, task: Task, net: Network, kept: PyTree, split: Array) -> Me
         return found | {"unlikeness": unlikeness(predict(built, params, net.graph))}
 
     return run.each(score, kept, split, at_once=1)
+
+
+def leave(run: Study, task: Task, net: Network, kept: PyTree, name: str) -> None:
+    """The run's model: the class of any of the graph's papers, by number; NaN for that of none.
+
+    Of kept weights the first are the seeds' of the public split.
+    """
+
+    def call(params: PyTree, paper: Array) -> Array:
+        logits = predict(net.build(0.0), params, net.graph)
+        return logits.at[paper].get(mode="fill", fill_value=jnp.nan)
+
+    read = (Input((), "int32", "paper"),)
+    asked = Function(call, read, "logits", tuple(map(str, task.papers.classes)))
+    own = jax.tree.map(lambda leaf: leaf[: len(run.seeds)], kept)
+    run.model(own, {"predict": asked}, part=name.replace(" ", "-"))
 
 
 def operator(graph: Graph) -> Any:

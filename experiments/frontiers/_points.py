@@ -21,6 +21,7 @@ from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.baselines import logistic_regression, nearest
 from dljax.host.experiment import Study
+from dljax.host.function import Function, Input, reads
 from dljax.learn import classify, point_segment
 from dljax.nets.points import PointNet
 from dljax.typing import Array, Batch, Key, PyTree
@@ -54,6 +55,22 @@ def drawn(data: ImageData, points: int) -> ImageData:
         return part._replace(x=np.asarray(x))
 
     return dataclasses.replace(data, validation=of(data.validation, 1), test=of(data.test, 2))
+
+
+def asked(net: PointNet, data: ImageData, points: int) -> dict[str, Function]:
+    """The class of an image by points drawn from it, or of points; of shapes that of each point."""
+
+    def of_points(weights: PyTree, x: Array) -> Any:
+        return net.apply(weights, x)
+
+    def of_images(weights: PyTree, x: Array) -> Any:
+        return of_points(weights, draw(jax.random.key(0), x, points))
+
+    told = {"points": Function(of_points, (Input(data.test.x.shape[1:], name="points"),),
+                               "logits", data.classes)}  # fmt: skip
+    if data.train.x.ndim == 3:
+        return told
+    return {"predict": Function(of_images, reads(data), "logits", data.classes)} | told
 
 
 def shapes(count: int, points: int) -> ImageData:

@@ -11,6 +11,7 @@ import numpy as np
 from dljax.data import ImageData, load
 from dljax.data.stream import unit_scale
 from dljax.host import figures
+from dljax.host.function import Function, classifier
 from dljax.learn import risk, uncertainty
 from dljax.learn.uncertainty import Told
 from dljax.nets import CNN
@@ -85,6 +86,22 @@ def by_dropout(net: CNN, count: int, params: PyTree, x: Array) -> Told:
 
 def by_evidence(net: CNN, params: PyTree, x: Array) -> Told:
     return uncertainty.of_dirichlet(risk.predict(net, (params, {}), x))
+
+
+def asked(net: CNN, known: ImageData, evidence: bool = False) -> dict[str, Function]:
+    """What networks are asked of images: the classes, and by evidence how little is known of it."""
+    predict = classifier(net, known)
+    if not evidence:
+        return {"predict": predict}
+
+    def of(name: str) -> Function:
+        def call(weights: PyTree, x: Array) -> Array:
+            return getattr(by_evidence(net, weights["params"], x), name)
+
+        return dataclasses.replace(predict, call=call, says="scores")
+
+    doubt = dataclasses.replace(of("epistemic"), says="values", names=("doubt",))
+    return {"predict": of("mean"), "doubt": doubt}
 
 
 def draw(path: Path, told: dict[str, dict[str, Told]], title: str) -> Path:

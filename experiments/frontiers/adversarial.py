@@ -29,6 +29,7 @@ from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Number, Positive, Share, Widths, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
+from dljax.host.function import classifier, variables
 from dljax.host.result import Result
 from dljax.learn import attack, classify
 from dljax.learn.optimizers import optimizer
@@ -115,7 +116,7 @@ def learn(run: Study, config: Config, data: ImageData, net: nn.Module, name: str
     epochs = config.epochs if name == PLAIN else config.defence
     steps = config.steps or epochs * per_epoch
     tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
-    few = take(data.validation, slice(500))
+    few, part = take(data.validation, slice(500)), name.replace(" ", "-")
     if name == PLAIN:
         learner = classify.make(net, tx, data.train, batch=config.batch)
     else:
@@ -137,10 +138,11 @@ def learn(run: Study, config: Config, data: ImageData, net: nn.Module, name: str
         sweep(lambda _: learner, None, run.seeds, at_once=1),  # together they outgrow a cache
         steps,
         Watch(evaluate, per_epoch, Selection(best, weights_of)),
-        part=name.replace(" ", "-"),
+        part=part,
         shown=("train/loss", best),
         chunk=50,
     )
+    run.model(variables(fitted.kept), {"predict": classifier(net, data)}, part=part)
     return fitted.kept
 
 

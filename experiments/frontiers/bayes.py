@@ -12,7 +12,6 @@ Chances are means over networks that are drawn. Then the weights with the least 
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import flax.linen as nn
@@ -25,7 +24,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dljax import Learner, Member, sweep
 from dljax.data import ImageData, load
-from dljax.host import experiment, figures
+from dljax.host import experiment
 from dljax.host.baselines import flat, nearest
 from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths, require
 from dljax.host.experiment import Study
@@ -36,6 +35,7 @@ from dljax.learn.optimizers import optimizer
 from dljax.nets import MLP
 from dljax.nets.bayesian import SPREAD, BayesianMLP
 from dljax.typing import Array, Metrics, PyTree
+from experiments.frontiers import _bayes
 
 NAME = "frontiers.bayes"
 BAYES, DROPOUT, PLAIN = "Bayes by backprop", "dropout", "plain"
@@ -85,10 +85,12 @@ def main(config: Config) -> Result:
         curves = {}
         for name, net in nets.items():
             kept = learn(run, config, data, net, name)
+            _bayes.leave(run, data, net, name, kept, config.draws if name != PLAIN else 0)
             curves[name] = measure(run, config, data, net, name, kept)
         wrong = nearest(data.train, flat(data.test).x)[0] != data.test.y
         run.baseline("nearest neighbour", f"test error, {BAYES}", float(wrong.mean()))
-        run.figure("removed.png", draw, f"{data.name}, {config.seeds} seeds", curves)
+        title = f"{data.name}, {config.seeds} seeds"
+        run.figure("removed.png", _bayes.draw, REMOVED, title, curves)
     return run.result
 
 
@@ -137,7 +139,7 @@ def measure(
         found = {"": of(risk.predict(net, (params, {}), x))}
         if name != PLAIN:
             found[" of the mean weights"] = found[""]
-            found[""] = of(jnp.log(drawn(net, params, x, config.draws)))
+            found[""] = of(jnp.log(_bayes.drawn(net, params, x, config.draws)))
         return found
 
     for end, scores in run.each(score, kept).items():
@@ -159,18 +161,6 @@ def measure(
     return curve
 
 
-def drawn(net: nn.Module, params: PyTree, x: Array, count: int) -> Array:
-    """Mean chances [n, K] of networks that are drawn, one after another."""
-
-    def add(total: Array, key: Array) -> tuple[Array, None]:
-        logits = net.apply({"params": params}, x, train=True, rngs={"dropout": key})
-        return total + jax.nn.softmax(jnp.asarray(logits)), None
-
-    outputs = jax.eval_shape(lambda: risk.predict(net, (params, {}), x))
-    keys = jax.random.split(jax.random.key(0), count)
-    return jax.lax.scan(add, jnp.zeros(outputs.shape), keys)[0] / count
-
-
 def removed(params: PyTree, share: Array) -> PyTree:
     """Zero in place of the kernels' weights of the least |m| / s, or |m| where none has an s."""
     weights: dict[Any, Any] = flatten_dict(params)
@@ -183,17 +173,6 @@ def removed(params: PyTree, share: Array) -> PyTree:
     least = ordered[(share * (len(ordered) - 1)).astype(int)]
     kept = {path: jnp.where(signal[path] >= least, weights[path], 0) for path in signal}
     return unflatten_dict(weights | kept)
-
-
-def draw(path: Path, title: str, curves: dict[str, np.ndarray]) -> Path:
-    figure, (ax,) = figures.panels(1, size=(5.4, 3.6))
-    for (name, values), color in zip(curves.items(), figures.COLORS, strict=False):
-        figures.spread(ax, [100 * share for share in REMOVED], 100 * values.T, name, color)
-        ax.lines[-1].set_marker("o")
-    ax.set(xlabel="weights removed, %", ylabel="test error of what is left, %", yscale="log")
-    ax.legend(frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    return figures.save(figure, path)
 
 
 if __name__ == "__main__":

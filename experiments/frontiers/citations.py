@@ -150,6 +150,7 @@ def compare(run: Study, config: Config, task: Task, name: str, net: Network) -> 
     run.metric(f"test accuracy, {name}", public)
     if config.splits:
         run.metric(f"test accuracy, {name}, random splits", random)
+    _citations.leave(run, task, net, kept, name)
     first = jax.tree.map(lambda leaf: leaf[0], kept)
     what, (moved, logits) = f"change under a permutation, {name}", _citations.change(net, first)
     run.metric(what, [moved], "lower")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -29,6 +30,7 @@ from dljax.host import experiment
 from dljax.host.config import Common, Count, Positive, Share, Widths, require, require_images
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
+from dljax.host.function import classifier
 from dljax.host.result import Result
 from dljax.learn import classify, risk
 from dljax.learn.optimizers import optimizer
@@ -145,6 +147,8 @@ def learn(
         chunk=50,
         saves=config.steps,
     )
+    most = jax.tree.map(lambda leaf: leaf[-config.seeds :], fitted.kept)  # of all examples
+    run.model({"params": most}, {"predict": classifier(net, data)}, part=name)
     tested = run.each(score, fitted.kept, at_once=1)
     return np.asarray(tested).reshape(len(sizes), -1)
 

@@ -25,6 +25,7 @@ from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Positive, Widths, require, require_images
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
+from dljax.host.function import classifier, variables
 from dljax.host.result import Result
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
@@ -176,6 +177,7 @@ def images(run: Study, config: Config, data: ImageData, sorts: dict[str, Sort]) 
         chunk=50,
         saves=steps,
     )
+    run.model(variables(fitted.kept), {"predict": classifier(net, data)})
     plain = _shown.Plain(data)
     _shown.strange(run, net, fitted.kept, plain, sorts)
     x, y = data.test.x[: config.images], data.test.y[: config.images]

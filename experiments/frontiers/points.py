@@ -29,6 +29,7 @@ from dljax.host import experiment
 from dljax.host.config import Common, Count, NotNegative, Positive, ShareBelow1, Widths, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Selection, Watch
+from dljax.host.function import variables
 from dljax.host.result import Result
 from dljax.learn import classify, point_segment
 from dljax.learn.optimizers import optimizer
@@ -146,6 +147,7 @@ def told(
 
     kept = {}
     for name, net in nets.items():
+        part = f"{name}, {data.name}"
         tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
         learner = classify.make(net, tx, data.train, batch=config.batch, augment=augment)
 
@@ -156,12 +158,14 @@ def told(
             sweep(lambda _, learner=learner: learner, None, run.seeds, at_once=1),
             steps,
             Watch(evaluate, max(1, steps // 8), Selection(best, weights_of)),
-            part=f"{name}, {data.name}",
+            part=part,
             shown=("train/loss", best),
             chunk=50,
             saves=steps,
         )
         kept[name] = net, fitted.kept
+        asked = _points.asked(net, data, config.points)
+        run.model(variables(fitted.kept), asked, part=part.replace(", ", "-"))
 
         def score(weights: PyTree, net: PointNet = net) -> Metrics:
             return judge(net, weights, data.test, "test")

@@ -100,6 +100,9 @@ def main(config: Config) -> Result:
         firsts = jax.tree.map(lambda leaf: leaf[:, 0], groups)
         loss = functools.partial(uncertainty.dirichlet_loss, regulariser=config.regulariser)
         believers = learn(run, config, known, net, "evidence", run.seeds, loss)
+        names = [f"network {number}" for number in numbers]
+        run.model({"params": plain}, _unseen.asked(net, known), part="networks", names=names)
+        run.model({"params": believers}, _unseen.asked(net, known, True), part="evidence")
         methods: dict[str, tuple[PyTree, Callable[[PyTree, Array], Told]]] = {
             "ensemble": (groups, functools.partial(_unseen.by_ensemble, net)),
             "dropout": (firsts, functools.partial(_unseen.by_dropout, net, config.draws)),

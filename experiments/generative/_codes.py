@@ -21,6 +21,8 @@ from experiments.generative._images import mosaic
 
 WAYS = ("fresh layers", "layers in turn")
 SHOWN = 14  # test images
+SURE = 1e-3  # the least chance of a pixel, and 1 less the greatest
+BOTH = ("dense", "dense, cross-entropy")  # what is lowered: squares, and cross-entropy
 STRAIGHT = 1e-3  # radians: the largest angle between subspaces that are one
 
 
@@ -38,6 +40,7 @@ class Passed(NamedTuple):
     """Test images passed through the networks of one kind, as arrays [choices, seeds, ...]."""
 
     errors: np.ndarray  # mean squares over pixels
+    entropies: np.ndarray  # cross-entropies, in nats a pixel
     images: np.ndarray  # the first seed's of SHOWN images: [choices, SHOWN, h, w, c]
     codes: np.ndarray  # the first seed's of all images: [choices, n, L]
 
@@ -51,16 +54,20 @@ def passed(run: Study, kind: Any, kept: PyTree, x: np.ndarray) -> Passed:
     """`kept`: the parameters of every choice and seed, choice by choice; x [n, h, w, c]."""
     some = slice(None, None, max(1, len(x) // SHOWN))
 
-    def one(params: PyTree, choice: Array) -> tuple[Array, Array, Array]:
+    def one(params: PyTree, choice: Array) -> tuple[Array, Array, Array, Array]:
         net = kind.net(choice)
         given = x - kind.mean
         y = kind.pixels(autoencode.reconstruct(net, params, given)) + kind.mean[None]
-        return jnp.mean((y - x) ** 2), y[some][:SHOWN], autoencode.encode(net, params, given)
+        code, error = autoencode.encode(net, params, given), jnp.mean((y - x) ** 2)
+        # a chance of exactly 0 or 1, which a square does not mind, would cost infinitely much
+        p = jnp.clip(y, SURE, 1 - SURE)
+        entropy = -(x * jnp.log(p) + (1 - x) * jnp.log1p(-p)).mean()
+        return error, entropy, y[some][:SHOWN], code
 
     choices, seeds = jnp.array(kind.choices), len(run.seeds)
     leaves = run.each(one, kept, jnp.repeat(choices, seeds), at_once=1)
     split = [np.asarray(leaf).reshape(-1, seeds, *leaf.shape[1:]) for leaf in leaves]
-    return Passed(split[0], split[1][:, 0], split[2][:, 0])
+    return Passed(split[0], split[1], split[2][:, 0], split[3][:, 0])
 
 
 def angles(kept: PyTree, x: np.ndarray, latents: Sequence[int]) -> dict[int, np.ndarray]:
@@ -107,9 +114,12 @@ def report(
     for kind in ("dense", "conv"):
         for units, gain in zip(latents[1:], -np.diff(passed[kind].errors, axis=0), strict=True):
             run.gain(f"gain of {kind}, {units} units", gain, said, seeds=5)
-    for kind in ("linear", "dense", "conv"):
+    for kind in ("linear", *BOTH, "conv"):
         for units, values in zip(latents, passed[kind].errors, strict=True):
             run.metric(f"test error of {kind}, {units} units", values, "lower")
+    for kind in BOTH:
+        for units, values in zip(latents, passed[kind].entropies, strict=True):
+            run.metric(f"test cross-entropy of {kind}, {units} units", values, "lower")
     for way, values in zip(WAYS, passed["deep"].errors, strict=True):
         run.metric(f"test error of deep, {way}", values, "lower")
 
@@ -156,7 +166,7 @@ def compared(
     ax: Axes, found: dict[str, Passed], plain: dict[int, np.ndarray], test: np.ndarray
 ) -> None:
     units = list(plain)
-    for kind, color in zip(("linear", "dense", "conv"), COLORS, strict=False):
+    for kind, color in zip(("linear", *BOTH, "conv"), COLORS, strict=False):
         figures.spread(ax, units, found[kind].errors, kind, color)
     values = [float(np.mean((images - test) ** 2)) for images in plain.values()]
     # as many units as pixels lose nothing, which has no logarithm
@@ -185,7 +195,8 @@ def maps(path: Path, data: ImageData, found: dict[str, Passed], units: list[int]
     from sklearn.decomposition import PCA
 
     figure, axes = figures.panels(3, size=(4.2, 3.6))
-    for ax, (kind, each) in zip(axes, found.items(), strict=False):
+    for ax, kind in zip(axes, ("linear", "dense", "conv"), strict=True):
+        each = found[kind]
         codes = each.codes[0][:, : units[0]]
         if units[0] > 2:
             codes = PCA(2, random_state=0).fit_transform(codes)

@@ -5,9 +5,23 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import logit, logsumexp
 
+from dljax.data.stream import unit_scale
+from dljax.host.experiment import Study
+from dljax.learn import vae
 from dljax.typing import Array, Key
+
+
+def pixels(kind: str, number: int, x: np.ndarray) -> Array:
+    """Images as the network sees them; the bits that are drawn are the same in every run."""
+    levels = unit_scale(jnp.asarray(x))
+    if kind == "grey":
+        return levels
+    if kind == "threshold":
+        return (levels >= 0.5).astype(jnp.float32)
+    return vae.binarise(jax.random.key(number), levels)
 
 
 class Mixture(NamedTuple):
@@ -54,3 +68,15 @@ def best(key: Key, x: Array, validation: Array, sizes: Sequence[int]) -> dict[in
     fitted = {k: jax.jit(fit, static_argnums=2)(key, flat, k) for k in (1, *sizes)}
     chosen = min(sizes, key=lambda k: float(nats(fitted[k], validation)))
     return {1: fitted[1], chosen: fitted[chosen]}
+
+
+def beside(
+    run: Study, x: Array, validation: Array, test: Array, sizes: Sequence[int]
+) -> tuple[Mixture, tuple[float, str]]:
+    """Baselines of the run: `best`'s two on the test images. The mixture, its nats and its name."""
+    found, name, plain = best(jax.random.key(5), x, validation, sizes), "", 0.0
+    for k, mixture in found.items():
+        name = "independent pixels" if k == 1 else f"mixture of {k} Bernoullis"
+        plain = float(nats(mixture, test))
+        run.baseline(name, "test negative log p(x)", plain)
+    return list(found.values())[-1], (plain, name)

@@ -16,11 +16,13 @@ from dljax.host.fit import Fitted
 from dljax.learn import autoencode, vae
 from dljax.nets.coders import Gaussian, Variational
 from dljax.typing import Array, Metrics, PyTree
+from experiments.generative._continuity import Judge, continuity
 from experiments.generative._density import Mixture, nats
 from experiments.generative._images import mosaic
 
 LIKELIHOOD = vae.BERNOULLI
-JUDGED = 1000  # samples of each network, for a plain density to judge
+JUDGED = 1000  # samples of each network, for a plain density and a classifier to judge
+TAKEN = "samples of the prior taken for real"
 
 
 class Tested(NamedTuple):
@@ -29,7 +31,9 @@ class Tested(NamedTuple):
     bound: Metrics
     log_likelihood: Array
     posterior: Gaussian  # [n, L]
-    samples: Array  # [JUDGED, h, w, c]
+    samples: Array  # bits [JUDGED, h, w, c]
+    means: Array  # of which they are drawn
+    continuity: Metrics
 
 
 def measured(net: Variational, params: PyTree, x: np.ndarray, samples: int) -> Tested:
@@ -42,19 +46,24 @@ def measured(net: Variational, params: PyTree, x: np.ndarray, samples: int) -> T
         vae.log_likelihood(net, params, LIKELIHOOD, k_more, x, samples).mean(),
         posterior,
         LIKELIHOOD.sample(k_draw, logits),
+        LIKELIHOOD.mean(logits),
+        continuity(net, params, posterior.mean),
     )
 
 
 def report(
     run: Study,
     networks: dict[str, tuple[PyTree, Tested]],
+    data: ImageData,
     mixture: Mixture,
     plain: float,
     goal: tuple[float, str] | None,
 ) -> None:
     """The metrics of networks, in stacks, those of the second kind under its name; `plain` are the
     mixture's nats of the test images, `goal` the first kind's."""
-    judge = jax.vmap(lambda x: nats(mixture, x))
+    judge, real = jax.vmap(lambda x: nats(mixture, x)), Judge(data)
+    for name, value in real.plain(data, mixture, JUDGED).items():
+        run.baseline(f"{name}: taken for real", TAKEN, value)
     for (kind, (_, each)), first in zip(networks.items(), (True, False), strict=True):
         bound, q = each.bound, each.posterior
         found = {
@@ -66,10 +75,11 @@ def report(
             "posterior deviation": jnp.exp(q.log_var / 2).mean((1, 2)),
             "spread of means": jnp.sqrt((q.mean**2).mean((1, 2))),
             "samples by the mixture, off the test bits'": jnp.abs(judge(each.samples) - plain),
-        }
+            TAKEN: [real.share(x) for x in each.means],
+        } | each.continuity
         for name, values in found.items():
-            better = "higher" if name == "active units" else "lower"
-            aim = goal if first and name == "test negative ELBO" else None
+            better = "higher" if name in ("active units", TAKEN) else "lower"
+            aim = goal if first and name == "test negative log p(x)" else None
             run.metric(name if first else f"{name}, {kind}", values, better, aim)
         silent = q.mean.shape[-1] - found["active units"].mean()
         if first and silent > 0:
@@ -95,7 +105,7 @@ def draw(
     run.figure("traversals.png", traversals, net, params[name], q)
     run.figure("interpolations.png", interpolations, net, params[name], q.mean, data)
     run.figure("latents.png", maps, codes, data)
-    run.figure("curves.png", curves, fitted, list(networks))
+    run.figure("curves.png", curves, fitted, list(networks), len(run.seeds))
 
 
 def shown(net: Variational, params: PyTree, z: Array) -> np.ndarray:
@@ -185,12 +195,13 @@ def circles(ax: Axes) -> None:
         ax.plot(radius * np.cos(angle), radius * np.sin(angle), color=INK, lw=1)
 
 
-def curves(path: Path, fitted: Fitted, names: list[str]) -> Path:
-    """The bound's two parts on validation, and their sum, over all seeds."""
+def curves(path: Path, fitted: Fitted, names: list[str], seeds: int) -> Path:
+    """The bound's two parts on validation, and their sum, over all seeds, of which `seeds` are of
+    the first name."""
     figure, axes = figures.panels(3)
     for ax, part in zip(axes, ("negative_elbo", "distortion", "rate"), strict=True):
         steps, values = figures.curve(fitted.records, f"validation/{part}")
-        groups = np.split(values, len(names), 1)
+        groups = np.split(values, [seeds], 1)
         for group, name, color in zip(groups, names, COLORS, strict=False):
             figures.spread(ax, steps, group, name, color)
         ax.set(xlabel="step", title=part.replace("_", " "), ylabel="nats on validation")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,14 +15,25 @@ import scipy.ndimage
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from dljax.data.scaling import BYTES
 from dljax.errors import InputError, brief
 from dljax.host import figures
+from dljax.host.function import Function, Input
 from dljax.learn import autoencode
 from dljax.learn.autoencode import Corrupt
-from dljax.typing import Array, Key
+from dljax.typing import Array, Key, PyTree
 
 BLOCK = 8  # pixels of a side of what is coded at once, as in JPEG
 LARGEST = 2**24  # pixels of a photograph, whose overlapping crops take 50 times its bytes
+
+
+def mends(net: nn.Module, shape: tuple[int, ...]) -> dict[str, Function]:
+    """A spoilt photograph made good, from 0 to 1."""
+
+    def mend(params: PyTree, x: Array) -> Array:
+        return jnp.clip(jnp.asarray(net.apply({"params": params}, x)), 0, 1)
+
+    return {"mend": Function(mend, (Input(shape, scaling=BYTES, pictures=True),), rows=1)}
 
 
 def photo(name: str) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 System S34 of the syllabus. All codes and seeds of a kind train in one program: a code of L units is
 the first L of the widest. A linear autoencoder, on all of `--examples` at every step, must span the
-subspace of their first principal components (Baldi and Hornik 1989). A deep network of sigmoids
-trains from fresh layers, and, after `--pretrain` more steps of each layer, from layers trained one
-after another (Bengio et al. 2007).
+subspace of their first principal components (Baldi and Hornik 1989). The dense one is also trained
+by the cross-entropy of pixels, and both are measured by both. A deep network of sigmoids trains
+from fresh layers, and, after `--pretrain` more steps of each layer, from layers trained one after
+another (Bengio et al. 2007).
 
     python -m experiments.generative.autoencoder  # 3 min on 2 cores
     python -m experiments.generative.autoencoder --data mnist --preset standard
@@ -12,7 +13,7 @@ after another (Bengio et al. 2007).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,8 +56,6 @@ class Config(Common):
     """digits, mnist, fashion_mnist, or the path of an .npz file with x and y."""
     latents: Annotated[Widths, MinLen(1)] = (2, 5, 16, 64)
     """Units of the codes, rising."""
-    loss: Literal["mse", "bce"] = "mse"
-    """What all but the linear one lower, of every pixel."""
     hidden: Widths = (128,)
     """Widths of the dense layers between image and code."""
     channels: Widths = (16, 32)
@@ -79,9 +78,7 @@ class Config(Common):
 
 PRESETS = {
     "quick": Config(),
-    "standard": Config(
-        steps=4000, hidden=(500,), channels=(32, 64), deep=(500, 250, 100, 50), batch=128, rate=1e-3
-    ),
+    "standard": Config(steps=4000, hidden=(500,), deep=(500, 250, 100, 50), batch=128, rate=1e-3),
 }
 
 
@@ -126,7 +123,7 @@ def kinds(config: Config, data: ImageData) -> dict[str, Kind]:
     x, widest = data.train.x, config.latents[-1]
     shape, steps, units = x.shape[1:], config.steps, list(config.latents)
     tx = optimizer("adam", config.rate, steps=steps, schedule="warmup-cosine")
-    loss, pixels = LOSSES[config.loss]
+    mse, bce = LOSSES["mse"], LOSSES["bce"]
 
     def narrow(whole: Any, mean: np.ndarray, tx: Any, x: np.ndarray, batch: int, *ends):
         def net(units: Array) -> Narrow:
@@ -138,7 +135,7 @@ def kinds(config: Config, data: ImageData) -> dict[str, Kind]:
         return Kind(units, mean, net, make, *ends)
 
     deep = dense(shape, config.deep_latent, config.deep, activation=jax.nn.sigmoid)
-    args = (deep, tx, x, loss)
+    args = (deep, tx, x, mse[0])
     fresh = autoencode.make(*args, batch=config.batch)
     stacked = autoencode.stacked(*args, batch=config.batch, pretrain=config.pretrain)
 
@@ -155,13 +152,18 @@ def kinds(config: Config, data: ImageData) -> dict[str, Kind]:
     mean, none = some.mean(0), np.zeros(shape, np.float32)
     slow = optimizer("adam", 0.02, steps=straight, schedule="cosine")
     linear, small = dense(shape, widest, ()), dense(shape, widest, config.hidden)
-    conv = convolutional(shape, widest, config.channels, config.hidden)
+    # Not ReLU, which made the convolutional code of 64 units 6.5 times worse than the dense one: a
+    # code passes six layers of few values (digits: 128), and each loses the negative half. Digits,
+    # a seed, 1,000 steps, error on validation images: dense .0007, a dense one of as many layers
+    # .0042, convolutions with ReLU .0054, leaky .0039, ELU .0012, no activation .0007
+    conv = convolutional(shape, widest, config.channels, config.hidden, activation=jax.nn.elu)
     return {
         # with a mean, its direction would outweigh all others, and descent crawl
-        "linear": narrow(linear, mean, slow, some - mean, len(some), *LOSSES["mse"], straight),
-        "dense": narrow(small, none, tx, x, config.batch, loss, pixels, steps),
-        "conv": narrow(conv, none, tx, x, config.batch, loss, pixels, steps),
-        "deep": Kind([0, 1], none, lambda _: deep, in_turn, loss, pixels, steps),
+        "linear": narrow(linear, mean, slow, some - mean, len(some), *mse, straight),
+        "dense": narrow(small, none, tx, x, config.batch, *mse, steps),
+        "dense, cross-entropy": narrow(small, none, tx, x, config.batch, *bce, steps),
+        "conv": narrow(conv, none, tx, x, config.batch, *mse, steps),
+        "deep": Kind([0, 1], none, lambda _: deep, in_turn, mse[0], mse[1], steps),
     }
 
 

@@ -118,13 +118,11 @@ def one_to_one(run: Study, config: Config) -> None:
 
 
 def many_to_one(run: Study, config: Config, found: _shapes.Texts) -> None:
-    data, vocabulary = _shapes.numbered(found, config.most, config.length)
-    body = Recurrent((config.hidden,), "gru", len(vocabulary), config.dropout)
+    data, known = _shapes.numbered(found, config.most, config.length)
+    body = Recurrent((config.hidden,), "gru", len(known), config.dropout)
     net = Reader(body, len(found.classes), average, padding=True)
     kept = classifier(run, config, "many to one", net, data)
-    run.model(
-        (kept, {}), _asked.judges(net, vocabulary, config.length, found.classes), part="texts"
-    )
+    run.model((kept, {}), _asked.judges(net, known, config.length, found.classes), part="texts")
     plain = "TF-IDF with logistic regression, many to one"
     run.baseline(plain, "many to one: test accuracy", _shapes.tf_idf(found))
 

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,8 +15,11 @@ from sklearn.metrics import roc_curve
 from dljax.data import letters
 from dljax.data.letters import Strength
 from dljax.host.baselines import chosen, flat, linear_classifier
+from dljax.host.experiment import Study
+from dljax.host.function import Function, shown, variables
+from dljax.learn import classify
 from dljax.ops.conv import conv
-from dljax.typing import Array, Batch
+from dljax.typing import Array, Batch, PyTree
 
 FEATURES = np.array(  # the lecture's, +1 ink and -1 paper: one diagonal, the crossing, the other
     [
@@ -221,6 +225,16 @@ def each_seed(score: Callable[[Array], Array]) -> Detector:
 def labelled(shown: Set) -> Batch:
     """The first seed's pictures, labelled 1 where they show an X."""
     return Batch(shown.x[0], shown.is_x.astype(np.int32))
+
+
+def leave(run: Study, name: str, net: nn.Module, kept: classify.Weights, x: np.ndarray) -> None:
+    """The run's model of that name: whether a letter, a picture alike to x, is an X."""
+
+    def call(weights: PyTree, x: Array) -> Any:
+        return net.apply(weights, x)
+
+    asked = Function(call, shown(x), "logits", ("other", "X"))
+    run.model(variables(kept), {"predict": asked}, part=name)
 
 
 def linear(known: Batch, held: Batch) -> Detector:

@@ -15,8 +15,10 @@ from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.baselines import chosen, flat, linear_classifier
 from dljax.host.config import require_images
+from dljax.host.experiment import Study
+from dljax.host.function import classifier
 from dljax.nets import CNN, MLP
-from dljax.typing import Array, Batch, Key
+from dljax.typing import Array, Batch, Key, PyTree
 
 
 class Ordered(nn.Module):
@@ -28,6 +30,13 @@ class Ordered(nn.Module):
     def __call__(self, x: Array, *, train: bool = False) -> Array:
         seen = x.reshape(len(x), -1)[:, self.order].reshape(x.shape)
         return self.net(seen, train=train)  # pyright: ignore[reportCallIssue]
+
+
+def leave(run: Study, data: ImageData, known: dict[str, tuple[nn.Module, PyTree]]) -> None:
+    """The run's models: networks and their weights that learnt images whose pixels are in order."""
+    for name, (net, params) in known.items():
+        own = Ordered(net, jnp.arange(data.train.x[0].size))
+        run.model({"params": params}, {"predict": classifier(own, data)}, part=name)
 
 
 def equal(

@@ -25,7 +25,7 @@ from dljax import start, sweep
 from dljax.data import ImageData, load, shift
 from dljax.data.stream import unit_scale
 from dljax.errors import InputError
-from dljax.host import experiment, figures
+from dljax.host import experiment, figures, function
 from dljax.host.baselines import logistic_regression
 from dljax.host.config import Common, Count, Positive, ShareBelow1
 from dljax.host.experiment import Study
@@ -129,9 +129,9 @@ def hierarchy(run: Study, config: Config, data: ImageData) -> None:
     run.baseline("logistic regression", **logistic_regression(data))
     scores = run.each(lambda own: classify.evaluate(net, own, data.test, "test"), fitted.kept)
     run.metric("test accuracy", scores["test/accuracy"])
-    begun = weights_of(start(seeds, jax.random.key(0)).state)
-    states = {"trained": fitted.kept, "untrained": begun}
-    found = {which: measured(run, config, net, data, own) for which, own in states.items()}
+    run.model(function.variables(fitted.kept), {"predict": function.classifier(net, data)})
+    both = {"trained": fitted.kept, "untrained": weights_of(start(seeds, jax.random.key(0)).state)}
+    found = {which: measured(run, config, net, data, own) for which, own in both.items()}
     compare(run, found)
     by_measure = {m: {which: own[m] for which, own in found.items()} for m in MEASURES}
     run.figure("hierarchy.png", _filters.draw_hierarchy, by_measure)

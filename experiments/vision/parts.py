@@ -143,6 +143,7 @@ def learnt(run: Study, config: Config, by: dict[str, Strength]) -> dict[str, Det
             for first, n in ((LEARNT, config.examples), (LEARNT + 1, config.letters))
         )
         kept = train(run, config, net, known, held, f"network, {name}")
+        _detectors.leave(run, name, net, kept, known.x)
         found[f"network, {name}"] = functools.partial(log_odds, kept)
     return found | {"logistic regression": _detectors.linear(known, held)}
 

@@ -84,6 +84,7 @@ def main(config: Config) -> Result:
         for name, (_, count) in nets.items():
             run.metric(f"weights, {name}", [count])
         known = {name: permuted(run, config, data, name, net) for name, (net, _) in nets.items()}
+        _space.leave(run, data, {name: (net, known[name]) for name, (net, _) in nets.items()})
         variations(run, config, data, nets, known)
         _hearts.tell(run, config.hearts, 2 * config.steps)
     return run.result

@@ -135,6 +135,14 @@ def test_pairs_agree_in_the_fixed_factor_and_else_by_chance_only():
     )
 
 
+def test_a_group_agrees_in_the_fixed_factor_alone():
+    fixed = jnp.tile(jnp.arange(5), 4)
+    points = np.asarray(sprites.alike(jax.random.key(0), fixed, 60))
+    varied = np.stack([[len(np.unique(column)) for column in group.T] for group in points])
+    assert ((varied == 1) == np.eye(5, dtype=bool)[fixed]).all()
+    assert (points.min((0, 1)) == 0).all() and (points.max((0, 1)) + 1 == SIZES).all()
+
+
 def test_the_picture_has_a_finite_slope_in_every_factor_but_the_shape():
     def ink(scale, rotation, x, y):
         return sum(sprites.draw(Sprite(s, scale, rotation, x, y))[:16].sum() for s in range(3))

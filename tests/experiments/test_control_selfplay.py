@@ -10,7 +10,7 @@ from PIL import Image
 
 from dljax import InputError
 from dljax.envs import solve
-from dljax.envs.boards import CONNECT_FOUR, TIC_TAC_TOE
+from dljax.envs.boards import CONNECT_FOUR, TIC_TAC_TOE, replay
 from experiments.control import _selfplay, _selfplay_figures
 from experiments.control.selfplay import Config, main
 
@@ -89,6 +89,16 @@ def test_a_tiny_run(game, tmp_path):
         assert picture.n_frames > 3
     assert (tmp_path / "figures" / "game.gif").stat().st_size < 1_000_000
     assert (tmp_path / "figures" / "strength.png").exists()
+
+
+@pytest.mark.parametrize("game", [TIC_TAC_TOE, CONNECT_FOUR])
+def test_a_board_is_told_by_the_stones_of_who_is_to_move(game):
+    moves = [0, 1, 0, 1, 0, 1, 0] if game.gravity else [0, 3, 1, 4, 2]  # the last one wins
+    for there in replay(game, moves):
+        own = jnp.where(there.count % 2 == 0, 1, -1) * there.cells.astype(jnp.int32)
+        for found, known in zip(_selfplay.board(game, own), there, strict=True):
+            np.testing.assert_array_equal(found, known)
+    assert there.winner == 1
 
 
 def test_recorded_games_are_those_of_good_players():

@@ -2,12 +2,15 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
 from dljax import InputError
 from dljax.data import epidemic
+from dljax.nets.diffusion import GraphForecaster
 from experiments.frontiers import _epidemic, _forecasts
 from experiments.frontiers._epidemic import Task
 from experiments.frontiers.epidemic import Config, main
@@ -32,6 +35,17 @@ def test_a_weekly_line_is_scikit_learns_and_sees_nothing_later():
     still = epidemic.Epidemic("still", np.zeros_like(later), DATA.travels)
     with pytest.raises(InputError, match="still: cases never change before day 40"):
         Task(still, 3, 40)
+
+
+def test_the_model_tells_what_the_run_does_of_cases_as_they_are():
+    task, at = Task(DATA, 3, 40), np.arange(45, 50)
+    net, seen = GraphForecaster(1, jnp.eye(6)[None], (1,), 2, own=False), task.batch(at).x
+    start = net.init(jax.random.key(0), jnp.asarray(seen))["params"]
+    params = jax.tree.map(lambda leaf: leaf + 0.1, start)
+    past = jnp.asarray(np.stack([DATA.cases[t - 6 : t + 1] for t in at]))
+    found = task.asked(net)["predict"].call(params, past)
+    expected = task.told(at, np.asarray(net.apply({"params": params}, seen)))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
 def test_no_correction_is_the_line_itself():

@@ -2,12 +2,15 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
 from dljax import InputError
 from dljax.data import traffic
+from dljax.nets.diffusion import GraphForecaster
 from dljax.typing import Graph
 from experiments.frontiers import _traffic
 from experiments.frontiers._traffic import Task, arrival, between, mean_day
@@ -54,6 +57,19 @@ def test_a_mean_day_never_tells_its_own():
     by_time = mean_day(SPEEDS, 576, 12, apart=False, around=0)
     expected = np.tile((SPEEDS[:288] + SPEEDS[288:576]) / 2, (4, 1))[: len(SPEEDS) + 12]
     np.testing.assert_allclose(by_time, expected)
+
+
+def test_the_model_tells_what_the_run_does_of_speeds_as_they_are():
+    task, at = Task(SPEEDS, 3, 2, 576), np.array([600, 700, 863 - 12])
+    net = GraphForecaster(12, jnp.eye(4)[None], (1,), 2)
+    start = net.init(jax.random.key(0), jnp.asarray(task.seen(at)))["params"]
+    params = jax.tree.map(lambda leaf: leaf + 0.1, start)
+    (name, asked), *_ = task.asked(net, ["a", "b", "c", "d"]).items()
+    assert name == "predict" and asked.names[:13][::12] == ("a +5", "b +5")
+    past = jnp.asarray(np.stack([SPEEDS[t - 2 : t + 1] for t in at]))
+    found = asked.call(params, past, jnp.asarray(at * 5 % (24 * 60), jnp.int32))
+    expected = task.told(at, np.asarray(net.apply({"params": params}, task.seen(at))))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_trips_arrive_when_a_clock_says():

@@ -5,6 +5,7 @@ import pytest
 
 from dljax import InputError
 from dljax.data import load
+from dljax.host.fit import Fitted
 from dljax.host.model import load as model_of
 from experiments.generative import _grown, _images, progressive
 
@@ -34,6 +35,21 @@ def test_levels_share_the_steps_before_the_last():
     config = tiny(None, channels=(2, 2, 2), side=16, steps=100, last=0.4, fading=0.5)
     assert progressive.grows(config) == (0, 30, 60)
     assert progressive.fade(config, (0, 30, 60)) == 15
+
+
+def fitted(*laps):
+    steps, seconds = np.cumsum(laps, 0).T.tolist()
+    records = [{"step": int(n), "seconds": t} for n, t in zip(steps, seconds, strict=True)]
+    return Fitted(None, None, records, {}, None)
+
+
+def test_time_is_of_training_and_the_fixed_network_gets_no_less():
+    grown, fixed = fitted((10, 30), (10, 2), (10, 4)), fitted((10, 50), (10, 3), (10, 3))
+    assert _grown.spent(grown) == {10: 2, 20: 4, 30: 8}  # 28 s of the first lap were no training
+    fits = {"grown": grown, "fixed": fixed}
+    assert _grown.stage_of(fits, [10, 20, 30]) == 2
+    assert _grown.stage_of({"grown": fixed, "fixed": grown}, [10, 20, 30]) == 2  # not yet in time
+    assert _grown.stage_of({"grown": fitted((10, 9), (5, 1)), "fixed": fixed}, [10, 20, 30]) == 0
 
 
 def test_images_stand_in_the_middle_of_black():

@@ -12,7 +12,7 @@ from dljax.data import load
 from dljax.host.model import load as model_of
 from dljax.learn.autoencode import check_pixels
 from dljax.nets.coders import dense
-from experiments.generative import _codes, _density, autoencoder, vae
+from experiments.generative import _codes, _continuity, _density, _images, autoencoder, vae
 from experiments.generative._density import Mixture
 from experiments.generative._images import pictures
 
@@ -25,14 +25,16 @@ def bits():
 
 
 def tiny(out, **changes):
-    small = {"seeds": 2, "steps": 200, "hidden": (16,), "latent": 3, "samples": 5}
+    small = {"seeds": 2, "steps": 200, "hidden": (16,), "latent": 3, "samples": 5, "net": "dense"}
     return vae.Config(out=out, quiet=True, **small | {"components": (3,)} | changes)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     out = tmp_path_factory.mktemp("vae") / "run"
-    return vae.main(tiny(out)), out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_images, "STEPS", 150)  # of the classifier
+        return vae.main(tiny(out)), out
 
 
 def test_the_model_encodes_decodes_and_samples(done):
@@ -90,15 +92,14 @@ def test_images_of_any_range_are_shares_of_1(tmp_path, low, high):
 
 def test_test_bits_are_the_same_in_every_run_and_have_the_grey_levels_mean():
     x = load("digits").test.x
-    config = vae.Config()
-    drawn = [np.asarray(vae.pixels(config, number, x)) for number in (3, 3, 1)]
+    drawn = [np.asarray(_density.pixels("stochastic", number, x)) for number in (3, 3, 1)]
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert (drawn[0] != drawn[2]).any()
     assert set(np.unique(drawn[0])) == {0, 1}
     np.testing.assert_allclose(drawn[0].mean(), x.mean(), atol=0.005)
-    threshold = vae.pixels(vae.Config(pixels="threshold"), 3, x)
+    threshold = _density.pixels("threshold", 3, x)
     np.testing.assert_array_equal(threshold, x >= 0.5)
-    np.testing.assert_array_equal(vae.pixels(vae.Config(pixels="grey"), 3, x), x)
+    np.testing.assert_array_equal(_density.pixels("grey", 3, x), x)
 
 
 def test_the_result_holds_the_bound_the_estimate_and_plain_densities(done):
@@ -109,8 +110,12 @@ def test_the_result_holds_the_bound_the_estimate_and_plain_densities(done):
     bound = of["test distortion"] + of["test rate"]
     np.testing.assert_allclose(of["test negative ELBO"], bound, rtol=1e-5)
     assert (of["test negative log p(x)"] < of["test negative ELBO"]).all()
-    assert list(result.baselines) == ["independent pixels", "mixture of 3 Bernoullis"]
-    assert result.targets["test negative ELBO"]["met"] is False  # two seeds are too few
+    plain, *taken = result.baselines.values()
+    assert list(result.baselines)[:2] == ["independent pixels", "mixture of 3 Bernoullis"]
+    assert plain["mean"] > taken[0]["mean"]
+    shares = {name: each["mean"] for name, each in list(result.baselines.items())[2:]}
+    assert shares["test images: taken for real"] > 0.85 > shares["noise: taken for real"]
+    assert result.targets["test negative log p(x)"]["met"] is False  # two seeds are too few
     for name in ("reconstructions", "samples", "traversals", "interpolations", "latents", "curves"):
         assert (out / "figures" / f"{name}.png").stat().st_size > 5000
 
@@ -122,9 +127,32 @@ def test_without_the_rate_codes_scatter_and_narrow(done):
     assert (of["spread of means" + end] > 1.5 * of["spread of means"]).all()
     assert (of["test rate" + end] > 2 * of["test rate"]).all()
     assert (of["test distortion" + end] < of["test distortion"]).all()
+    # how continuous and complete the code is takes longer to part than these 200 steps
+    for name in ("greatest jump, share of a line", "samples of the prior taken for real"):
+        assert all(((of[each] >= 0) & (of[each] <= 1)).all() for each in (name, name + end))
 
 
-def test_a_collapsed_posterior_is_said(tmp_path, capsys):
+def test_fewer_seeds_may_go_without_the_rate(tmp_path, monkeypatch):
+    monkeypatch.setattr(_images, "STEPS", 2)
+    result = vae.main(tiny(tmp_path / "run", contrasts=1, steps=4))
+    of = {name: len(metric["values"]) for name, metric in result.metrics.items()}
+    assert (of["test rate"], of["test rate, without the rate"]) == (2, 1)
+
+
+def test_an_even_way_jumps_by_its_step():
+    """Near 0 a sigmoid is straight: images of a linear decoder change by equal steps."""
+    net, means = dense((4, 4, 1), 2, (), variational=True), jax.random.normal(KEY, (50, 2))
+    params = net.init(KEY, jnp.zeros((1, 4, 4, 1)))["params"]
+    small = jax.tree.map(lambda leaf: 3e-2 * leaf, params)
+    found = _continuity.continuity(net, small, means)
+    share = found["greatest jump, share of a line"]
+    np.testing.assert_allclose(share, 1 / _continuity.STEPS, rtol=2e-2)
+    steep = jax.tree.map(lambda leaf: 1e3 * leaf, params)
+    assert _continuity.continuity(net, steep, means)["greatest jump, share of a line"] > 3 * share
+
+
+def test_a_collapsed_posterior_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(_images, "STEPS", 2)
     result = vae.main(tiny(tmp_path / "run", beta=100.0, steps=150, pixels="threshold", seeds=1))
     assert result.metrics["active units"]["mean"] == 0
     assert "posterior collapse: 3 of 3 units" in capsys.readouterr().out
@@ -144,6 +172,8 @@ def test_a_collapsed_posterior_is_said(tmp_path, capsys):
         ({"components": ()}, "--components"),
         ({"hidden": (0,)}, "--hidden"),
         ({"samples": 0}, "--samples"),
+        ({"contrasts": 0}, "--contrasts must be at least 1; got 0"),
+        ({"dropout": 1.0}, "--dropout must be at least 0 and below 1; got 1.0"),
         ({"net": "conv", "channels": (4, 4, 4, 4)}, "8 pixels cannot be halved 4 times"),
         ({"schedule": "cosin"}, "--schedule"),
         ({"data": "table.npz"}, "table"),
@@ -193,12 +223,14 @@ def test_codes_of_every_size_and_kind_stand_beside_pca(pressed):
     result, out = pressed
     assert list(result.baselines) == ["PCA, 2 units", "PCA, 8 units"]
     of = {name: np.array(metric["values"]) for name, metric in result.metrics.items()}
-    for kind in ("linear", "dense", "conv"):
+    for kind in ("linear", *_codes.BOTH, "conv"):
         errors = [of[f"test error of {kind}, {units} units"] for units in (2, 8)]
         assert all(error.shape == (2,) for error in errors)
-        if kind != "linear":
+        if kind in ("dense", "conv"):
             np.testing.assert_allclose(of[f"gain of {kind}, 8 units"], errors[0] - errors[1])
     assert (of["gain of dense, 8 units"] > 0).all()
+    entropies = [of[f"test cross-entropy of {kind}, 8 units"] for kind in _codes.BOTH]
+    assert (entropies[1] < entropies[0]).all()  # what is lowered is lower
     assert (of["angle to PCA, 2 units"] > 1e-3).all()  # 40 steps are too few
     assert result.targets["angle to PCA, 2 units"]["met"] is False
     assert of["test error of deep, layers in turn"].shape == (2,)
@@ -243,7 +275,6 @@ def test_angles_are_0_for_the_components_and_large_for_others():
         ({"latents": (0, 2)}, "--latents must be at least 1; got 0"),
         ({"latents": (5, 2)}, "--latents must be some rising numbers"),
         ({"latents": ()}, "--latents"),
-        ({"loss": "mae"}, "--loss"),
         ({"batch": 0}, "--batch"),
         ({"examples": 2000}, "--examples"),
         ({"channels": (4, 4, 4, 4)}, "8 pixels cannot be halved 4 times"),

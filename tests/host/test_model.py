@@ -290,7 +290,8 @@ def test_show_tells_what_is_there_in_80_columns(folder, capsys):
     assert use.run(["show", str(folder)]) == 0
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
-    for said in ("vision.mine", "float32 [n, 6, 6, 1]", "a ring", "seed 9", "Dense_1/kernel"):
+    first = ("vision.mine", "float32 [n, 6, 6, 1]", "a ring", "seed 9", "Dense_1/kernel")
+    for said in (*first, '"seed": 7'):
         assert said in text
 
 
@@ -438,6 +439,14 @@ def test_values_choices_and_several_models(tmp_path, capsys):
     assert head == "file,row,left,left sd,right,right sd"
     assert use.run(["predict", *words, "--function", "pick"]) == 0
     assert (tmp_path / "o.csv").read_text().splitlines()[2].endswith(",1,2,6")
+
+
+def test_what_is_asked_by_number_is_said_so():
+    def asked(name):
+        return Function(lambda w, n: n, (Input((), "int32", name),)).asked
+
+    assert asked("seed") == "1 2 3 --out new.npz"
+    assert asked("paper") == "1 2 3 --out predictions.csv"
 
 
 def test_text_is_read_a_line_each_by_the_words_that_were_learnt(tmp_path, capsys):

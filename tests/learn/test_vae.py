@@ -9,6 +9,7 @@ import numpyro.distributions as dist
 import pytest
 from scipy.special import gammaln
 from scipy.stats import multivariate_normal
+from scipy.stats import norm as normal
 
 from dljax import Batch, InputError, advance, start, sweep
 from dljax.data import load
@@ -88,8 +89,8 @@ def test_what_is_learnt_without_a_gradient_is_kept_and_measured_with():
         assert (norms[0][name]["mean"] != norms[1][name]["mean"]).any()
     weights = {"params": params, **extra}
     q = net.apply(weights, x, method="encode")
-    logits = net.apply(weights, vae.draw(KEY, q), method="decode")
     found = vae.bound(net, params, rule, KEY, jnp.asarray(x), extra)
+    logits = net.apply(weights, found.code, method="decode")
     np.testing.assert_allclose(found.distortion, -rule.log_prob(logits, x), rtol=1e-5)
     np.testing.assert_allclose(found.rate, vae.kl(q), rtol=1e-5)
     means = vae.evaluate(net, params, rule, KEY, x, extra=extra)
@@ -197,6 +198,54 @@ def test_the_objective_weighs_the_rate_by_beta_and_spares_the_free_bits(linear):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
 
 
+def test_a_capacity_draws_the_rate_to_the_warmed_up_nats(linear):
+    net, _, wrong, x, *_ = linear
+    batch, likelihood = Batch(x, jnp.float32(0.5)), vae.gaussian(SCALE)
+    parts = vae.bound(net, wrong, likelihood, KEY, jnp.asarray(x))
+    distortion, rate = parts.distortion.mean(), parts.rate.sum(-1).mean()
+    for nats, sign in ((0.0, 1), (100.0, -1)):
+        goal = vae.objective(net, likelihood, 3.0, capacity=nats)
+        loss, _ = goal(wrong, {}, batch, KEY)
+        expected = distortion + 3 * sign * (rate - 0.5 * nats)
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_total_correlation_is_that_of_a_loop_over_samples_and_posteriors(q):
+    code, n = vae.draw(KEY, q), 50
+    mean, s = np.asarray(q.mean, float), np.exp(np.asarray(q.log_var, float) / 2)
+    found = []
+    for z in np.asarray(code, float):
+        each = normal.pdf(z[None], mean, s)  # of each posterior and unit
+        weight = 1 / (n * len(code))
+        found.append(np.log(weight * each.prod(1).sum()) - np.log(weight * each.sum(0)).sum())
+    np.testing.assert_allclose(vae.total_correlation(code, q, n), np.mean(found), rtol=1e-4)
+
+
+def test_total_correlation_is_greater_for_units_that_say_the_same():
+    """And the objective charges its weight, halved by the warm-up."""
+    k_mean, k_other = jax.random.split(KEY)
+    mean = jax.random.normal(k_mean, (400, 2))
+    log_var = jnp.full((400, 2), -4.0)
+    apart, same = (Gaussian(m, log_var) for m in (mean, mean.at[:, 1].set(mean[:, 0])))
+    found = [float(vae.total_correlation(vae.draw(k_other, q), q, 400)) for q in (apart, same)]
+    assert found[1] > found[0] + 1
+    # as many examples as the batch has: no less than the truth, 0 nats, by much
+    assert abs(found[0] - np.log(400)) < 1.5
+
+
+def test_the_objective_charges_total_correlation(linear):
+    net, _, wrong, x, *_ = linear
+    batch, likelihood = Batch(x, jnp.float32(0.5)), vae.gaussian(SCALE)
+    plain, _ = vae.objective(net, likelihood)(wrong, {}, batch, KEY)
+    charged, (_, metrics) = vae.objective(net, likelihood, correlation=4.0, n=8)(
+        wrong, {}, batch, KEY
+    )
+    parts = vae.bound(net, wrong, likelihood, KEY, jnp.asarray(x))
+    found = vae.total_correlation(parts.code, parts.posterior, 8)
+    np.testing.assert_allclose(metrics["total_correlation"], found, rtol=1e-5)
+    np.testing.assert_allclose(charged, plain + 2 * found, rtol=1e-5)
+
+
 def learner(digits, beta=1.0, *, latent=3, **options):
     net = dense((8, 8, 1), latent, (24,), variational=True)
     tx, augment = optimizer("adam", 5e-3), vae.binarise
@@ -265,6 +314,8 @@ def test_a_traversal_changes_one_unit():
         ({"beta": -1.0}, "beta must be zero or positive; got -1.0"),
         ({"free_bits": -0.1}, "free_bits"),
         ({"warmup": -1}, "warmup"),
+        ({"capacity": -2.0}, "capacity must be zero or positive; got -2.0"),
+        ({"correlation": -1.0}, "correlation must be zero or positive; got -1.0"),
         ({"x": np.full((70, 8, 8, 1), 2, np.float32)}, r"pixels must be in \[0, 1\]; got 2 to 2"),
         ({"x": np.zeros((7, 8, 8, 1), np.float32)}, "batch must be from 1 to the 7"),
     ],

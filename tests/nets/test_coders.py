@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dljax import InputError
-from dljax.nets.coders import ConvTranspose, Gaussian, convolutional, dense, halved
+from dljax.nets.coders import ConvTranspose, Gaussian, Residual, convolutional, dense, halved
 
 KEY = jax.random.key(0)
 
@@ -29,6 +29,27 @@ def test_codes_and_images_have_their_shapes(make, shape, variational):
     assert isinstance(code, Gaussian) == variational
     assert decoded.shape == (5, *shape) and whole.shape == (2, *shape)
     assert decoded.dtype == whole.dtype == jnp.float32
+
+
+def test_residual_blocks_start_as_nothing_and_then_look_around():
+    block, x = Residual(jnp.tanh), jax.random.normal(KEY, (1, 5, 5, 3))
+    out, params = block.init_with_output(KEY, x)
+    np.testing.assert_array_equal(out, x)
+    kernel = jnp.ones_like(params["params"]["Dense_0"]["kernel"])
+    params["params"]["Dense_0"]["kernel"] = kernel
+    seen = jax.grad(lambda x: block.apply(params, x)[0, 2, 2].sum())(x)
+    reached = np.abs(seen[0]).sum(-1) > 0
+    assert reached[1:4, 1:4].all() and reached.sum() == 9
+
+
+@pytest.mark.parametrize("make", [dense, convolutional])
+def test_hidden_units_are_dropped_in_training_alone(make):
+    net, x = make((4, 4, 1), 2, hidden=(16,), dropout=0.5), jnp.ones((2, 4, 4, 1))
+    params = net.init(KEY, x)
+    plain = net.apply(params, x)
+    kept, dropped = (net.apply(params, x, train=t, rngs={"dropout": KEY}) for t in (False, True))
+    np.testing.assert_array_equal(kept, plain)
+    assert (dropped != plain).any()
 
 
 def test_the_mirror_of_halving_reaches_every_pixel():

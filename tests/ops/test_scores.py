@@ -113,6 +113,61 @@ def test_mig_of_disentangled_duplicated_and_idle_codes(grid):
     assert mig(one_twice, grid, SIZES) == pytest.approx(2 / 3, abs=1e-4)
 
 
+@pytest.fixture(scope="module")
+def made():
+    """Factors [n, F] drawn uniformly, and codes of them: the factors, turned, and noise."""
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, (4, 5, 6), (3000, 3))
+    apart = (factors - factors.mean(0)) / factors.std(0) + 0.01 * rng.normal(size=factors.shape)
+    # each of three codes tells of all factors alike: a rotation about their diagonal
+    c, s = 2 / 3, 1 / 3
+    turn = np.array([[c, c, s], [s, -c, c], [-c, s, c]]) @ np.diag([1, 1, -1])
+    codes = {"apart": apart, "turned": apart @ turn, "noise": rng.normal(size=factors.shape)}
+    return factors, codes
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("apart", 0.95, 1.0), ("turned", 0.0, 0.6), ("noise", 0.0, 0.15)],
+)
+def test_dci_of_codes_made_by_hand(made, name, low, high):
+    factors, codes = made
+    train, test = np.split(codes[name], 2)
+    found = scores.dci(train, factors[:1500], test, factors[1500:])
+    assert low <= found.disentanglement <= high and low <= found.completeness <= high
+    right = {"apart": (0.99, 1), "turned": (0.7, 1), "noise": (0.1, 0.3)}[name]
+    assert right[0] <= found.informativeness <= right[1]
+
+
+def test_importances_are_scored_by_hand():
+    assert scores.importance_scores(np.eye(3)) == pytest.approx((1, 1))
+    assert scores.importance_scores(np.ones((4, 3))) == pytest.approx((0, 0), abs=1e-9)
+    # two codes share a factor: each tells of one alone, and a third of the factors is not complete
+    both = [[1, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 2]]
+    complete = (1 - np.log(2) / np.log(4) + 2) / 3
+    assert scores.importance_scores(both) == pytest.approx((1, complete))
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("apart", 1, 1), ("noise", 0.2, 0.5)])
+def test_the_factor_metric_of_codes_made_by_hand(made, name, low, high):
+    factors, codes = made
+    rng, groups = np.random.default_rng(1), []
+    for vote in range(240):
+        same = factors[:, vote % 3] == rng.integers(0, 4)
+        groups.append(codes[name][rng.choice(np.flatnonzero(same), 30)].var(0))
+    spread = np.stack(groups) / codes[name].var(0)
+    fixed = np.arange(240) % 3
+    assert low <= scores.factor_metric(spread[:120], fixed[:120], spread[120:], fixed[120:]) <= high
+    idle = np.concatenate([np.full((240, 1), np.inf), spread], 1)
+    found = scores.factor_metric(idle[:120], fixed[:120], idle[120:], fixed[120:])
+    assert low <= found <= high
+
+
+def test_one_code_is_not_taken_apart():
+    with pytest.raises(InputError, match="at least 2 codes and 2 factors"):
+        scores.dci(np.ones((4, 1)), np.ones((4, 2), int), np.ones((4, 1)), np.ones((4, 2), int))
+
+
 def test_mig_of_a_code_that_tells_half_of_a_factor():
     """A code that tells one of the factor's two bits, and another that tells nothing: 1 / 2."""
     factor = jnp.arange(400)[:, None] % 4
