@@ -178,6 +178,7 @@ def report(run: Study, bags: Bags, found: dict[str, list[Found]], judge: Judge) 
         run.baseline("true topics, NPMI", "NPMI", known.mean())
     for line in table(bags, found[first][0].topics, judge):
         print(line, flush=True)
+    (run.out / "topics.txt").write_text("\n".join(each_topic(bags, found[first], run.seeds)) + "\n")
 
 
 def table(bags: Bags, topics: np.ndarray, judge: Judge) -> list[str]:
@@ -189,6 +190,13 @@ def table(bags: Bags, topics: np.ndarray, judge: Judge) -> list[str]:
         "NPMI  foremost words",
         *(f"{scores[k]:4.2f}  {words(bags, topics[k], 72)}" for k in shown),
     ]
+
+
+def each_topic(bags: Bags, found: list[Found], seeds: Sequence[int]) -> Iterable[str]:
+    """Every topic by its number, as the model that is left gives shares of them."""
+    for seed, each in zip(seeds, found, strict=True):
+        for k, topic in enumerate(each.topics):
+            yield f"seed {seed}, topic {k}: {words(bags, topic, 200)}"
 
 
 def words(bags: Bags, topic: np.ndarray, width: int) -> str:

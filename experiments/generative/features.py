@@ -10,6 +10,11 @@ vote on the class, is chosen on validation, in each of many splits.
 
     python -m experiments.generative.features  # 2 min on 2 cores
     python -m experiments.generative.features --data digits --bins 17
+
+Of 5 features, those of most gain are right of .952 of breast cancer and .659 of digits, no better
+than scikit-learn's estimate by more than two standard errors, nor on breast cancer than chance
+(.947): they tell the same. Less redundancy, 5 are right of .968 and .688, more than two standard
+errors above gain alone, and on breast cancer of as many as all 30 (.966).
 """
 
 from collections.abc import Sequence

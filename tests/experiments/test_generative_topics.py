@@ -40,11 +40,17 @@ def test_bars_are_found(done):
     assert (done[1] / "figures" / "topics.png").stat().st_size > 5000
 
 
-def test_the_model_gives_shares_of_topics(done):
-    counts = load_bags("bars", 25).test.counts[:40].astype(np.int32)
-    each = model_of(done[1]).predict(counts).each
-    assert each.shape == (2, 40, 10)
+def test_the_model_gives_shares_of_topics_of_lines_of_text(done):
+    out, texts = done[1], load_bags("bars", 25).test.texts[:30]
+    model = model_of(out)
+    each = model.predict([*texts, f"{texts[0]} the and"]).each
+    assert each.shape == (2, 31, 10)
     np.testing.assert_allclose(each.sum(-1), 1, rtol=1e-4)
+    np.testing.assert_allclose(
+        each[:, 0], each[:, 30], atol=1e-6
+    )  # of other words it knows nothing
+    lines = (out / "topics.txt").read_text().splitlines()
+    assert len(lines) == 20 and lines[13].startswith("seed 1, topic 3: row")
 
 
 def test_the_true_topics_match_themselves_in_any_order(made):
