@@ -4,7 +4,8 @@ System S44 of the syllabus: Zhu et al. 2017. Digits, MNIST or Fashion-MNIST are 
 or turned; emoji were redrawn by their makers. The two sides of the training set are of different
 things, and pairs that were held out tell the true error: beside copying, the mean image, the mean
 colour and the nearest image of the other side, and above them the same network taught by pairs. The
-losses of the cycle and of identity are left out in turn, in one program.
+losses of the cycle and of identity are left out in turn, in one program. A cycle may close before
+the critics are heard, and then keeps dark for light: a seed's error on MNIST is .17 instead of .02.
 
     python -m experiments.generative.cyclegan  # 2 min on 2 cores
     python -m experiments.generative.cyclegan --change rotated
