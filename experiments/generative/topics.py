@@ -9,6 +9,10 @@ that what should be found is known.
     python -m experiments.generative.topics  # 2 min on 2 cores
     python -m experiments.generative.topics --preset standard
 
+On newsgroups NPMI is .195, above LDA's .184 by more than two standard errors, but of topics that
+repeat each other (diversity .63, LDA's .90), and below that of NMF (.232, .83); LDA's bound is
+better too (1024, ours 1166).
+
 The newsgroups' settings were chosen on validation, one seed each, by NPMI times diversity (.11):
 priors of .02, .1 and .3 learn more slowly, dropout of .5 and more leaves fewer different topics,
 and a rate of .002, a cosine's decay, codes of twice the spread, a tenth of the rate's weight, a
