@@ -1,4 +1,4 @@
-"""Every experiment that trains what a person can use leaves it as a model; the others say why."""
+"""Every experiment calls `run.model`, or says why it leaves none."""
 
 import ast
 from functools import cache

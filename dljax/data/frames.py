@@ -114,7 +114,7 @@ def learn(frame: Any) -> tuple[Column, ...]:
 
 
 def tell_unknown(frame: Any, raw: np.ndarray, columns: Sequence[Column]) -> None:
-    """Say which categories in `numbers` of a frame no training row had."""
+    """Say which categories in `numbers` of a frame were not learnt."""
     for j, (name, categories) in enumerate(columns):
         if categories and (strange := raw[:, j] == -1).any():
             values = sorted(set(frame[name][strange].astype(str).str.strip()))

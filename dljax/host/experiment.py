@@ -164,8 +164,10 @@ class Study:
     ) -> None:
         """What the run's model is: weights [N, ...] and functions of them, the foremost first.
 
-        Members are the seeds, unless `names` says otherwise; `part` names one of several models.
+        Members are the seeds, unless `names` says otherwise; `part` names one of several models,
+        and its folder, without commas and blanks.
         """
+        part = part.replace(",", "").replace(" ", "-")
         self.models[part] = weights, functions, names or [f"seed {seed}" for seed in self.seeds]
 
     def figure(self, file: str, draw: Callable[..., Any], *given: Any, **options: Any) -> None:

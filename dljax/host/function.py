@@ -47,6 +47,8 @@ class Input:
     """Whether the levels of picture files are those that were learnt from."""
     reader: Reader | None = None
     """Of text: what makes numbers of it, 0 being behind its end."""
+    below: int | None = None
+    """Of numbers that name things: how many there are, from 0."""
 
     @property
     def said(self) -> str:
@@ -58,7 +60,7 @@ class Input:
         learnt = self.scaling and scaling.as_json(self.scaling)
         columns = [[each.name, list(each.categories)] for each in self.columns]
         told = {"name": self.name, "shape": list(self.shape), "dtype": self.dtype}
-        told |= {"reader": self.reader and readers.as_json(self.reader)}
+        told |= {"reader": self.reader and readers.as_json(self.reader), "below": self.below}
         return told | {"scaling": learnt, "columns": columns, "pictures": self.pictures}
 
     @staticmethod
@@ -66,10 +68,10 @@ class Input:
         learnt = found["scaling"] and scaling.from_json(found["scaling"])
         columns = tuple(Column(name, tuple(each)) for name, each in found["columns"])
         shape, pictures = tuple(found["shape"]), found["pictures"]
-        reader = found.get("reader") and readers.from_json(
-            found["reader"]
-        )  # older models have none
-        return Input(shape, found["dtype"], found["name"], learnt, columns, pictures, reader)
+        # older models have neither of the last two
+        reader = found.get("reader") and readers.from_json(found["reader"])
+        told = found["dtype"], found["name"], learnt, columns, pictures, reader, found.get("below")
+        return Input(shape, *told)
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def named(weights: PyTree) -> dict[str, Any]:
 def in_pieces(call: Callable[..., Any], rows: int) -> Callable[..., Any]:
     """`call`, given `rows` rows at a time: a batch whose size is free, of pieces whose is not.
 
-    Networks may then do with shapes what they like, and no row's answer depends on its company.
+    Networks may then do with shapes what they like, and no row's answer depends on its company,
+    but where a network draws: what a row gets is then of its place among the `rows`.
     """
 
     def whole(weights: PyTree, *inputs: Array) -> Array:

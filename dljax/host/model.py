@@ -168,6 +168,8 @@ class Model:
         name, function = self.function()
         if function.says != "text":
             raise InputError(f"the model does not write: its {name} says {function.says}")
+        if not all(map(str.strip, prompts)):
+            raise InputError("a prompt must not be empty")
         if isinstance(reader := function.inputs[0].reader, Subwords):  # a text of another
             return [reader.decode(rows) for rows in self.ask(name, prompts).each]
         each = self.ask(name, *numbered(function, prompts, seed)).each
@@ -210,8 +212,6 @@ def numbered(function: Function, prompts: Sequence[str], seed: int) -> list[np.n
     number = {token: i for i, token in enumerate(function.names)}
     rows = np.zeros((len(prompts), room), np.int32)
     for row, text in zip(rows, prompts, strict=True):
-        if not text:
-            raise InputError("a prompt must not be empty")
         if other := [token for token in text if token not in number]:
             raise unknown("character", other[0], filter(str.strip, number))
         row[: len(text)] = [number[token] for token in text[-room:]]
@@ -242,7 +242,8 @@ def fitting(x: Any, wanted: Input) -> np.ndarray:
     if hasattr(x, "iloc") and wanted.columns:
         x = framed(frames.named(x), wanted)
     x = np.asarray(x)
-    if x.ndim == 1 and x.dtype.kind == "U" and wanted.reader is not None:
+    text = x.dtype.kind == "U" or (x.dtype.kind == "O" and all(isinstance(t, str) for t in x.flat))
+    if x.ndim == 1 and text and wanted.reader is not None:
         x = readers.numbers(wanted.reader, x.tolist(), *wanted.shape)
     if x.ndim and (*x.shape[1:], 1) == wanted.shape:
         x = x[..., None]
@@ -253,6 +254,8 @@ def fitting(x: Any, wanted: Input) -> np.ndarray:
         raise InputError(f"{wanted.name} must be integers, {wanted.said}; got {given}")
     if np.dtype(wanted.dtype).kind in "iu" and (odd := x[x != x.astype(wanted.dtype)]).size:
         raise InputError(f"{wanted.name} must be {wanted.said}, which does not hold {odd[0]}")
+    if wanted.below is not None and len(bad := x[(x < 0) | (x >= wanted.below)]):
+        raise InputError(f"{wanted.name} must be from 0 to {wanted.below - 1}; got {bad[0]}")
     if wanted.scaling is None and not np.isfinite(x).all():
         raise InputError(f"{wanted.name} holds NaN or infinity")
     if wanted.scaling is not None and len(x):

@@ -175,7 +175,8 @@ def read(path: Path, inputs: Sequence[Input]) -> tuple[list[Origin], list[np.nda
         else:
             if suffix in NO_ARRAYS:
                 asked = " and ".join(f"{each.name} {each.said}" for each in inputs)
-                raise InputError(f"the model reads {asked}: give them as arrays in an .npz file")
+                how = "a .csv file" if first.columns and clocks else "arrays in an .npz file"
+                raise InputError(f"the model reads {asked}: give them as {how}")
             arrays = open_npz(path, [each.name for each in inputs], ())
             if missing := [each.name for each in inputs if each.name not in arrays]:
                 raise InputError(f"has no array {' and no '.join(missing)}")

@@ -85,23 +85,23 @@ def board(game: Game, cells: Array) -> Board:
 def leave(run: Study, judge: Judge, params: PyTree, who: str) -> None:
     """The run's model, asked of boards [R, C] as `board` has them.
 
-    `move` is the share of its search that each action gets, `policy` the network's without one.
+    `move` is what a match plays, 1 for that action, `policy` the network's without a search.
     """
     game, size = judge.game, judge.simulations
-    find = alphazero.search(game, judge.net, simulations=size, gumbel=0.0)
     see = jax.vmap(functools.partial(board, game))
 
     def policy(own: PyTree, cells: Array) -> Array:
         return alphazero.told(game, judge.net, own, see(cells))[0]
 
     def move(own: PyTree, cells: Array) -> Array:
-        return find(own, jax.random.key(0), see(cells)).policy
+        chosen = match.learnt(game, judge.net, own, size)(jax.random.key(0), see(cells))
+        return jax.nn.one_hot(chosen, game.actions)
 
     read = (Input((game.rows, game.columns), "int32", "board"),)
     names = tuple(map(str, range(game.actions)))
     asked = {"move": Function(move, read, "scores", names)}
     asked |= {"policy": Function(policy, read, "logits", names)}
-    run.model(params, asked, part=who.strip(", ").replace(" ", "-") or "self-play")
+    run.model(params, asked, part=who.strip(", ") or "self-play")
 
 
 def recorded(game: Game, count: int, simulations: int, openings: int) -> Sample:

@@ -25,7 +25,7 @@ def leave(run: Study, data: ImageData, net: nn.Module, name: str, kept: PyTree, 
         return risk.predict(net, (params, {}), x)
 
     asked = Function(call, reads(data), "logits", data.classes)
-    run.model(kept, {"predict": asked}, part=name.replace(" ", "-"))
+    run.model(kept, {"predict": asked}, part=name)
 
 
 def drawn(net: nn.Module, params: PyTree, x: Array, count: int) -> Array:

@@ -147,7 +147,7 @@ def learn(
         chunk=50,
         saves=config.steps,
     )
-    most = jax.tree.map(lambda leaf: leaf[-config.seeds :], fitted.kept)  # of all examples
+    most = jax.tree.map(lambda leaf: leaf[-config.seeds :], fitted.kept)  # of the largest size
     run.model({"params": most}, {"predict": classifier(net, data)}, part=name)
     tested = run.each(score, fitted.kept, at_once=1)
     return np.asarray(tested).reshape(len(sizes), -1)

@@ -165,7 +165,7 @@ def told(
         )
         kept[name] = net, fitted.kept
         asked = _points.asked(net, data, config.points)
-        run.model(variables(fitted.kept), asked, part=part.replace(", ", "-"))
+        run.model(variables(fitted.kept), asked, part=part)
 
         def score(weights: PyTree, net: PointNet = net) -> Metrics:
             return judge(net, weights, data.test, "test")

@@ -30,6 +30,7 @@ from annotated_types import Ge, MinLen
 
 from dljax import Learner, Member, sweep
 from dljax.data.bags import Bags, load_bags
+from dljax.data.readers import Prose
 from dljax.data.text import PADDING, UNKNOWN, Vocabulary
 from dljax.host import experiment
 from dljax.host.config import Common, Count, Positive, ShareBelow1, Widths, require
@@ -178,9 +179,10 @@ def shares(net: TopicNet, weights: Weights, counts: np.ndarray) -> Array:
 
 
 def told(config: Config, bags: Bags, setting: dict[str, float]) -> dict[str, Function]:
-    """A text's words, in lower case between blanks -> its shares of the topics of each seed."""
+    """A text's words -> its shares of the topics of each seed."""
     net, count = network(config, bags, setting), len(SPECIAL)
-    reader = Vocabulary((*SPECIAL, *bags.words))
+    kind = Vocabulary if config.data == "bars" else Prose  # whose words are of letters and digits
+    reader = kind((*SPECIAL, *bags.words))
 
     def theta(weights: Weights, x: Array) -> Any:
         counts = jax.vmap(lambda row: jnp.bincount(row, length=len(reader)))(x)[:, count:]

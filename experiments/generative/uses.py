@@ -114,7 +114,7 @@ def mend(
     """Learn to undo one way of spoiling; the pieces are spoilt anew at each step."""
     task, net, key = _photos.TASKS[name], Restorer(), jax.random.key(1)
     params = trained(run, config, name, net, pieces, 1, 1, task.spoil)
-    run.model(params, _photos.mends(net, test.shape), part=name.replace(" ", "-"))
+    run.model(params, _photos.mends(net, test.shape), part=name)
     spoilt, spoilt_train = (
         np.asarray(task.spoil(key, jnp.asarray(x)[None])) for x in (test, train)
     )

@@ -12,6 +12,7 @@ import optax
 from dljax import Learner
 from dljax.data import documents, load, scenes
 from dljax.data.grammar import opinions
+from dljax.data.readers import Prose
 from dljax.data.scaling import standard
 from dljax.data.series import Series, load_series, windows
 from dljax.data.text import BOS, EOS, SPECIAL, Vocabulary, padded, words
@@ -43,6 +44,7 @@ class Texts(NamedTuple):
     validation: tuple[list[list[str]], list[int]]
     test: tuple[list[list[str]], list[int]]
     classes: tuple[str, ...]
+    reader: type[Vocabulary]
 
 
 def texts(name: str) -> Texts:
@@ -51,10 +53,10 @@ def texts(name: str) -> Texts:
     if name == "opinions":
         drawn = [each for pair in opinions(rng, 1500, 1, 30) for each in pair]
         rows, labels = drawn, [1, 0] * 1500
-        test, classes = (rows[-600:], labels[-600:]), ("bad", "good")
+        test, classes, reader = (rows[-600:], labels[-600:]), ("bad", "good"), Vocabulary
         rows, labels = rows[:-600], labels[:-600]
     else:
-        train, last, classes = documents.read_archive(name)
+        (train, last, classes), reader = documents.read_archive(name), Prose
         test = [documents.tokens(text) for text in last.texts], last.labels
         rows, labels = [documents.tokens(text) for text in train.texts], train.labels
     if len(rows) < FEWEST:
@@ -65,12 +67,12 @@ def texts(name: str) -> Texts:
     parts = [
         ([rows[i] for i in part], [labels[i] for i in part]) for part in (order[cut:], order[:cut])
     ]
-    return Texts(*parts, test=test, classes=classes)
+    return Texts(*parts, test=test, classes=classes, reader=reader)
 
 
 def numbered(found: Texts, most: int, length: int) -> tuple[Split, Vocabulary]:
     """The first `length` words of each document as numbers, 0 where it has fewer."""
-    vocabulary = words(found.train[0], most)
+    vocabulary = found.reader(words(found.train[0], most).tokens)
     splits = (
         Batch(padded([vocabulary.encode(row) for row in rows], length)[0], np.array(labels, "i"))
         for rows, labels in (found.train, found.validation, found.test)

@@ -51,7 +51,7 @@ def leave(
     read = (Input((2 * config.longest,), "int32", "text", reader=subwords),)
     weights = jax.tree.map(lambda *seeds: np.stack(seeds), *kept)
     asked = {"translate": Function(call, read, "text", rows=4)}
-    run.model(weights, asked, part=name.replace(" ", "-"))
+    run.model(weights, asked, part=name)
 
 
 def split(text: str) -> list[str]:
