@@ -1,10 +1,17 @@
 """What the models that runs leave are tested by."""
 
 import jax
+import numpy as np
 
 from dljax.host.model import load
 from dljax.learn import play
 from experiments.control import common
+
+
+def accuracies(folder, part, of, labels):
+    """The accuracy of each member's model in a run's folder, on raw examples."""
+    model = load(folder / "model" / part if part else folder)
+    return (np.asarray(model.predict(of).each).argmax(-1) == labels[None]).mean(-1)
 
 
 def returns(out, env, config):

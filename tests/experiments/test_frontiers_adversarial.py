@@ -5,8 +5,10 @@ import itertools
 
 import numpy as np
 import pytest
+from models import accuracies
 
 from dljax import InputError
+from dljax.data import load
 from dljax.host.experiment import Study
 from dljax.host.result import Result
 from experiments.frontiers import _adversarial
@@ -84,6 +86,10 @@ def test_the_result_has_all_that_is_asked(tmp_path):
     plain = {name: each["mean"] for name, each in result.baselines.items()}
     for name in ("logistic regression", "logistic regression on bits"):
         assert plain[f"{name}, attacked at its best"] < 0.8 < plain[name]
+    test = load("digits").test
+    for name in BOTH:
+        found = accuracies(tmp_path / "run", name.replace(" ", "-"), test.x, test.y)
+        np.testing.assert_allclose(found, metrics[f"clean accuracy, {name}"]["values"], atol=1e-6)
     drawn = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
     assert drawn == {"curves.png", "plain.png", "trained.png", "steps.png", "transfer.png"}
 

@@ -4,9 +4,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from models import accuracies
 from scipy.stats import spearmanr
 
 from dljax import InputError
+from dljax.data import load
 from experiments.frontiers import _black_box
 from experiments.frontiers.black_box import Config, main
 
@@ -91,6 +93,12 @@ def test_the_result_has_all_that_is_asked(done):
     assert {"random order", "brightest first", "edges first"} <= set(result.baselines)
     drawn = {path.name for path in (out / "figures").iterdir()}
     assert drawn == {"maps.png", "sanity.png", "deletion.png"}
+
+
+def test_the_model_is_that_which_was_tested(done):
+    (result, out), test = done, load("digits").test
+    wanted = result.metrics["test accuracy"]["values"]
+    np.testing.assert_allclose(accuracies(out, "", test.x, test.y), wanted, atol=1e-6)
 
 
 def test_a_map_of_the_gradient_is_of_the_network_and_not_of_the_image(done):

@@ -5,6 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from models import accuracies
 
 from dljax import InputError
 from dljax.data import citations as data
@@ -73,6 +74,13 @@ def test_a_tiny_run_learns_and_reports(tmp_path, monkeypatch):
     assert metrics["test accuracy"]["mean"] > 0.4  # chance is a quarter
     assert {f"unlikeness, {name}, depth 3" for name in ("GCN", "PageRank")} <= set(metrics)
     assert "test accuracy" not in found.targets, "the goal is Cora's"
+    task = _citations.task(data.communities(n=120, words=40), 1)
+    rows = task.splits.test[0]
+    for name in nets:
+        found = accuracies(tmp_path, name.replace(" ", "-"), rows, task.y[rows])
+        np.testing.assert_allclose(found, metrics[f"test accuracy, {name}"]["values"], atol=1e-6)
+    with pytest.raises(InputError, match="paper must be from 0 to 119; got 120"):
+        accuracies(tmp_path, "GCN", np.array([120]), task.y[:1])
     drawn = {path.name for path in (tmp_path / "figures").iterdir()}
     assert drawn == {"accuracy.png", "depth.png", "map.png"}
 

@@ -5,6 +5,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from models import accuracies
 from sklearn.neighbors import KNeighborsClassifier
 
 from dljax import InputError
@@ -21,6 +22,14 @@ def done(tmp_path_factory):
     tiny = {"seeds": 2, "steps": 60, "channels": (4,), "hidden": 16, "rate": 1e-2}
     config = Config(out=out, quiet=True, devices=1, sizes=(100, 1257, 10), level=0.8, **tiny)
     return main(config), out
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp", "cnn"])
+def test_the_models_are_of_the_largest_size(done, name):
+    result, out = done
+    test = load("digits").test
+    wanted = result.metrics[f"test accuracy, {name}, 1257 examples"]["values"]
+    np.testing.assert_allclose(accuracies(out, name, test.x, test.y), wanted, atol=1e-6)
 
 
 def test_smaller_sets_are_of_the_larger_and_seeds_differ():

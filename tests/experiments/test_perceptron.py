@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dljax.errors import InputError
+from dljax.host.model import load
 from experiments.foundations.perceptron import Config, collapse, main, networks, neuron
 
 
@@ -51,6 +52,9 @@ def test_only_the_hidden_layer_solves_xor(config, result):
     assert all(target["met"] for target in result.targets.values())
     assert (config.out / "figures" / "decisions.png").stat().st_size > 10_000
     assert (config.out / "result.json").exists()
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    logits = load(config.out).predict(corners).each[..., 0]
+    assert ((logits > 0) == np.array([[False, True, True, False]])).all()
 
 
 def test_resuming_a_finished_run_gives_its_result(config, result):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from models import accuracies
 
 from dljax import InputError
 from dljax.data import load
@@ -86,6 +87,10 @@ def test_the_result_has_all_that_is_asked(tmp_path):
     assert not any(target["met"] for target in targets.values())  # two seeds are too few
     mlp = [metrics[f"test accuracy, MLP{way}"]["values"] for way in (", pixels permuted", "")]
     np.testing.assert_allclose(metrics[change]["values"], np.subtract(*mlp), atol=1e-6)
+    test = load("digits").test
+    for name in ("MLP", "CNN"):
+        found = accuracies(tmp_path / "run", name, test.x, test.y)
+        np.testing.assert_allclose(found, metrics[f"test accuracy, {name}"]["values"], atol=1e-6)
     for kind in KINDS:
         assert len(metrics[f"area, {kind}, CNN"]["values"]) == 2
         assert len(metrics[f"gain of other kinds, {kind}, MLP"]["values"]) == 1

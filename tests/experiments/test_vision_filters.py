@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from models import accuracies
 from PIL import Image
 from scipy import ndimage
 
@@ -128,6 +129,9 @@ def test_what_is_measured_and_drawn(done):
         assert result.baselines[f"untrained {measure}, layer 3"]["metric"] == f"{measure}, layer 3"
     for figure in ("photographs", "patches", "hierarchy", "filters"):
         assert (out / "figures" / f"{figure}.png").stat().st_size > 3_000
+    test = load(result.config["data"]).test
+    wanted = result.metrics["test accuracy"]["values"]
+    np.testing.assert_allclose(accuracies(out, "", test.x, test.y), wanted, atol=1e-6)
 
 
 def test_bad_input_is_one_line_that_names_it(tmp_path):
