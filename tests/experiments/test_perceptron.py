@@ -53,7 +53,7 @@ def test_only_the_hidden_layer_solves_xor(config, result):
     assert (config.out / "figures" / "decisions.png").stat().st_size > 10_000
     assert (config.out / "result.json").exists()
     corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    logits = load(config.out).predict(corners).each[..., 0]
+    logits = load(config.out).predict(corners).each
     assert ((logits > 0) == np.array([[False, True, True, False]])).all()
 
 
