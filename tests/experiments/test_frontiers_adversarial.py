@@ -88,7 +88,7 @@ def test_the_result_has_all_that_is_asked(tmp_path):
         assert plain[f"{name}, attacked at its best"] < 0.8 < plain[name]
     test = load("digits").test
     for name in BOTH:
-        found = accuracies(tmp_path / "run", name.replace(" ", "-"), test.x, test.y)
+        found = accuracies(tmp_path / "run", name.replace(" ", "-"), 16 * test.x, test.y)
         np.testing.assert_allclose(found, metrics[f"clean accuracy, {name}"]["values"], atol=1e-6)
     drawn = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
     assert drawn == {"curves.png", "plain.png", "trained.png", "steps.png", "transfer.png"}

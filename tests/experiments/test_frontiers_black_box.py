@@ -98,7 +98,7 @@ def test_the_result_has_all_that_is_asked(done):
 def test_the_model_is_that_which_was_tested(done):
     (result, out), test = done, load("digits").test
     wanted = result.metrics["test accuracy"]["values"]
-    np.testing.assert_allclose(accuracies(out, "", test.x, test.y), wanted, atol=1e-6)
+    np.testing.assert_allclose(accuracies(out, "", 16 * test.x, test.y), wanted, atol=1e-6)
 
 
 def test_a_map_of_the_gradient_is_of_the_network_and_not_of_the_image(done):

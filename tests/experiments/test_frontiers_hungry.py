@@ -29,7 +29,7 @@ def test_the_models_are_of_the_largest_size(done, name):
     result, out = done
     test = load("digits").test
     wanted = result.metrics[f"test accuracy, {name}, 1257 examples"]["values"]
-    np.testing.assert_allclose(accuracies(out, name, test.x, test.y), wanted, atol=1e-6)
+    np.testing.assert_allclose(accuracies(out, name, 16 * test.x, test.y), wanted, atol=1e-6)
 
 
 def test_smaller_sets_are_of_the_larger_and_seeds_differ():

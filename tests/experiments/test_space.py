@@ -89,7 +89,7 @@ def test_the_result_has_all_that_is_asked(tmp_path):
     np.testing.assert_allclose(metrics[change]["values"], np.subtract(*mlp), atol=1e-6)
     test = load("digits").test
     for name in ("MLP", "CNN"):
-        found = accuracies(tmp_path / "run", name, test.x, test.y)
+        found = accuracies(tmp_path / "run", name, 16 * test.x, test.y)
         np.testing.assert_allclose(found, metrics[f"test accuracy, {name}"]["values"], atol=1e-6)
     for kind in KINDS:
         assert len(metrics[f"area, {kind}, CNN"]["values"]) == 2
