@@ -9,7 +9,7 @@ from experiments.control import common
 
 
 def accuracies(folder, part, of, labels):
-    """The accuracy of each member's model in a run's folder, on raw examples: digits from 0 to 16."""
+    """The accuracy of each member's model in a run's folder, on raw examples (digits: 0 to 16)."""
     model = load(folder / "model" / part if part else folder)
     return (np.asarray(model.predict(of).each).argmax(-1) == labels[None]).mean(-1)
 
