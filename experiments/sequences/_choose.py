@@ -49,7 +49,7 @@ def choose(
             max(1, steps // 10),
             Selection("validation/loss", params_of, lowest=True),
         ),
-        part=part,
+        part=part.replace(",", "").replace(" ", "-"),
         names=run.named(f"rate {rate:g}" for rate in rates),
         shown=("train/loss", "validation/loss"),
         chunk=50,

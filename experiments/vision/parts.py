@@ -162,7 +162,7 @@ def train(
             max(1, config.steps // 10),
             Selection("validation/loss", weights_of, lowest=True),
         ),
-        part=part,
+        part=part.replace(",", "").replace(" ", "-"),
         shown=("train/loss", "validation/accuracy"),
         saves=config.steps,
     )
