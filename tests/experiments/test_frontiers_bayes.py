@@ -9,7 +9,8 @@ from dljax import InputError
 from dljax.learn import uncertainty
 from dljax.nets import MLP
 from dljax.nets.bayesian import BayesianMLP
-from experiments.frontiers.bayes import BAYES, DROPOUT, PLAIN, Config, drawn, main, removed
+from experiments.frontiers._bayes import drawn
+from experiments.frontiers.bayes import BAYES, DROPOUT, PLAIN, Config, main, removed
 
 
 def test_the_weights_of_least_signal_are_removed():
