@@ -7,7 +7,7 @@ by the cross-entropy of pixels, and both are measured by both. A deep network of
 from fresh layers, and, after `--pretrain` more steps of each layer, from layers trained one after
 another (Bengio et al. 2007).
 
-    python -m experiments.generative.autoencoder  # 3 min on 2 cores
+    python -m experiments.generative.autoencoder  # 70 s on 2 cores
     python -m experiments.generative.autoencoder --data mnist --preset standard
 """
 
