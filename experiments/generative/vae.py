@@ -9,7 +9,7 @@ on the same bits. The same network also trains without the rate (S37): then its 
 and its means scatter. Of both, measured: how images change along lines between codes (continuity),
 and how many samples of the prior a classifier takes for digits (completeness).
 
-    python -m experiments.generative.vae --preset standard  # digits
+    python -m experiments.generative.vae --preset standard  # digits, 5 min
     python -m experiments.generative.vae --preset full  # MNIST, about 50 min on 2 cores
 """
 
