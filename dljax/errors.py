@@ -1,12 +1,15 @@
 """Mistakes that a caller can mend, said in one line that names the value and what is accepted."""
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 
 class InputError(ValueError):
@@ -33,6 +36,13 @@ def check_unit(**values: object) -> None:
     for name, value in values.items():
         if isinstance(value, int | float) and not 0 <= value <= 1:
             raise InputError(f"{name} must be from 0 to 1; got {value}")
+
+
+def check_sizes(**values: Any) -> None:
+    """Raises InputError for a negative number, or one that is not finite; arrays may be traced."""
+    for name, value in values.items():
+        if not isinstance(value, Tracer) and not np.all((value >= 0) & (value < math.inf)):
+            raise InputError(f"{name} must be zero or positive; got {value}")
 
 
 def check_key(key: Any) -> None:

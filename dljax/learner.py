@@ -80,6 +80,13 @@ class Fit(NamedTuple):
     opt: PyTree
 
 
+def unfitted(variables: Any, tx: optax.GradientTransformation) -> Fit:
+    """Where descent begins: what Linen's `init` gave, its parameters apart from the rest."""
+    extra = dict(variables)
+    params = extra.pop("params")
+    return Fit(params, extra, tx.init(params))
+
+
 Objective = Callable[[PyTree, PyTree, Any, Key], tuple[Array, tuple[PyTree, Metrics]]]
 """`(params, extra, batch, key) -> loss, (extra, metrics)`."""
 

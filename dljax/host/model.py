@@ -168,9 +168,11 @@ class Model:
         name, function = self.function()
         if function.says != "text":
             raise InputError(f"the model does not write: its {name} says {function.says}")
-        if not all(map(str.strip, prompts)):
+        reader = function.inputs[0].reader
+        # to who goes on by characters, a blank is one
+        if not all(text if reader is None else text.strip() for text in prompts):
             raise InputError("a prompt must not be empty")
-        if isinstance(reader := function.inputs[0].reader, Subwords):  # a text of another
+        if isinstance(reader, Subwords):  # a text of another
             return [reader.decode(rows) for rows in self.ask(name, prompts).each]
         each = self.ask(name, *numbered(function, prompts, seed)).each
         return [["".join(function.names[i] for i in row) for row in rows] for rows in each]

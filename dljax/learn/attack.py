@@ -17,7 +17,7 @@ import optax
 from jax.core import Tracer
 
 from dljax.data.stream import unit_scale
-from dljax.errors import InputError, check_count
+from dljax.errors import InputError, check_count, check_sizes
 from dljax.learn import classify, risk, shapes
 from dljax.learn.autoencode import check_pixels
 from dljax.learner import Learner, Objective
@@ -360,13 +360,6 @@ def make(
 
     jax.eval_shape(lambda: attack(jax.random.key(0), told, away(one.y), one.x))
     return learner
-
-
-def check_sizes(**values: Any) -> None:
-    """Raises InputError for a negative number, or one that is not finite; arrays may be traced."""
-    for name, value in values.items():
-        if not isinstance(value, Tracer) and not np.all((value >= 0) & (value < math.inf)):
-            raise InputError(f"{name} must be zero or positive; got {value}")
 
 
 def check_ball(x: Array, epsilon: Size, ball: Ball) -> None:

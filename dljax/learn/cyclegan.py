@@ -19,7 +19,7 @@ from dljax.data.stream import Stream
 from dljax.errors import InputError, check_unit
 from dljax.learn import gan, shapes
 from dljax.learn.gan import Contest, Penalty
-from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.learner import Fit, Learner, Objective, gradient_step, unfitted
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 
@@ -144,8 +144,9 @@ def make(
     translations do not fit each other.
     """
     check_unit(average=average)
-    sample = Both(*(drawn(each) for each in (x, y)))
-    check_shapes(nets, sample, pool)
+    sample = Both(*map(gan.drawn, (x, y)))
+    blanks = Both(*map(gan.blank, sample))
+    check_shapes(nets, sample, blanks, pool)
     if not is_zero(identity):  # a translator then reads images of either side
         shapes.check(sample.forward, sample.backward.shape[1:], "y has")
     improve = gradient_step(objective(nets, goal, cycle, identity), translators_tx)
@@ -154,16 +155,14 @@ def make(
 
     def init(key: Key) -> State:
         k_forward, k_backward, k_x, k_y, *k_streams = jax.random.split(key, 6)
-        zeros_x, zeros_y = (jnp.zeros((1, *each.shape[1:]), each.dtype) for each in sample)
+        zeros_x, zeros_y = (make() for make in blanks)
         params = Both(
             nets.forward.init(k_forward, zeros_x)["params"],
             nets.backward.init(k_backward, zeros_y)["params"],
         )
         extra = {} if average is None else {"average": params}
-        critic_x, critic_y = (
-            (fit := begun(net, k, zeros))._replace(opt=critics_tx.init(fit.params))
-            for net, k, zeros in ((nets.critic_x, k_x, zeros_x), (nets.critic_y, k_y, zeros_y))
-        )
+        critic_x = unfitted(nets.critic_x.init(k_x, zeros_x), critics_tx)
+        critic_y = unfitted(nets.critic_y.init(k_y, zeros_y), critics_tx)
         pools = Both((), ())
         if pool:
             kept = (
@@ -182,9 +181,7 @@ def make(
         given = Given(real_x.x, real_y.x, state.critic_x, state.critic_y)
         fit, metrics = improve(key, state.translators, given)
         fake: Both = fit.extra
-        extra = state.translators.extra
-        if average is not None:
-            extra = {"average": optax.incremental_update(fit.params, extra["average"], 1 - average)}
+        extra = gan.averaged(state.translators.extra, fit.params, average)
         pools = state.pool
         if pool:
             pool_y, fake_y = exchanged(k_forward, pools.forward, fake.forward)
@@ -199,12 +196,7 @@ def make(
     return Learner(init, step)
 
 
-def drawn(stream: Stream) -> jax.ShapeDtypeStruct:
-    """The shape of a batch's images."""
-    return jax.eval_shape(lambda: stream.next(stream.init(jax.random.key(0)))[1].x)
-
-
-def check_shapes(nets: CycleGAN, sample: Both, pool: int) -> None:
+def check_shapes(nets: CycleGAN, sample: Both, blanks: Both, pool: int) -> None:
     """Raises InputError as `make` says."""
     count = sample.forward.shape[0]
     if sample.backward.shape[0] != count:
@@ -214,20 +206,12 @@ def check_shapes(nets: CycleGAN, sample: Both, pool: int) -> None:
         )
     if pool < 0:
         raise InputError(f"pool, in batches, must be at least 0; got {pool}")
-    zeros = Both(
-        *((lambda each=each: jnp.zeros((1, *each.shape[1:]), each.dtype)) for each in sample)
-    )
-    made = shapes.given(nets.forward, zeros.forward)
+    made = shapes.given(nets.forward, blanks.forward)
     shapes.check(made, sample.backward.shape[1:], "y has")
-    made = shapes.given(nets.backward, zeros.backward)
+    made = shapes.given(nets.backward, blanks.backward)
     shapes.check(made, sample.forward.shape[1:], "x has")
-    shapes.given(nets.critic_x, zeros.forward)
-    shapes.given(nets.critic_y, zeros.backward)
-
-
-def begun(net: nn.Module, key: Key, zeros: Array) -> Fit:
-    extra = dict(net.init(key, zeros))
-    return Fit(extra.pop("params"), extra, ())
+    shapes.given(nets.critic_x, blanks.forward)
+    shapes.given(nets.critic_y, blanks.backward)
 
 
 def exchanged(key: Key, pool: Pool, fakes: Array) -> tuple[Pool, Array]:

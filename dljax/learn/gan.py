@@ -3,6 +3,7 @@
 D = sigmoid(logit) is the chance that a sample is real. Goodfellow et al. 2014.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,7 +16,7 @@ import optax
 from dljax.data.stream import Stream
 from dljax.errors import InputError, check_count, check_unit
 from dljax.learn import shapes
-from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.learner import Fit, Learner, Objective, gradient_step, unfitted
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 Penalty = Callable[[Callable[[Array], Array], Array, Array, Key], Array]
@@ -170,23 +171,22 @@ def make(
     """
     check_unit(average=average)
     check_count(rounds=rounds)
-    real = jax.eval_shape(lambda: stream.next(stream.init(jax.random.key(0)))[1].x[:1])
+    real = drawn(stream)
     made = shapes.given(gan.generator, lambda: jnp.zeros((1, gan.latent)))
     shapes.check(made, real.shape[1:], "x has")
-    judged = shapes.given(gan.discriminator, lambda: jnp.zeros(real.shape, real.dtype))
+    judged = shapes.given(gan.discriminator, blank(real))
     shapes.check(judged, (), "a logit is")
     judge = gradient_step(discriminate(gan.discriminator, penalty, contest), discriminator_tx)
 
     def init(key: Key) -> State:
         k_generator, k_discriminator, k_stream = jax.random.split(key, 3)
         position = stream.init(k_stream)
-        _, drawn = stream.next(position)
+        _, batch = stream.next(position)
         params = gan.generator.init(k_generator, jnp.zeros((1, gan.latent)))["params"]
-        extra = dict(gan.discriminator.init(k_discriminator, drawn.x[:1]))
-        own = extra.pop("params")
+        begun = gan.discriminator.init(k_discriminator, batch.x[:1])
         return State(
             Fit(params, {} if average is None else {"average": params}, generator_tx.init(params)),
-            Fit(own, extra, discriminator_tx.init(own)),
+            unfitted(begun, discriminator_tx),
             position,
         )
 
@@ -195,21 +195,36 @@ def make(
         # unrolled: with a scan within the run's, single steps gave other bits than many
         for k_round in jax.random.split(key, rounds):
             k_latent, k_penalty = jax.random.split(k_round)
-            position, drawn = stream.next(position)
-            z = jax.random.normal(k_latent, (len(drawn.x), gan.latent))
+            position, batch = stream.next(position)
+            z = jax.random.normal(k_latent, (len(batch.x), gan.latent))
             # the last round's pass of the generator serves its own step too
             last, pull = jax.vjp(lambda params, z=z: generate(gan, params, z), fit.params)
-            discriminator, metrics = judge(k_penalty, discriminator, Batch(drawn.x, last))
+            discriminator, metrics = judge(k_penalty, discriminator, Batch(batch.x, last))
         loss, slope = jax.value_and_grad(lambda x: goal(logits(gan, discriminator, x)).mean())(last)
         updates, opt = generator_tx.update(pull(slope)[0], fit.opt, fit.params)
         params = optax.apply_updates(fit.params, updates)
-        extra = fit.extra
-        if average is not None:
-            extra = {"average": optax.incremental_update(params, extra["average"], 1 - average)}
         metrics |= {"generator_loss": loss}
-        return State(Fit(params, extra, opt), discriminator, position), metrics
+        fit = Fit(params, averaged(fit.extra, params, average), opt)
+        return State(fit, discriminator, position), metrics
 
     return Learner(init, step)
+
+
+def drawn(stream: Stream) -> jax.ShapeDtypeStruct:
+    """The shape of a batch's x."""
+    return jax.eval_shape(lambda: stream.next(stream.init(jax.random.key(0)))[1].x)
+
+
+def blank(x: jax.ShapeDtypeStruct) -> Callable[[], Array]:
+    """Makes one example of a batch's shape, of zeros."""
+    return functools.partial(jnp.zeros, (1, *x.shape[1:]), x.dtype)
+
+
+def averaged(extra: PyTree, params: PyTree, average: float | Array | None) -> PyTree:
+    """The running average, if there is one, with a network's new parameters in it."""
+    if average is None:
+        return extra
+    return {"average": optax.incremental_update(params, extra["average"], 1 - average)}
 
 
 def summed(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dljax.errors import InputError, unknown
+from dljax.errors import InputError, check_sizes, unknown
 from dljax.typing import Array, PyTree
 
 Optimizer = Literal["sgd", "momentum", "adam", "adadelta", "adagrad", "rmsprop"]
@@ -64,8 +64,7 @@ def optimizer(
         raise unknown("schedule", schedule, SCHEDULES)
     if isinstance(rate, int | float) and not 0 < rate < float("inf"):
         raise InputError(f"rate must be a positive number; got {rate}")
-    if isinstance(weight_decay, int | float) and not 0 <= weight_decay < float("inf"):
-        raise InputError(f"weight_decay must be zero or positive; got {weight_decay}")
+    check_sizes(weight_decay=weight_decay)
     factor = SCHEDULES[schedule](steps)
     return optax.chain(
         OPTIMIZERS[name](),

@@ -11,7 +11,7 @@ import optax
 
 from dljax.data.stream import as_seen, epochs, unit_scale
 from dljax.learn import shapes
-from dljax.learner import Fit, Learner, Member, Objective, gradient_step
+from dljax.learner import Fit, Learner, Member, Objective, gradient_step, unfitted
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
 
 Loss = Callable[[Array, Array], Array]
@@ -61,9 +61,7 @@ def descend(
         # zeros: a real example would be a constant, and XLA would augment it while compiling
         example = jax.eval_shape(lambda: first(data, augment).x)
         zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), example)
-        extra = dict(net.init(k_net, zeros))
-        params = extra.pop("params")
-        return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
+        return State(unfitted(net.init(k_net, zeros), tx), stream.init(k_stream))
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         k_augment, k_objective = jax.random.split(key)

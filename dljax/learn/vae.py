@@ -17,11 +17,11 @@ from jax.scipy.special import logsumexp
 from jax.scipy.stats import norm
 
 from dljax.data.stream import epochs, unit_scale
-from dljax.errors import InputError, check_count
+from dljax.errors import InputError, check_count, check_sizes
 from dljax.learn import shapes
 from dljax.learn.autoencode import check_pixels, chunked
 from dljax.learn.risk import State, first
-from dljax.learner import Fit, Learner, Objective, gradient_step
+from dljax.learner import Learner, Objective, gradient_step, unfitted
 from dljax.nets.coders import Gaussian
 from dljax.ops.sums import row_sums
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
@@ -208,10 +208,9 @@ def make(
     does. Raises InputError if `batch` exceeds n, for a negative weight, for pixels outside [0, 1]
     where the likelihood is of bits, and if the network's outputs are not shaped as what it sees.
     """
-    weights = {"beta": beta, "free_bits": free_bits, "warmup": warmup}
-    for name, value in (weights | {"capacity": capacity, "correlation": correlation}).items():
-        if isinstance(value, int | float) and not 0 <= value < float("inf"):
-            raise InputError(f"{name} must be zero or positive; got {value}")
+    check_sizes(beta=beta, free_bits=free_bits, warmup=warmup, correlation=correlation)
+    if capacity is not None:
+        check_sizes(capacity=capacity)
     if likelihood is BERNOULLI:
         check_pixels(x)
     stream = epochs(x, batch)
@@ -222,9 +221,8 @@ def make(
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        extra = dict(net.init(k_net, first(x, augment)))
-        params = extra.pop("params")
-        return State(Fit(params, extra, tx.init(params)), stream.init(k_stream))
+        begun = unfitted(net.init(k_net, first(x, augment)), tx)
+        return State(begun, stream.init(k_stream))
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         k_augment, k_objective = jax.random.split(key)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dljax.data.images import take
 from dljax.ops.scores import code_information
 from dljax.typing import Batch
 
@@ -31,7 +32,7 @@ def split(data: Batch, seed: int) -> Split:
     cut = functools.partial(train_test_split, random_state=seed)
     rest, test = cut(np.arange(len(data.y)), test_size=0.2, stratify=data.y)
     train, validation = cut(rest, test_size=0.25, stratify=data.y[rest])
-    return Split(*(Batch(data.x[rows], data.y[rows]) for rows in (train, validation, test)))
+    return Split(*(take(data, rows) for rows in (train, validation, test)))
 
 
 def binned(x: np.ndarray, bins: int) -> np.ndarray:

@@ -1,9 +1,8 @@
 """Topics of documents by plain methods, what topics are measured by, and what is drawn of them."""
 
 import math
-import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from dljax.data.bags import Bags, Part
+from dljax.data.documents import tokens
 from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.host.figures import COLORS, INK
@@ -51,9 +51,14 @@ def judge(bags: Bags, top: int) -> Judge:
     return Judge(npmi(bags.validation.counts), npmi(bags.test.counts), top)
 
 
-def chosen(fits: Iterable[Any], judge: Judge) -> Any:
-    """The fitted model whose topics are best in validation documents."""
-    return max(fits, key=lambda fitted: float(judge.quality(jnp.asarray(fitted.components_))))
+def fits(
+    fit: Callable[..., Any], settings: Sequence[tuple], seeds: Sequence[int], judge: Judge
+) -> list[Any]:
+    """`fit(seed, *setting)` of each seed, by what the first seed does best in validation."""
+    first = [fit(seeds[0], *setting) for setting in settings]
+    scores = [float(judge.quality(jnp.asarray(each.components_))) for each in first]
+    best = int(np.argmax(scores))
+    return [first[best], *(fit(seed, *settings[best]) for seed in seeds[1:])]
 
 
 def lda(bags: Bags, topics: int, seeds: Sequence[int], judge: Judge, passes: int) -> list[Found]:
@@ -70,9 +75,6 @@ def lda(bags: Bags, topics: int, seeds: Sequence[int], judge: Judge, passes: int
         ).fit(bags.train.counts)  # fmt: skip
 
     priors = [(1 / topics, 1 / topics), (0.1, 0.01), (0.5, 0.1)]
-    first = [fit(seeds[0], *each) for each in priors]
-    best = first.index(chosen(first, judge))
-    fits = [first[best], *(fit(seed, *priors[best]) for seed in seeds[1:])]
     test = bags.test.counts
 
     def found(model: Any) -> Found:
@@ -82,7 +84,7 @@ def lda(bags: Bags, topics: int, seeds: Sequence[int], judge: Judge, passes: int
         near, asked = map(model.transform, (bags.train.counts, test))
         return Found(model.components_, near, asked, told)
 
-    return [found(model) for model in fits]
+    return [found(model) for model in fits(fit, priors, seeds, judge)]
 
 
 def nmf(bags: Bags, topics: int, seeds: Sequence[int], judge: Judge) -> list[Found]:
@@ -107,11 +109,9 @@ def nmf(bags: Bags, topics: int, seeds: Sequence[int], judge: Judge) -> list[Fou
         return model
 
     kinds = [(True, "frobenius"), (False, "frobenius"), (True, "kullback-leibler")]
-    first = [fit(seeds[0], *each) for each in kinds]
-    best = first.index(chosen(first, judge))
-    fits = [first[best], *(fit(seed, *kinds[best]) for seed in seeds[1:])]
     parts = [part.counts.astype(np.float32) for part in (bags.train, bags.test)]
-    return [Found(m.components_, *map(m.transform, parts)) for m in fits]
+    best = fits(fit, kinds, seeds, judge)
+    return [Found(model.components_, *map(model.transform, parts)) for model in best]
 
 
 def measured(bags: Bags, found: Sequence[Found], judge: Judge) -> dict[str, list[float]]:
@@ -248,7 +248,7 @@ def nearest(path: Path, bags: Bags, found: Found, asked: int = 4, shown: int = 3
 def start(bags: Bags, part: Part, row: int, width: int = 90) -> str:
     """The class of a document, and its first words of those that are looked at, in one line."""
     known = set(bags.words)
-    said = " ".join(word for word in re.findall("[a-z]+", part.texts[row].lower()) if word in known)
+    said = " ".join(word for word in tokens(part.texts[row]) if word in known)
     group = f"[{bags.classes[part.labels[row]]}] " if bags.classes else ""
     return f"{group}{said}"[:width]
 

@@ -187,7 +187,7 @@ def train(run: Study, config: Config, nets: CycleGAN, data: Domains) -> Fitted:
 def supervised(run: Study, config: Config, nets: CycleGAN, data: Domains) -> PyTree:
     """The same network, taught by the true partners of as many images."""
     tx = optax.adam(optax.cosine_decay_schedule(config.rate, config.steps))
-    pairs = Batch(data.x, np.float32(data.answers) / 255)
+    pairs = Batch(data.x, _domains.levels(data.answers))
     learner = risk.make(nets.forward, tx, pairs, lambda a, b: jnp.abs(a - b), batch=config.batch)
     many = sweep(lambda _: learner, None, run.seeds)
     return run.fit(many, config.steps, part="supervised", chunk=50).run.state.run.state.fit.params

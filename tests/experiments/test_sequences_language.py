@@ -57,6 +57,7 @@ def test_the_model_goes_on_with_any_prompt(done, capsys):
         model.write(["z"])
     with pytest.raises(InputError, match="must not be empty"):
         model.write([""])
+    assert model.write([" "]) == [["abcdefgh abc"]] * 2  # a character as any other
     (folder / "prompt.txt").write_text("cde\n")
     out = folder / "answers.csv"
     assert (

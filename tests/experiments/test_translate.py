@@ -9,6 +9,7 @@ import pytest
 from dljax.data.pairs import Pairs, Texts, numbers
 from dljax.errors import InputError
 from dljax.host import use
+from dljax.host.model import load
 from experiments.sequences import _translations, translate
 from experiments.sequences.translate import Config, main
 
@@ -54,6 +55,8 @@ def test_everything_is_measured_and_drawn_and_a_prompt_is_answered(tmp_path, cap
     asked.write_text("12\n" + "\n".join(few.test.source[:2]))
     model = out / "model" / "no-attention"
     assert use.run(["predict", str(model), str(asked), "--out", str(answers)]) == 0
+    with pytest.raises(InputError, match="a prompt must not be empty"):
+        load(model).write(["12", " "])
     rows = [*csv.DictReader(answers.read_text().splitlines())]
     assert [row["row"] for row in rows] == ["1", "2", "3"]
     own = [block.splitlines()[5][18:].strip() for block in blocks[:2]]
