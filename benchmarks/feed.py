@@ -19,7 +19,7 @@ from dljax.learn import classify, risk
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN
 
-STEPS, ROUNDS = 100, 5
+STEPS, ROUNDS = 60, 5
 
 
 class Pixels:
@@ -37,7 +37,10 @@ class Pixels:
 
 def feed(source: Any) -> Any:
     """A grain pipeline: shuffled epochs without end, in batches."""
-    return iter(grain.MapDataset.source(source).shuffle(0).repeat().batch(BATCH).to_iter_dataset())
+    # by default 500 batches are read ahead, which a short run never learns from
+    ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=CHUNK)
+    rows = grain.MapDataset.source(source).shuffle(0).repeat()
+    return iter(rows.batch(BATCH).to_iter_dataset(ahead))
 
 
 def reading(source: Any, batches: int = 50) -> float:
