@@ -49,7 +49,9 @@ def moved(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
 
 def same(a: float | None, b: float | None) -> bool:
     """Equal but for rounding; what is not finite is written as None."""
-    return a == b or (None not in (a, b) and math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-9))
+    if a is None or b is None:
+        return a is b
+    return math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-9)
 
 
 def run(result: dict[str, Any], out: Path, seeds: int | None) -> str:

@@ -18,7 +18,7 @@ def test_what_moved_is_named_with_both_numbers():
         "accuracy: 0.6333, was 0.6 (sd 0.01)"
     ]
     other = result([1.0]) | {"metrics": {"loss": {"mean": 1.0, "sd": 0.0, "values": [1.0]}}}
-    assert [*rerun.moved(before, other)] == ["accuracy: gone", "loss: new, 1.000"]
+    assert [*rerun.moved(before, other)] == ["accuracy: gone", "loss: new, 1"]
 
 
 def test_of_fewer_seeds_the_first_is_compared_with_its_own():
