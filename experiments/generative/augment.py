@@ -1,4 +1,4 @@
-"""A generative model adds samples to 50, 200 and 1000 labelled images: does a classifier gain?
+"""A generative model adds samples to 50, 200 and 1000 labelled images, for a classifier to gain by.
 
 System S43 of the syllabus. A conditional GAN (Mirza and Osindero 2014) learns from the labelled
 images alone, and its samples are mixed with them. The same classifier learns from what else makes
