@@ -10,6 +10,9 @@ a support vector machine, logistic regression and linear discriminants.
 
     python -m experiments.generative.augment  # 2 min on 2 cores
     python -m experiments.generative.augment --preset standard
+
+On digits the samples help where there are 50 labels (0.02), less than shifts (0.05), bends and
+mixup do, and no more than those of the Gaussians; of 1000 labels they cost 0.01 (10 seeds).
 """
 
 import functools
@@ -102,12 +105,9 @@ def main(config: Config) -> Result:
         require("--batch", config.batch, below=max(config.labels) + 1)
         rows = _augment.subsets(config.labels, run.seeds, data, config.pool)
         net = network(config, data)
-        known, options = (
-            rows[..., : max(config.labels)],
-            (config.game, config.batch, config.penalty),
-        )
+        known, options = rows[..., : max(config.labels)], (config.game, config.batch)
         names = run.named(f"{n} labels" for n in config.labels)
-        params = _told.play(run, net, data, known, names, *options)
+        params = _told.play(run, net, data, known, names, *options, config.penalty)
         draw = functools.partial(_told.draw, run, net, params)
         sets = _augment.made(data, config.labels, rows, draw)
         settings = _augment.settings([*sets][1:], config.shares)
