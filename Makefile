@@ -5,7 +5,7 @@ WORKERS ?= 2
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick slow lint table accelerator
+.PHONY: demo test quick slow lint table docs accelerator
 
 demo: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m experiments.vision.classify
@@ -33,7 +33,11 @@ accelerator:
 table: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m experiments.table
 
-$(VENV)/installed-$(EXTRAS): pyproject.toml constraints.txt
+# the site, in site/: open site/index.html; what is not as it should be ends the build
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+$(VENV)/installed-%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	@touch $@

@@ -85,7 +85,7 @@ class Common(Checked):
     steps: Count | None = None
     """Training steps; by default what the preset asks for."""
     out: Path | None = None
-    """Folder of the run; by default runs/<experiment>/<time>."""
+    """Folder of the run; by default runs/EXPERIMENT/TIME."""
     preset: str = "quick"
     """Settings to start from: quick, standard or full."""
     devices: Count | None = None
