@@ -4,6 +4,7 @@ Both by `fit` in chunks of 20 steps on batches of 128: the fed one's images are 
 batched and moved to the device while the chunk before is computed.
 """
 
+import os
 import time
 from typing import Any
 
@@ -69,5 +70,9 @@ def main(peak: float) -> list[dict[str, Any]]:
     alone = round(1e3 * reading(source), 3)
     return [
         row("MNIST CNN step, by fit", times, ours="fed by grain", peak=peak, gflop=gflop_per_step())
-        | {"throughput_share": round(float(share), 4), "grain_ms_a_batch": alone}
+        | {
+            "throughput_share": round(float(share), 4),
+            "grain_ms_a_batch": alone,
+            "load": os.getloadavg()[0],
+        }
     ]

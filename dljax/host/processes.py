@@ -49,6 +49,23 @@ def join(
         leave(1)
 
     sys.excepthook = crash
+    shake_hands()
+
+
+def shake_hands() -> None:
+    """Let all processes, and all devices, exchange a number while they stand side by side.
+
+    Gloo gives a group half a minute to meet for the first time, which one that compiles longer than
+    another would miss; once they have met, it waits for as long as a collective takes.
+    """
+    from jax.experimental.multihost_utils import process_allgather
+
+    each(0)
+    devices = np.array(jax.devices())
+    mesh = jax.sharding.Mesh(devices, ("all",))
+    where = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("all"))
+    ones = jax.make_array_from_callback(devices.shape, where, lambda part: np.ones(1, np.int32))
+    process_allgather(ones, tiled=True)
 
 
 def joined() -> bool:
