@@ -141,6 +141,14 @@ def gan_dense(penalty: jax.typing.ArrayLike = 0.3) -> Learner:
     return gan.make(net, tx, tx, stream, penalty=cost, rounds=2, average=0.9)
 
 
+def gan_told(weight: jax.typing.ArrayLike = 0.5) -> Learner:
+    net = gan.GAN(Generator((6, 6, 1), (8,)), Discriminator((8,), (2,)), 3)
+    data = images()._replace(y=np.eye(3, dtype=np.float32)[images().y])
+    tx, stream = optax.adam(1e-2, b1=0.5), epochs(data, 8)
+    goal = lambda logits: weight * gan.non_saturating(logits)  # noqa: E731
+    return gan.make(net, tx, tx, stream, goal=goal, conditional=True, error=optax.squared_error)
+
+
 def gan_conv() -> Learner:
     net = gan.GAN(Generator((6, 6, 1), (), (3,), jax.nn.sigmoid), Discriminator((), (2,)), 3)
     tx, goal = optax.adam(1e-2), gan.minimax
@@ -431,6 +439,7 @@ LEARNERS = {
     "dqn": dqn_of_three_steps,
     "dqn by priority": dqn_by_priority,
     "gan_dense": gan_dense,
+    "gan_told": gan_told,
     "gan_conv": gan_conv,
     "cycle_gan": cycle_gan,
     "progressive_gan": progressive_gan,

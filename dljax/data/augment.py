@@ -29,6 +29,27 @@ def shift(key: Key, x: Array, by: int) -> Array:
     return jax.vmap(crop)(padded, start)
 
 
+def mixup(key: Key, data: Batch, alpha: float | Array) -> Batch:
+    """`l a + (1 - l) b` of each example a and another b, in x and in y: `l ~ Beta(alpha, alpha)`.
+
+    x [B, ...]; y [B, K], the shares of classes. Zhang et al. 2018. Raises InputError unless alpha
+    is positive, and for labels that are no shares.
+    """
+    if isinstance(alpha, float | int) and not alpha > 0:
+        raise InputError(f"alpha must be positive; got {alpha}")
+    if data.y.ndim != 2:
+        raise InputError(f"mixup needs shares of classes, [B, K]; got y {list(data.y.shape)}")
+    k_other, k_share = jax.random.split(key)
+    other = jax.random.permutation(k_other, len(data.x))
+    share = jax.random.beta(k_share, alpha, alpha, (len(data.x),))
+
+    def mixed(a: Array) -> Array:
+        own = share.reshape(-1, *(1,) * (a.ndim - 1))
+        return own * a + (1 - own) * take_rows(a, other)
+
+    return Batch(mixed(data.x), mixed(data.y))
+
+
 def flip(key: Key, data: Batch) -> Batch:
     """Each image mirrored or not, upside down or not, with its boxes: a coin each.
 

@@ -144,7 +144,7 @@ def make(
     translations do not fit each other.
     """
     check_unit(average=average)
-    sample = Both(*map(gan.drawn, (x, y)))
+    sample = Both(*(gan.drawn(each).x for each in (x, y)))
     blanks = Both(*map(gan.blank, sample))
     check_shapes(nets, sample, blanks, pool)
     if not is_zero(identity):  # a translator then reads images of either side

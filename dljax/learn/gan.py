@@ -1,12 +1,13 @@
 """Generative adversarial networks (S42, S43): `min_G max_D E log D(x) + E log(1 - D(G(z)))`.
 
-D = sigmoid(logit) is the chance that a sample is real. Goodfellow et al. 2014.
+D = sigmoid(logit) is the chance that a sample is real. Goodfellow et al. 2014. Where both players
+are told y, of which x is to be an example, the game is conditional: Mirza and Osindero 2014.
 """
 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -28,7 +29,10 @@ Contest = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True)
 class GAN:
-    """Two networks: `generator` z [B, latent] -> x [B, ...] and `discriminator` x -> logits [B]."""
+    """Two networks: `generator` z [B, latent] -> x [B, ...] and `discriminator` x -> logits [B].
+
+    In a conditional game they are called with y [B, ...] as well, (z, y) and (x, y).
+    """
 
     generator: nn.Module
     discriminator: nn.Module
@@ -45,6 +49,14 @@ class State(NamedTuple):
     generator: Fit
     discriminator: Fit
     stream: PyTree
+
+
+class Told(NamedTuple):
+    """What the discriminator of a conditional game learns from: both sorts are of the same y."""
+
+    real: Array
+    fake: Array
+    y: Array
 
 
 class Pair(NamedTuple):
@@ -126,14 +138,14 @@ def discriminate(
 ) -> Objective:
     """The contest's loss and the mean penalty, over the discriminator's parameters.
 
-    The batch is (real x, fake y).
+    The batch is (real x, fake y), or `Told`.
     """
 
-    def objective(params: PyTree, extra: PyTree, batch: Batch, key: Key):
-        real, fake = batch
+    def objective(params: PyTree, extra: PyTree, batch: Batch | Told, key: Key):
+        real, fake, *y = batch
 
         def apply(x: Array):
-            return net.apply({"params": params, **extra}, x, train=True, mutable=list(extra))
+            return net.apply({"params": params, **extra}, x, *y, train=True, mutable=list(extra))
 
         # not as one batch: the logits of the real are then the penalty's too, computed once
         on_real, learnt = apply(real)
@@ -160,21 +172,30 @@ def make(
     contest: Contest = cross_entropy,
     rounds: int = 1,
     average: float | Array | None = None,
+    conditional: bool = False,
+    error: Callable[[Array, Array], Array] | None = None,
 ) -> Learner:
     """`rounds` steps of the discriminator, each on a batch of `stream`, then one of the generator.
 
     Goodfellow et al. 2014, algorithm 1, but that the generator learns from the samples of the last
     round, judged anew. `goal` is its loss of their logits, `contest` the discriminator's;
-    `average`, if any, the decay of a mean of its parameters, for `best`. Raises InputError if
-    `rounds` is below 1, `average` outside [0, 1], or the samples or logits are of another shape
-    than needed.
+    `average`, if any, the decay of a mean of its parameters, for `best`. Where the game is
+    `conditional`, a sample is of the y of the real one beside it, and `error(samples, real)`, if
+    any, is added to the generator's goal: the discriminator is then a part of a loss (Isola et al.
+    2017, eq. 4). Raises InputError if `rounds` is below 1, `average` outside [0, 1], for an error
+    of a game that is not conditional, or if the samples or logits are of another shape than needed.
     """
     check_unit(average=average)
     check_count(rounds=rounds)
-    real = drawn(stream)
-    made = shapes.given(gan.generator, lambda: jnp.zeros((1, gan.latent)))
+    if error is not None and not conditional:
+        raise InputError("an error needs a conditional game, or samples stand for no example")
+    real, answer = drawn(stream)
+    told = (blank(answer),) if conditional else ()
+    made = shapes.given(
+        gan.generator, lambda: (jnp.zeros((1, gan.latent)), *(each() for each in told))
+    )
     shapes.check(made, real.shape[1:], "x has")
-    judged = shapes.given(gan.discriminator, blank(real))
+    judged = shapes.given(gan.discriminator, lambda: (blank(real)(), *(each() for each in told)))
     shapes.check(judged, (), "a logit is")
     judge = gradient_step(discriminate(gan.discriminator, penalty, contest), discriminator_tx)
 
@@ -182,8 +203,9 @@ def make(
         k_generator, k_discriminator, k_stream = jax.random.split(key, 3)
         position = stream.init(k_stream)
         _, batch = stream.next(position)
-        params = gan.generator.init(k_generator, jnp.zeros((1, gan.latent)))["params"]
-        begun = gan.discriminator.init(k_discriminator, batch.x[:1])
+        y = (batch.y[:1],) if conditional else ()
+        params = gan.generator.init(k_generator, jnp.zeros((1, gan.latent)), *y)["params"]
+        begun = gan.discriminator.init(k_discriminator, batch.x[:1], *y)
         return State(
             Fit(params, {} if average is None else {"average": params}, generator_tx.init(params)),
             unfitted(begun, discriminator_tx),
@@ -196,11 +218,18 @@ def make(
         for k_round in jax.random.split(key, rounds):
             k_latent, k_penalty = jax.random.split(k_round)
             position, batch = stream.next(position)
-            z = jax.random.normal(k_latent, (len(batch.x), gan.latent))
+            x, y = batch.x, (batch.y,) if conditional else ()
+            z = jax.random.normal(k_latent, (len(x), gan.latent))
             # the last round's pass of the generator serves its own step too
-            last, pull = jax.vjp(lambda params, z=z: generate(gan, params, z), fit.params)
-            discriminator, metrics = judge(k_penalty, discriminator, Batch(batch.x, last))
-        loss, slope = jax.value_and_grad(lambda x: goal(logits(gan, discriminator, x)).mean())(last)
+            last, pull = jax.vjp(lambda params, z=z, y=y: generate(gan, params, z, *y), fit.params)
+            both = Told(x, last, *y) if y else Batch(x, last)
+            discriminator, metrics = judge(k_penalty, discriminator, both)
+
+        def cost(fake: Array) -> Array:
+            found = goal(logits(gan, discriminator, fake, *y)).mean()
+            return found if error is None else found + error(fake, x).mean()
+
+        loss, slope = jax.value_and_grad(cost)(last)
         updates, opt = generator_tx.update(pull(slope)[0], fit.opt, fit.params)
         params = optax.apply_updates(fit.params, updates)
         metrics |= {"generator_loss": loss}
@@ -210,9 +239,9 @@ def make(
     return Learner(init, step)
 
 
-def drawn(stream: Stream) -> jax.ShapeDtypeStruct:
-    """The shape of a batch's x."""
-    return jax.eval_shape(lambda: stream.next(stream.init(jax.random.key(0)))[1].x)
+def drawn(stream: Stream) -> Any:
+    """The shapes of a batch's x and y."""
+    return jax.eval_shape(lambda: stream.next(stream.init(jax.random.key(0)))[1])
 
 
 def blank(x: jax.ShapeDtypeStruct) -> Callable[[], Array]:
@@ -257,19 +286,19 @@ def best(generator: Fit) -> PyTree:
     return generator.extra.get("average", generator.params)
 
 
-def generate(gan: GAN, params: PyTree, z: Array) -> Array:
-    """Samples G(z) [n, ...] of latents z [n, latent]."""
-    return gan.generator.apply({"params": params}, z)  # pyright: ignore
+def generate(gan: GAN, params: PyTree, z: Array, *y: Array) -> Array:
+    """Samples G(z) [n, ...] of latents z [n, latent], or G(z, y) of y [n, ...]."""
+    return gan.generator.apply({"params": params}, z, *y)  # pyright: ignore
 
 
-def logits(gan: GAN, discriminator: Fit, x: Array) -> Array:
-    """The logits [n] of x [n, ...] being real, which a trained discriminator gives."""
-    return judged(gan.discriminator, discriminator, x)
+def logits(gan: GAN, discriminator: Fit, x: Array, *y: Array) -> Array:
+    """The logits [n] of x [n, ...] being real, of y if one is given, by a trained discriminator."""
+    return judged(gan.discriminator, discriminator, x, *y)
 
 
-def judged(net: nn.Module, fit: Fit, x: Array) -> Array:
+def judged(net: nn.Module, fit: Fit, *x: Array) -> Array:
     """What a network in training gives of x [n, ...], as it is used rather than trained."""
-    return net.apply({"params": fit.params, **fit.extra}, x)  # pyright: ignore
+    return net.apply({"params": fit.params, **fit.extra}, *x)  # pyright: ignore
 
 
 def sample(gan: GAN, params: PyTree, key: Key, n: int) -> Array:

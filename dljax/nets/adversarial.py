@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from dljax.nets.coders import ConvTranspose
 from dljax.nets.trunk import Segment, Trunk, Vision
@@ -22,7 +23,7 @@ class Generator(nn.Module):
 
     With `channels`, shape is [h, w, c], and maps of `channels[0]` features at `1 / 2^k` of its size
     are doubled k = len(channels) times, back to it. `squash` bounds the samples: the sigmoid for
-    pixels.
+    pixels. What else is given, y [B, k], stands beside z.
     """
 
     shape: Sequence[int]
@@ -31,8 +32,8 @@ class Generator(nn.Module):
     squash: Callable[[Array], Array] = lambda x: x
 
     @nn.compact
-    def __call__(self, z: Array, *, train: bool = False) -> Array:
-        x = z
+    def __call__(self, z: Array, y: Array | None = None, *, train: bool = False) -> Array:
+        x = z if y is None else jnp.concatenate([z, y], -1)
         for width in self.hidden:
             x = jax.nn.relu(nn.Dense(width)(x))
         if not self.channels:
@@ -54,7 +55,8 @@ class Discriminator(nn.Module):
     them. With `spectral`, every kernel is divided by its greatest singular value as a matrix, known
     by one step of power iteration from the last (collection `batch_stats`), and so the logit is 1-
     Lipschitz in a dense network. Miyato et al. 2018. With `patches` there is a logit for each place
-    of the last map, [B, h', w'], of what that place sees. Isola et al. 2017.
+    of the last map, [B, h', w'], of what that place sees. Isola et al. 2017. What else is given, y,
+    stands beside x as more channels, [B, h, w, k], or beside the flat features, [B, k].
     """
 
     hidden: Sequence[int] = ()
@@ -63,15 +65,19 @@ class Discriminator(nn.Module):
     patches: bool = False
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> Array:
+    def __call__(self, x: Array, y: Array | None = None, *, train: bool = False) -> Array:
         def normal(layer: nn.Module, x: Array) -> Array:
             return nn.SpectralNorm(layer)(x, update_stats=train) if self.spectral else layer(x)
 
+        if y is not None and y.ndim == x.ndim > 2:
+            x, y = jnp.concatenate([x, y], -1), None
         for features in self.channels:
             layer = nn.Conv(features, (4, 4), 2, conv_general_dilated=conv)
             x = leaky_relu(normal(layer, x))
         if not self.patches:
             x = x.reshape(x.shape[0], -1)
+        if y is not None:
+            x = jnp.concatenate([x, y], -1)
         for width in self.hidden:
             x = leaky_relu(normal(nn.Dense(width), x))
         return normal(nn.Dense(1), x)[..., 0]

@@ -151,3 +151,20 @@ def test_colours_change_within_their_range():
 def test_an_augmentation_that_cannot_be_is_refused(change, said):
     with pytest.raises(InputError, match=said):
         change()
+
+
+def test_mixup_mixes_inputs_and_shares_alike():
+    x = jnp.arange(6.0).reshape(6, 1, 1, 1) * jnp.ones((1, 2, 3, 1))
+    found = augment.mixup(jax.random.key(0), Batch(x, jnp.eye(6)), 0.8)
+    wanted = jnp.einsum("bk,k...->b...", found.y, x)  # y says how much there is of each
+    np.testing.assert_allclose(found.x, wanted, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.y.sum(1), 1, rtol=1e-6)
+    assert ((found.y > 0).sum(1) <= 2).all() and len(np.unique(np.diag(found.y))) > 3
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0])
+def test_mixup_names_what_it_cannot_do(alpha):
+    with pytest.raises(InputError, match=f"alpha must be positive; got {alpha}"):
+        augment.mixup(jax.random.key(0), Batch(jnp.ones((2, 3)), jnp.eye(2)), alpha)
+    with pytest.raises(InputError, match="shares of classes"):
+        augment.mixup(jax.random.key(0), Batch(jnp.ones((2, 3)), jnp.arange(2)), 1.0)

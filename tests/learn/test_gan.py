@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from dljax import Batch, Fit, InputError, advance, gradient_step, start, sweep, take_step
 from dljax.data import gaussians
 from dljax.data.gaussians import Ring
-from dljax.data.stream import Position, Stream
+from dljax.data.stream import Position, Stream, epochs
 from dljax.learn import gan
 from dljax.nets.adversarial import Discriminator, Generator
 from dljax.ops.divergences import js
@@ -179,6 +179,39 @@ def test_a_step_is_the_rounds_of_the_discriminator_and_then_the_generators(name)
     assert metrics["value"] == pytest.approx(float(found["value"]), rel=1e-4)
 
 
+def test_a_told_generator_descends_the_game_and_the_error_of_its_own_example():
+    """One step of a conditional game, each player written out by itself."""
+    data = gaussians.sample(jax.random.key(1), RING, 40)
+    data = Batch(data.x, jax.nn.one_hot(jnp.arange(40) % 3, 3))
+    net, tx = gan.GAN(Generator((2,), (8,)), Discriminator((8,)), 3), optax.sgd(0.1)
+    learner = gan.make(
+        net, tx, tx, epochs(data, 16), conditional=True, error=lambda a, b: jnp.abs(a - b)
+    )
+    run = start(learner, jax.random.key(0))
+    after, state = take_step(learner, run)[0].state, run.state
+    (x, y), key = epochs(data, 16).next(state.stream)[1], jax.random.fold_in(run.key, 0)
+    z = jax.random.normal(jax.random.split(jax.random.split(key, 1)[0])[0], (16, 3))
+    own, judge = state.generator.params, state.discriminator.params
+
+    def logit(params, x):
+        return net.discriminator.apply({"params": params}, x, y)
+
+    def against(params):
+        fake = net.generator.apply({"params": own}, z, y)
+        chances = jax.nn.sigmoid(logit(params, x)), jax.nn.sigmoid(logit(params, fake))
+        return -jnp.log(chances[0]).mean() - jnp.log(1 - chances[1]).mean()
+
+    judge = jax.tree.map(lambda w, g: w - 0.1 * g, judge, jax.grad(against)(judge))
+
+    def cost(params):
+        fake = net.generator.apply({"params": params}, z, y)
+        return -jnp.log(jax.nn.sigmoid(logit(judge, fake))).mean() + jnp.abs(fake - x).mean()
+
+    own = jax.tree.map(lambda w, g: w - 0.1 * g, own, jax.grad(cost)(own))
+    close(after.discriminator.params, judge, 1e-4, 1e-5)
+    close(after.generator.params, own, 1e-4, 1e-5)
+
+
 def test_the_best_discriminator_is_p_over_p_plus_q_and_worth_twice_js():
     """Over K outcomes: no logits do better, and V there is -log 4 + 2 JS, least where p is q."""
     p = jax.nn.softmax(jnp.array([0.3, 2.0, -1.0, 0.0]))
@@ -313,5 +346,8 @@ def member_key():
 def test_bad_sizes_are_named():
     with pytest.raises(InputError, match="latent"):
         gan.GAN(Generator((2,)), Discriminator(), 0)
+    with pytest.raises(InputError, match="conditional"):
+        stream = gaussians.fresh(RING, 16)
+        gan.make(NET, optax.sgd(0.1), optax.sgd(0.1), stream, error=optax.squared_error)
     with pytest.raises(InputError, match="rounds"):
         gan.make(NET, optax.sgd(0.1), optax.sgd(0.1), gaussians.fresh(RING, 16), rounds=0)
