@@ -1,4 +1,4 @@
-"""`python -m dljax predict|export|show|report RUN`: what is done with a finished run."""
+"""`python -m dljax predict|export|show|report RUN` of a finished run; `sweep` of many to come."""
 
 import sys
 

@@ -1,8 +1,9 @@
 """Mistakes that a caller can mend, said in one line that names the value and what is accepted."""
 
 import difflib
+import importlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,6 +56,26 @@ def check_key(key: Any) -> None:
 def brief(error: Exception) -> str:
     """What an error of another's says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def named(path: str, what: str) -> Callable[..., Any]:
+    """The function that `module:function` names, for `what`, as in "environment".
+
+    Raises InputError where there is no such module or attribute, or none that can be called.
+    """
+    module, _, name = path.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        raise InputError(f"{what} {path!r}: module:function is accepted, as in mine:corridor")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise InputError(f"{what} {path!r}: no module {error.name!r} is found") from None
+    if not hasattr(found, name):
+        raise unknown(f"function of {module}", name, [n for n in vars(found) if n[0] != "_"])
+    function = getattr(found, name)
+    if not callable(function):
+        raise InputError(f"{what} {path!r} is a {type(function).__name__}, and no function")
+    return function
 
 
 @contextmanager

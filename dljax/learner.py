@@ -25,11 +25,12 @@ class Learner:
 
     The state is a pytree of arrays and nothing else; networks, optimisers, data sets and
     environments are closed over. Metrics are scalars. What is compiled for a learner is its own,
-    and goes when it goes.
+    and goes when it goes. A learner that is fed, as with more data than memory holds, has
+    `step(key, state, batch)`.
     """
 
     init: Callable[[Key], PyTree]
-    step: Callable[[Key, PyTree], tuple[PyTree, Metrics]]
+    step: Callable[..., tuple[PyTree, Metrics]]
     programs: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
 
@@ -125,20 +126,24 @@ def start(learner: Learner, key: Key) -> Run:
     return Run(k_steps, jnp.int32(0), learner.init(k_init))
 
 
-def take_step(learner: Learner, run: Run) -> tuple[Run, Metrics]:
+def take_step(learner: Learner, run: Run, *batch: PyTree) -> tuple[Run, Metrics]:
     """One step: step `i` draws from `fold_in(key, i)`, however the run is cut into chunks."""
-    state, metrics = learner.step(jax.random.fold_in(run.key, run.step), run.state)
+    state, metrics = learner.step(jax.random.fold_in(run.key, run.step), run.state, *batch)
     return Run(run.key, run.step + 1, state), metrics
 
 
 @functools.partial(Jitted, static_argnames="steps")
-def advance(learner: Learner, run: Run, steps: int) -> tuple[Run, Metrics]:
+def advance(learner: Learner, run: Run, steps: int, batches: PyTree = None) -> tuple[Run, Metrics]:
     """`steps` steps in one compiled loop; each metric comes back as `[steps, ...]`.
 
-    Chunks of any sizes compose to the same bits, but only through `advance`: a Python loop of
-    jitted steps rounds differently.
+    A learner that is fed takes `batches` [steps, B, ...], one a step. Chunks of any sizes compose
+    to the same bits, but only through `advance`: a Python loop of jitted steps rounds differently.
     """
-    return jax.lax.scan(lambda run, _: take_step(learner, run), run, None, length=steps)
+
+    def step(run: Run, batch: PyTree) -> tuple[Run, Metrics]:
+        return take_step(learner, run) if batch is None else take_step(learner, run, batch)
+
+    return jax.lax.scan(step, run, batches, length=steps)
 
 
 class Member(NamedTuple):

@@ -47,7 +47,9 @@ def load(name: str) -> Epidemic:
 
 
 def read(path: str | os.PathLike[str], name: str) -> Epidemic:
-    """A JSON of `y` [T][n] and, by the day's number, `edge_mapping`'s `edge_index`, `edge_weight`.
+    """A JSON of `y`, `[T][n]`, and, by the day's number, an `edge_mapping`.
+
+    Of a day it has `edge_index` and `edge_weight`.
 
     Edges given twice add up wherever they are read. Raises InputError that names the file, and the
     day and region of a count that is missing, NaN or below 0, or the edge to a region that is none.

@@ -1,6 +1,5 @@
 """Environments of a user's own: called by `module:function`, and looked at before they are used."""
 
-import importlib
 import inspect
 from typing import Any
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from dljax.envs.interface import Box, Environment, Step
-from dljax.errors import InputError, unknown
+from dljax.errors import InputError, named
 from dljax.typing import PyTree
 
 
@@ -17,18 +16,7 @@ def called(path: str) -> Any:
 
     Raises InputError where there is no such module or attribute, or none that can be called so.
     """
-    module, _, name = path.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), name)):
-        raise InputError(f"environment {path!r}: module:function is accepted, as in mine:corridor")
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise InputError(f"environment {path!r}: no module {error.name!r} is found") from None
-    if not hasattr(found, name):
-        raise unknown(f"function of {module}", name, [n for n in vars(found) if n[0] != "_"])
-    make = getattr(found, name)
-    if not callable(make):
-        raise InputError(f"environment {path!r} is a {type(make).__name__}, and no function")
+    make = named(path, "environment")
     try:
         inspect.signature(make).bind()
     except TypeError as error:

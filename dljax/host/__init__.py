@@ -1,0 +1,1 @@
+"""What is done around a run: fits, checkpoints, logs, figures, models, devices."""

@@ -3,7 +3,8 @@
 A step is a folder named by its number. Orbax writes the arrays, `notes` hold what is no array, a
 manifest with the SHA-256 of each file goes beside them, and one rename commits all; `restore`
 trusts nothing whose hash differs, and no folder but that of the manifest's own step.
-One process writes to a folder at a time, and every array must be addressable from it.
+One process writes to a folder at a time, of a run of several the first; every array must be
+addressable from it.
 """
 
 import hashlib
@@ -24,6 +25,7 @@ import jax
 import numpy as np
 
 from dljax.errors import InputError
+from dljax.host import processes
 from dljax.typing import PyTree
 
 MANIFEST = "manifest.jsonl"  # line 1: what was saved; line 2: the SHA-256 of line 1
@@ -187,7 +189,9 @@ def _orbax() -> Iterator[tuple[Any, Any]]:
     log.setLevel(logging.CRITICAL)
     sys.unraisablehook = lambda it: "loop is closed" in str(it.exc_value) or hook(it)
     try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        alone = _alone(ocp)
+        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
             yield ocp.args, checkpointer
     except Exception:
         # Orbax gives up at the first failed write and closes its loop; the other writes go on,
@@ -197,6 +201,16 @@ def _orbax() -> Iterator[tuple[Any, Any]]:
     finally:
         log.setLevel(level)
         sys.unraisablehook = hook
+
+
+def _alone(ocp: Any) -> Any:
+    """Orbax would wait for all processes of a run, of which one writes and each reads."""
+    if not processes.several():
+        return ocp.options.MultiprocessingOptions()
+    me = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"dljax{me}"
+    )
 
 
 def _write_arrays(folder: Path, arrays: list[np.ndarray]) -> None:

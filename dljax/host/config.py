@@ -74,7 +74,8 @@ class Common(Checked):
 
     # fields that may differ in a resumed run; an experiment may add what only its answers depend on
     free: ClassVar[frozenset[str]] = frozenset(
-        {"out", "resume", "checkpoint_every", "quiet", "devices"}
+        {"out", "resume", "checkpoint_every", "quiet", "devices", "log"}
+        | {"distributed", "coordinator", "num_processes", "process_id"}
     )
 
     seeds: Count = 5
@@ -84,7 +85,7 @@ class Common(Checked):
     steps: Count | None = None
     """Training steps; by default what the preset asks for."""
     out: Path | None = None
-    """Folder of the run; by default runs/<experiment>/<time>."""
+    """Folder of the run; by default runs/EXPERIMENT/TIME."""
     preset: str = "quick"
     """Settings to start from: quick, standard or full."""
     devices: Count | None = None
@@ -95,6 +96,17 @@ class Common(Checked):
     """Steps between checkpoints; by default at every evaluation."""
     quiet: bool = False
     """Print nothing but the result."""
+    log: tuple[str, ...] = ()
+    """Who hears of each logged step: json, tensorboard, wandb, or module:function of your own; by
+    default the first two."""
+    distributed: bool = False
+    """Be one process of a run of several, as SLURM, MPI, Kubernetes or a TPU pod tells."""
+    coordinator: str | None = None
+    """HOST:PORT of the first process, where nothing else tells; with the next two."""
+    num_processes: Count | None = None
+    """How many processes the run has."""
+    process_id: Number | None = None
+    """Which of them this is, from 0."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -102,6 +114,9 @@ class Common(Checked):
             raise InputError(f"--seed and --seeds: the last seed must be below 2^31; got {last}")
         if self.resume and self.out is None:
             raise InputError("--resume needs --out, the folder of the run to go on with")
+        explicit = (self.coordinator, self.num_processes, self.process_id)
+        if None in explicit and explicit != (None,) * 3:
+            raise InputError("--coordinator, --num-processes and --process-id belong together")
 
     @property
     def each_seed(self) -> list[int]:
@@ -214,6 +229,8 @@ def flags(default: Common) -> type:
         bounds = accepted(hint)
         said = f"{told.get(name, '')} ({bounds})" if bounds else told.get(name, "")
         kind = Annotated[plain(hint), tyro.conf.arg(help=said)]
+        if name == "log":  # --log tensorboard --log wandb
+            kind = tyro.conf.UseAppendAction[kind]
         fields.append((name, kind, dataclasses.field(default=getattr(default, name))))
     return dataclasses.make_dataclass("Flags", fields, frozen=True, kw_only=True)
 

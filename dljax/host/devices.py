@@ -1,4 +1,4 @@
-"""The devices of this process, and the members of a sweep spread over them.
+"""The devices of this run's processes, and the members of a sweep spread over them.
 
 A sweep of N members lies on as few devices as keep each one's share least, each with equally many:
 copies of the last member fill the rest, and are cut off again. Devices exchange nothing.
@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dljax.errors import InputError
+from dljax.host.processes import several, whole
 from dljax.learner import Learner
 from dljax.typing import PyTree
 
@@ -74,6 +75,17 @@ def local(count: int | None = None) -> list[Any]:
     return there[:count]
 
 
+def everywhere(count: int | None = None) -> list[Any]:
+    """`local(count)` of every process of the run, process by process."""
+    if not several():
+        return local(count)
+    local(count)
+    found: dict[int, list[Any]] = {}
+    for device in jax.devices():
+        found.setdefault(device.process_index, []).append(device)
+    return [device for process in sorted(found) for device in found[process][:count]]
+
+
 class Layout(NamedTuple):
     """How a sweep's members lie: `members` of them, as many on each device of a row."""
 
@@ -82,10 +94,11 @@ class Layout(NamedTuple):
 
 
 def layout(members: int, count: int | None = None) -> Layout | None:
-    """That of a sweep on `local(count)`; None where one device has them all."""
-    devices = local(count)
+    """That of a sweep on `everywhere(count)`; None where one device has them all."""
+    devices = everywhere(count)
     share = -(-members // len(devices))
-    used = -(-members // share)
+    # each process takes part with all its devices, if only with copies
+    used = len(devices) if several() else -(-members // share)
     return None if used == 1 else Layout(row(devices[:used], MEMBERS), members)
 
 
@@ -104,12 +117,28 @@ def place(tree: PyTree, at: Layout | None, specs: Any = EACH) -> PyTree:
 
     def put(spec: PartitionSpec, leaf: Any) -> jax.Array:
         leaf = jnp.asarray(leaf)
-        missing = -at.members % at.mesh.size if spec == EACH else 0
+        missing = filled(at) - at.members if spec == EACH else 0
         if missing:
             leaf = jnp.concatenate([leaf, *[leaf[-1:]] * missing])
-        return jax.device_put(leaf, NamedSharding(at.mesh, spec))
+        return put_everywhere(leaf, NamedSharding(at.mesh, spec))
 
     return each_leaf(put, specs, tree)
+
+
+def put_everywhere(leaf: jax.Array, where: NamedSharding) -> jax.Array:
+    """`device_put` of what every process has, devices of other processes included."""
+    if where.is_fully_addressable:
+        return jax.device_put(leaf, where)
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        data = put_everywhere(jax.random.key_data(leaf), where)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+    host = np.asarray(leaf)
+    return jax.make_array_from_callback(host.shape, where, lambda part: host[part])
+
+
+def filled(at: Layout) -> int:
+    """The members with the copies that fill all devices up."""
+    return at.mesh.size * -(-at.members // at.mesh.size)
 
 
 def gather(tree: PyTree, at: Layout | None, specs: Any = EACH, host: bool = False) -> PyTree:
@@ -122,7 +151,7 @@ def gather(tree: PyTree, at: Layout | None, specs: Any = EACH, host: bool = Fals
             data = jnp.asarray(fetch(spec, jax.random.key_data(leaf)))
             return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
         # a copy: the next chunk may write over what this leaf is made of
-        own = np.array(leaf)[: at.members] if spec == EACH else np.array(leaf)
+        own = whole(leaf)[: at.members] if spec == EACH else whole(leaf)
         return own if host else jnp.asarray(own)
 
     return each_leaf(fetch, specs, tree)

@@ -21,6 +21,7 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ import jax
 import numpy as np
 
 from dljax.errors import InputError, brief
-from dljax.host import devices, result
+from dljax.host import devices, log, processes, result
 from dljax.host.config import C, Common, parse
 from dljax.host.finite import Diverged
 from dljax.host.fit import Fitted, Interrupted, Keep, Watch, fit
@@ -49,11 +50,14 @@ class Study:
         """The folder is checked here and made when first needed, so that bad input leaves none.
 
         `settings` are shown in the result beside the configuration. Raises InputError as
-        `check_folder` does, and for more devices than there are.
+        `check_folder` does, for more devices than there are, and for an unknown --log.
         """
         self.begun, self.config = time.monotonic(), config
-        self.root, self.record = check_folder(name, config)
+        log.check(config.log)
+        root, self.record = processes.told(lambda: checked_folder(name, config))
+        self.root = Path(root)
         self.lock: int | None = None  # the descriptor of the folder's, once it is ours
+        self.scratch: tempfile.TemporaryDirectory[str] | None = None
         self.seeds = config.each_seed
         found = result.environment() | {"devices": len(devices.local(config.devices))}
         # of all sittings: what was trained by one commit and measured by another is of neither
@@ -69,9 +73,19 @@ class Study:
 
     @functools.cached_property
     def out(self) -> Path:
-        """The run's folder, made and locked at its first use: after the last check of all asked."""
+        """The run's folder, made and locked at its first use: after the last check of all asked.
+
+        In all processes but the first, one that is thrown away: each would write the same.
+        """
+        self.root = Path(processes.told(self.take))
+        if processes.first():
+            return self.root
+        self.scratch = tempfile.TemporaryDirectory()
+        return Path(self.scratch.name)
+
+    def take(self) -> str:
         self.root, self.lock = take_folder(self.root, self.record, self.config)
-        return self.root
+        return str(self.root)
 
     def named(self, settings: Iterable[str]) -> list[str]:
         """What messages call the members of a sweep over settings x seeds, seeds fastest."""
@@ -104,12 +118,13 @@ class Study:
         names = names or [f"seed {seed}" for seed in self.seeds]
         if part:
             names = [f"{part}, {name}" for name in names]
+        assert self.out
         fitted = fit(
             learner,
             jax.random.key(key),
             steps,
             watch,
-            keep=Keep(self.out / part, saves, config.resume),
+            keep=Keep(self.root / part, saves, config.resume, config.log or log.DEFAULT),
             show=Show(config.quiet, shown, names, part, per_step),
             chunk=chunk,
             devices=config.devices,
@@ -187,6 +202,8 @@ class Study:
         finally:
             if self.lock is not None:
                 os.close(self.lock)
+            if self.scratch is not None:
+                self.scratch.cleanup()
 
     def finish(self) -> None:
         """Write the result, then the model, then draw the figures."""
@@ -222,6 +239,11 @@ class Study:
         return True
 
 
+def checked_folder(name: str, config: Common) -> tuple[str, dict[str, Any]]:
+    root, record = check_folder(name, config)
+    return str(root), record
+
+
 def not_drawn(file: str, error: Exception) -> None:
     print(f"figure {file} was not drawn: {brief(error)}", file=sys.stderr)
 
@@ -253,6 +275,10 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
     try:
         config = parse(presets, sys.argv[1:], command, doc)
         devices.claim(config.devices)
+        if config.distributed or config.coordinator:
+            processes.join(config.coordinator, config.num_processes, config.process_id)
+        if not processes.first():  # all would say the same
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
         print(main(config).table())
     except InputError as error:
         fail(f"error: {error}", 2)
@@ -265,6 +291,10 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
     except BrokenPipeError:  # whoever reads has enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except jax.errors.JaxRuntimeError as error:
+        if not processes.several():
+            raise
+        fail(f"error: {processes.GONE} ({brief(error)[:200]})", 1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         fail(f"error: {where}{error.strerror or error}; earlier checkpoints are kept", 1)
@@ -282,4 +312,6 @@ def again(name: str, out: Path | None) -> str:
 
 def fail(message: str, status: int) -> None:
     print(message, file=sys.stderr)
+    if processes.joined():
+        processes.leave(status)
     sys.exit(status)

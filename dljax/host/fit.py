@@ -8,8 +8,8 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.errors import InputError, check_count, unknown
-from dljax.host import log, screen
+from dljax.host import feed as feeding
+from dljax.host import log, processes, screen
 from dljax.host.checkpoint import occupied, save
 from dljax.host.devices import EACH, MEMBERS, WHOLE, Layout, gather, layout, place, spread
 from dljax.host.finite import check, check_state, finite
-from dljax.host.resume import Best, Progress, program, resumed
+from dljax.host.log import DEFAULT, Logger
+from dljax.host.resume import Best, Noted, Progress, program, resumed
 from dljax.host.screen import EVALUATING, Show
 from dljax.learner import Jitted, Learner, Member, Run, advance, start
 from dljax.ops.pick import pick
@@ -72,6 +74,7 @@ class Keep(NamedTuple):
     out: Path | str
     every: int | None = None  # steps between checkpoints; by default those between evaluations
     resume: bool = False
+    log: Sequence[str | Logger] = DEFAULT  # who hears of each record: see `host/log`
 
 
 class Interrupted(Exception):
@@ -141,70 +144,95 @@ def fit(
     chunk: int = 100,
     devices: int | None = None,
     may_diverge: bool = False,
+    feed: feeding.Feed | None = None,
 ) -> Fitted:
     """Run `learner` from `key` for `steps` steps, in chunks of at most `chunk`.
 
-    A sweep is spread over this process's devices, or the first `devices`; what comes back lies on
-    the default one. With `may_diverge`, members whose state or metrics stop being finite are left
-    to the caller, as in a sweep up to rates that are too large.
+    A sweep is spread over all devices, or each process's first `devices`, and so are the batches
+    of a `feed`; what comes back lies on the default one. Of several processes, the first writes
+    what all of them read. With `may_diverge`, members whose state or metrics stop being finite are
+    left to the caller, as in a sweep up to rates that are too large.
 
     Raises Interrupted after SIGINT or SIGTERM, Diverged at a non-finite metric, InputError where
     no checkpoint is good, or names or numbers are not as they should be; each leaves the newest
     checkpoint valid.
     """
     check_numbers(steps, watch, keep, chunk)
+    log.check(keep.log if keep else ())
     out = Path(keep.out).expanduser() if keep else None
     every = min(watch.every or steps, steps)
     saves = (keep and keep.every) or every
     run = start(learner, key)
     many = isinstance(run.state, Member)
     at, members = layout_of(run, devices)
+    specs: Any = PROGRESS
+    if feed is not None:
+        if many:
+            raise InputError("a sweep takes no feed: its members would all be given the same")
+        at, specs = feeding.layout(devices), WHOLE
     names = show.names
     if names and len(names) != members:
         raise InputError(f"names must be one for each of the {members} members; got {len(names)}")
 
     def own(values: Array, axis: int = 0) -> np.ndarray:
         """Without those of the copies that only fill a device up."""
-        host = np.asarray(values)
+        host = processes.whole(values)
         return host[(slice(None),) * axis + (slice(members),)] if many else host
 
     if many and watch.evaluate:
         watch = watch._replace(evaluate=jax.vmap(watch.evaluate))
     if many and watch.select:
         watch = watch._replace(select=watch.select._replace(keep=jax.vmap(watch.select.keep)))
-    progress, records = begin(run, watch), []
-    about = {"steps": steps, "program": program(learner, run)} if out else {}
+    progress, noted = begin(run, watch), Noted([])
+    about = (
+        {"steps": steps, "program": program(learner, run, *feeding.example(feed))} if out else {}
+    )
     if out and keep and keep.resume:
-        progress, records = resumed(out, progress, about)
+        progress, noted = resumed(out, progress, about)
+        processes.require_same("checkpoints", int(progress.run.step))
+        if feed is not None and noted.records:
+            feeding.go_back(feed, noted.feed)
     elif out and occupied(out / "checkpoints"):
         raise InputError(f"{out} holds checkpoints already; resume, or choose another folder")
     step = saved = int(progress.run.step)
-    progress = place(progress, at, PROGRESS)
+    progress = place(progress, at, specs)
     judge = functools.partial(choose, watch, every)
-    judge = jax.jit(spread(judge, at, (SWEEP, EACH), EACH), donate_argnums=1)
+    if many:
+        judge = spread(judge, at, (SWEEP, EACH), EACH)
+    judge = jax.jit(judge, donate_argnums=1)
     # a run may go on over more devices, or fewer, than it was saved on
-    there = functools.partial(gather, at=at, specs=PROGRESS, host=True)
-    clock = Clock(records[-1]["seconds"] if records else 0.0)
+    there = functools.partial(gather, at=at, specs=specs, host=True)
+    clock = Clock(noted.records[-1]["seconds"] if noted.records else 0.0)
     laps: list[tuple[int, dict[str, float]]] = []
-    journal = log.Log(out, records) if out else log.Memory()  # from here the folder is ours
+    # from here the folder is ours
+    home = out if processes.first() else None
+    journal = log.Log(home, noted.records, keep.log if keep else ())
+    sizes = pieces(step, steps, every, saves, chunk)
+    position: str | None = None
 
     with (
         signals() as caught,
         screen.screen(steps, step, show) as tell,
         closing(journal),
+        feeding.pieces(feed, pieces(step, steps, every, saves, chunk), at)
+        if feed is not None and at
+        else nullcontext() as take,
     ):
-        while step < steps and not caught:
+        for size in sizes:
             best = progress.best
-            if best and stalled(own(best.step), watch.select, step, every):
+            if stopped(caught) or (best and stalled(own(best.step), watch.select, step, every)):
                 break
-            size = piece(step, steps, every, saves, chunk)
             lap = Clock()
-            run, metrics = advance_spread(learner, progress.run, size, at)
+            if take and at:
+                batches, position = take()
+                run, metrics = feeding.advance_fed(learner, progress.run, batches, size, at)
+            else:
+                run, metrics = advance_spread(learner, progress.run, size, at)
             metrics = {k: own(v, 1) for k, v in metrics.items()}
             if not may_diverge:
                 check(metrics, step, names)
                 # the last update shows in no metric
-                check_state(own(finite(run.state, at)), step + size, names)
+                check_state(own(finite(run.state, at if many else None)), step + size, names)
             laps.append((size, lap.read()))
             step, progress = step + size, progress._replace(run=run)
             record = {f"train/{k}": np.mean(v, 0).tolist() for k, v in metrics.items()}
@@ -220,12 +248,14 @@ def fit(
             journal.write(record)
             tell(step, record)
             if out and (step % saves == 0 or step == steps):
-                saved = commit(out, there(progress), watch.select, about, journal.records)
+                notes = about | feeding.states(position)
+                saved = commit(out, there(progress), watch.select, notes, journal.records)
         if out and saved < step:  # stopped early or by a signal
-            commit(out, there(progress), watch.select, about, journal.records)
-    if caught:  # at the end too: an experiment of several fits should stop
-        raise Interrupted(step, caught[0], out)
-    progress = gather(progress, at, PROGRESS)
+            notes = about | feeding.states(position)
+            commit(out, there(progress), watch.select, notes, journal.records)
+    if number := stopped(caught):  # at the end too: an experiment of several fits should stop
+        raise Interrupted(step, number, out)
+    progress = gather(progress, at, specs)
     kept = progress.best.kept if progress.best else None
     return Fitted(progress.run, kept, journal.records, clock.read(), speed(laps))
 
@@ -313,6 +343,18 @@ def piece(step: int, steps: int, every: int, saves: int, chunk: int) -> int:
     return min(even, min(ends) - step)
 
 
+def pieces(step: int, steps: int, every: int, saves: int, chunk: int) -> Iterator[int]:
+    """The lengths of all chunks from `step` on."""
+    while step < steps:
+        yield (size := piece(step, steps, every, saves, chunk))
+        step += size
+
+
+def stopped(caught: list[int]) -> int:
+    """The signal that ends the run, whichever process it came to; 0 where none did."""
+    return processes.highest(caught[0] if caught else 0)
+
+
 def commit(
     out: Path,
     progress: Progress,
@@ -328,6 +370,8 @@ def commit(
     if select is not None and select.metric in record:
         score = float(np.mean(record[select.metric])) * (-1 if select.lowest else 1)
     step = int(progress.run.step)
+    if not processes.first():
+        return step
     save(out / "checkpoints", step, progress, score=score, notes=about | {"records": records})
     return step
 

@@ -178,7 +178,7 @@ def exported(call: Callable[..., Any], *given: Any, inputs: Sequence[Input]) -> 
 
 def of_one(leaf: Any) -> jax.ShapeDtypeStruct:
     """The shape of one member's part of a stack [N, ...]."""
-    return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
+    return jax.eval_shape(lambda stack: stack[0], leaf)  # NumPy's float64 becomes what JAX holds
 
 
 def write(

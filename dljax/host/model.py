@@ -161,7 +161,7 @@ class Model:
         return combine(function.says, each)
 
     def write(self, prompts: Sequence[str], seed: int = 0) -> list[list[str]]:
-        """How each member goes on from each of some texts, or translates it: [N][n].
+        """How each member goes on from each of some texts, or translates it: `[N][n]`.
 
         Raises InputError for a model of anything else, an empty prompt or an unknown character.
         """

@@ -36,15 +36,22 @@ class Progress(NamedTuple):
     best: Best | None
 
 
-def program(learner: Learner, run: Run) -> str:
+def program(learner: Learner, run: Run, *batch: PyTree) -> str:
     """A hash of what a step computes: another where a number or a shape in it differs."""
-    written = str(jax.make_jaxpr(learner.step)(run.key, run.state))
+    written = str(jax.make_jaxpr(learner.step)(run.key, run.state, *batch))
     plain = re.sub("0x[0-9a-f]+", "", written)  # the addresses of functions
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def resumed(out: Path, like: Progress, about: dict[str, Any]) -> tuple[Progress, list[log.Record]]:
-    """The newest good progress in `out` and the log up to it, or `like` where there is none yet.
+class Noted(NamedTuple):
+    """What a checkpoint holds beside the progress."""
+
+    records: list[log.Record]
+    feed: list[str] | None = None  # where each process's feed stood
+
+
+def resumed(out: Path, like: Progress, about: dict[str, Any]) -> tuple[Progress, Noted]:
+    """The newest good progress in `out` and what is noted of it, or `like` where there is none yet.
 
     Raises InputError where there are steps and none is good, for to begin anew would be no
     resuming; where more is done than is asked for; and where it was begun from another key or with
@@ -53,7 +60,7 @@ def resumed(out: Path, like: Progress, about: dict[str, Any]) -> tuple[Progress,
     folder = out / "checkpoints"
     if not occupied(folder):
         print(f"no checkpoint in {folder} yet: starting from step 0", flush=True)
-        return like, []
+        return like, Noted([])
     restored: Restored = restore(folder, like)
     for line in restored.lost:
         print(f"checkpoint lost: {line}", flush=True)
@@ -69,7 +76,7 @@ def resumed(out: Path, like: Progress, about: dict[str, Any]) -> tuple[Progress,
         notes = about | {"records": notes}
     if notes["program"] != about["program"]:
         print(other(notes["steps"], about["steps"]), flush=True)
-    return restored.tree, notes["records"]
+    return restored.tree, Noted(notes["records"], notes.get("feed"))
 
 
 def begun(run: Run) -> tuple[PyTree, PyTree, PyTree]:

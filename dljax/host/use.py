@@ -1,4 +1,7 @@
-"""What can be done with a finished run: `python -m dljax predict|export|show|report RUN`."""
+"""What can be done with a finished run: `python -m dljax predict|export|show|report RUN`.
+
+And with many that are not begun: `python -m dljax sweep EXPERIMENT`, see `host/slices`.
+"""
 
 import argparse
 import csv
@@ -16,7 +19,7 @@ from dljax.data import frames, pictures, series, sources, text
 from dljax.data.files import open_npz
 from dljax.data.sources import Example
 from dljax.errors import InputError, brief, naming
-from dljax.host import model, page
+from dljax.host import model, page, slices
 from dljax.host.function import Function, Input
 from dljax.host.model import Answer, Model
 from dljax.host.result import write_whole
@@ -42,11 +45,12 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     root = Parser("python -m dljax", description=__doc__)
     commands = root.add_subparsers(
-        dest="command", required=True, metavar="predict|export|show|report"
+        dest="command", required=True, metavar="predict|export|show|report|sweep"
     )
     predict = commands.add_parser("predict", help="what a run's model says of files")
     export = commands.add_parser("export", help="a run's model as one file")
     show = commands.add_parser("show", help="what is in a run's model")
+    slices.add(commands)
     report = commands.add_parser("report", help="runs side by side, as one HTML file")
     report.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="folders of finished runs"
@@ -73,7 +77,12 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> None:
     """Raises InputError for whatever is wrong with the line, the run or the files."""
-    given = parser().parse_args(argv)
+    given, flags = parser().parse_known_args(argv)
+    if given.command == "sweep":
+        slices.main(given, flags)
+        return
+    if flags:
+        raise InputError(f"unrecognized arguments: {' '.join(flags)}")
     if given.command == "report":
         print(f"report in {page.write(given.runs, given.to)}")
         return

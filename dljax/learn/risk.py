@@ -58,10 +58,7 @@ def descend(
 
     def init(key: Key) -> State:
         k_net, k_stream = jax.random.split(key)
-        # zeros: a real example would be a constant, and XLA would augment it while compiling
-        example = jax.eval_shape(lambda: first(data, augment).x)
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), example)
-        return State(unfitted(net.init(k_net, zeros), tx), stream.init(k_stream))
+        return State(began(net, tx, data, augment, k_net), stream.init(k_stream))
 
     def step(key: Key, state: State) -> tuple[State, Metrics]:
         k_augment, k_objective = jax.random.split(key)
@@ -72,6 +69,47 @@ def descend(
         return State(fit, position), metrics
 
     return Learner(init, step)
+
+
+def fed(
+    net: nn.Module,
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    like: Batch,
+    *,
+    augment: Augment | None = None,
+) -> Learner:
+    """Descent on an objective of `net` over batches that the host gives: `fit(..., feed=)`.
+
+    `like` is any batch of such rows, for their shapes. Images of uint8 are drawn in [0, 1].
+    """
+    one_step = gradient_step(objective, tx)
+
+    def init(key: Key) -> Fit:
+        return began(net, tx, like, augment, key)
+
+    def step(key: Key, fit: Fit, batch: Batch) -> tuple[Fit, Metrics]:
+        k_augment, k_objective = jax.random.split(key)
+        drawn = as_seen(batch)
+        if augment is not None:
+            drawn = augment(k_augment, drawn)
+        return one_step(k_objective, fit, drawn)
+
+    return Learner(init, step)
+
+
+def began(
+    net: nn.Module,
+    tx: optax.GradientTransformation,
+    data: Batch,
+    augment: Augment | None,
+    key: Key,
+) -> Fit:
+    """Where descent begins for a network of such data."""
+    # zeros: a real example would be a constant, and XLA would augment it while compiling
+    example = jax.eval_shape(lambda: first(data, augment).x)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), example)
+    return unfitted(net.init(key, zeros), tx)
 
 
 def of_inputs(augment: Callable[[Key, Array], Array] | None) -> Augment | None:

@@ -15,7 +15,8 @@ Shape = tuple[int, ...]
 
 
 def check_train(net: nn.Module) -> None:
-    """Raises InputError unless the network can be told whether it trains."""
+    """Raises InputError unless the network is one of Linen that can be told whether it trains."""
+    check_linen(net)
     if isinstance(net, nn.Sequential) and net.layers:
         first, name = net.layers[0], "the first layer of nn.Sequential"
     else:
@@ -28,12 +29,30 @@ def check_train(net: nn.Module) -> None:
         )
 
 
+def check_linen(net: Any) -> None:
+    """Raises InputError that says how to adapt a network that is none of Linen."""
+    if not isinstance(net, nn.Module):
+        kind = type(net).__name__
+        raise InputError(f"a network of Linen is needed; make one of this {kind} by {by(net)}")
+
+
+def by(net: Any) -> str:
+    """What of `nets/adapt` makes another library's network, or a plain pair, one of Linen."""
+    library = {each.__module__.partition(".")[0] for each in type(net).__mro__}
+    if "equinox" in library:
+        return "nets.adapt.from_equinox(make), make(key) giving it"
+    if "flax" in library:
+        return "nets.adapt.from_nnx(make), make(rngs) giving it"
+    return "nets.adapt.pair(init, apply)"
+
+
 def given(net: nn.Module, example: Callable[[], Any], arrays: int | None = 1) -> Any:
     """The shapes of what `net` gives of `example()` [1, ...]; nothing is computed.
 
     The example is an array, or a tuple of several. Raises InputError if the network gives another
-    number of arrays.
+    number of arrays, or is none of Linen.
     """
+    check_linen(net)
 
     def outputs() -> Any:
         inputs = example()

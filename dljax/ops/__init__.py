@@ -1,0 +1,1 @@
+"""The arithmetic: pure functions of arrays, an equation each."""

@@ -36,10 +36,10 @@ def conv(
 ) -> Array:
     """`y[b, p, o] = sum_{q, i} x[b, s p + d q, i] k[q, i, o]`, as `lax.conv_general_dilated`.
 
-    lhs [B, *spatial, C] and rhs [*window, C, O] unless `dimension_numbers` says otherwise ->
-    [B, *positions, O]. Give it to `nn.Conv(conv_general_dilated=conv)`. Groups, dilated inputs and
-    other layouts go to the library on every platform. Raises InputError, where the library gives
-    nothing, if the window does not fit.
+    lhs `[B, *spatial, C]` and rhs `[*window, C, O]` unless `dimension_numbers` says otherwise
+    -> `[B, *positions, O]`. Give it to `nn.Conv(conv_general_dilated=conv)`. Groups, dilated inputs
+    and other layouts go to the library on every platform. Raises InputError, where the library
+    gives nothing, if the window does not fit.
     """
     rank = lhs.ndim - 2
     layout = channels_last(rank)
@@ -91,7 +91,7 @@ def patches(
     padding: Padding,
     dilation: Sequence[int],
 ) -> Array:
-    """What the kernel sees: x [B, *spatial, C] -> [B, *positions, prod(window) * C]."""
+    """What the kernel sees: x `[B, *spatial, C]` -> `[B, *positions, prod(window) * C]`."""
     reach = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
     pads = edges(x.shape[1:-1], reach, strides, padding)
     zero = jnp.zeros((), x.dtype)

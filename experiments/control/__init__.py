@@ -1,0 +1,1 @@
+"""Reinforcement learning: exact solutions, Q-learning, policy gradients, driving, self-play."""

@@ -1,0 +1,1 @@
+"""Foundations: neurons, descent, backpropagation by hand, regularising, what is memorised."""

@@ -1,0 +1,1 @@
+"""New frontiers: uncertainty, attacks, graphs, point clouds, architecture search, what fails."""

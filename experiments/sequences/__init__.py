@@ -1,0 +1,1 @@
+"""Sequences: recurrent cells, memory, language, music, translation, forecasting."""

@@ -1,0 +1,1 @@
+"""Vision: convolution by hand, receptive fields, classes, boxes and masks."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dljax import InputError, Learner, start, sweep
-from dljax.host import log, resume
+from dljax.host import resume
 from dljax.host.checkpoint import restore, save, steps
 from dljax.host.finite import Diverged
 from dljax.host.fit import Keep, Selection, Watch, fit, piece
@@ -299,15 +299,6 @@ def test_numbers_that_cannot_be_are_refused_in_one_line(given, says):
     assert not Path("x").exists()
 
 
-def test_an_event_file_is_not_empty_after_its_first_record(tmp_path):
-    journal = log.Log(tmp_path)
-    (file,) = (tmp_path / "tensorboard").glob("events.*")
-    before = file.stat().st_size
-    journal.write({"step": 1, "seconds": 0.0, "train/loss": [0.5, 0.25]})
-    assert file.stat().st_size > before + 20
-    journal.close()
-
-
 def test_a_chunk_ends_where_something_is_due():
     ends, step = [], 0
     while step < 100:
@@ -333,14 +324,6 @@ def test_a_state_that_is_not_finite_stops_the_run_though_no_metric_shows_it(tmp_
     with pytest.raises(Diverged, match="state is not finite at step 8"):
         fit(learner, KEY, 8, chunk=4, keep=Keep(tmp_path, 4))
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["4"]
-
-
-def test_a_closed_log_has_written_its_events(tmp_path):
-    journal = log.Log(tmp_path, [])
-    journal.write({"step": 1, "seconds": 0.0, "train/loss": [0.5, 0.25]})
-    journal.close()
-    (events,) = (tmp_path / "tensorboard").iterdir()
-    assert b"train/loss/0" in events.read_bytes() and b"train/loss/1" in events.read_bytes()
 
 
 def test_the_member_whose_state_is_not_finite_is_named():

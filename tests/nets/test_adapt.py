@@ -1,5 +1,6 @@
 """Networks of other libraries do in learners what Linen's do, and what they do alone."""
 
+import re
 from typing import Any
 
 import equinox as eqx
@@ -10,7 +11,7 @@ import optax
 import pytest
 from flax import nnx
 
-from dljax import Batch, advance, start, sweep
+from dljax import Batch, InputError, advance, start, sweep
 from dljax.envs import make
 from dljax.learn import classify, ppo
 from dljax.nets import MLP
@@ -202,3 +203,21 @@ def test_equinox_is_mapped_over_what_is_before_an_example():
     kept = dropped != 0
     np.testing.assert_allclose(dropped[kept], 2 * by_hand[kept], rtol=1e-5, atol=1e-6)
     assert 0.3 < kept.mean() < 0.7 and (kept.mean((0, 2)) != kept.mean((0, 2))[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("net", "how"),
+    [
+        (Linear2(3, nnx.Rngs(0)), "Linear2 by nets.adapt.from_nnx(make)"),
+        (Plain(KEY), "Plain by nets.adapt.from_equinox(make)"),
+        ((lambda key: begin(key, 3), layers), "tuple by nets.adapt.pair(init, apply)"),
+    ],
+)
+def test_a_network_that_is_not_adapted_is_refused_with_how_to(net, how):
+    with pytest.raises(InputError, match=re.escape(how)):
+        classify.make(net, optax.sgd(0.1), data(), batch=20)
+    with pytest.raises(InputError, match=re.escape(how)):
+        ppo.make(
+            make("CartPole-v1"), net, categorical(2), optax.sgd(0.1),
+            actors=2, horizon=2, epochs=1, minibatches=1,
+        )  # fmt: skip
