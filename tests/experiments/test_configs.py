@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import json
 import math
 import types
@@ -62,7 +63,7 @@ def test_every_field_of_every_experiment_refuses_what_cannot_be():
 
 def test_no_experiment_takes_a_name_that_all_have_for_another_thing():
     for config in configs():
-        own = type(config).__dict__.get("__annotations__", {})
+        own = inspect.get_annotations(type(config))
         assert not own.keys() & Common.free, type(config).__module__
 
 
