@@ -28,6 +28,8 @@ TEXTS = {name: (ROOT / name).read_text() for name in ("README.md", *PAGES)}
 SHOWN = {  # of each page with programs, whether what they print is right
     "README.md": lambda out: min(numbers(out[0])[1:]) > 0.9 and len(numbers(out[0])) == 3,
     "docs/guide/devices.md": lambda out: numbers(out[0])[0] > 0.8,
+    "docs/guide/large-data.md": lambda out: numbers(out[0].splitlines()[-1])[0] > 0.8,
+    "docs/guide/loggers.md": lambda out: [int(n) for n in numbers(out[0])[::2]] == [40, 80],
     "docs/tutorials/agent.md": lambda out: numbers(out[1]) == [5],
     "docs/tutorials/deploy.md": lambda out: (
         numbers(out[0])[0] > 0.9

@@ -33,6 +33,7 @@ import numpy as np
 from dljax.errors import InputError, brief
 from dljax.host import devices, log, processes, result
 from dljax.host.config import C, Common, parse
+from dljax.host.feed import Feed
 from dljax.host.finite import Diverged
 from dljax.host.fit import Fitted, Interrupted, Keep, Watch, fit
 from dljax.host.folder import RECORD, check_folder, take_folder
@@ -105,6 +106,7 @@ class Study:
         saves: int | None = None,
         per_step: int = 1,
         may_diverge: bool = False,
+        feed: Feed | None = None,
     ) -> Fitted:
         """`fit` with the flags of every experiment; its seconds count in the result.
 
@@ -129,6 +131,7 @@ class Study:
             chunk=chunk,
             devices=config.devices,
             may_diverge=may_diverge,
+            feed=feed,
         )
         self.fits[part] = fitted
         self.result.add(fitted.seconds)

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, NoReturn
 
 import jax
@@ -34,11 +35,20 @@ def join(
     # it would take SIGTERM for itself, which `fit` answers by saving
     jax.config.update("jax_enable_preemption_service", False)
     try:
-        limits: Any = {"heartbeat_timeout_seconds": SILENCE, "shutdown_timeout_seconds": SILENCE}
-        jax.distributed.initialize(coordinator, count, number, **limits)
+        jax.distributed.initialize(coordinator, count, number, heartbeat_timeout_seconds=SILENCE)
     except (ValueError, RuntimeError) as error:
         told = "give --coordinator HOST:PORT, --num-processes and --process-id"
         raise InputError(f"the processes do not meet: {brief(error)} ({told})") from None
+    said = sys.excepthook
+
+    def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """An ordinary end would wait for the others, and they for the numbers of this one."""
+        said(kind, error, trace)
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            print(GONE, file=sys.stderr)
+        leave(1)
+
+    sys.excepthook = crash
 
 
 def joined() -> bool:

@@ -98,7 +98,8 @@ def test_one_killed_ends_the_other_and_both_resume_to_the_same_bits(spawn, whole
     runs = spawn(tmp_path)
     deadline = time.monotonic() + 120
     while not steps(tmp_path / "fed" / "checkpoints"):
-        assert time.monotonic() < deadline and runs[1].poll() is None
+        assert time.monotonic() < deadline
+        assert runs[1].poll() is None, [each.communicate()[0] for each in runs]
         time.sleep(0.002)
     runs[1].send_signal(signal.SIGKILL)
     killed = time.monotonic()
@@ -111,6 +112,21 @@ def test_one_killed_ends_the_other_and_both_resume_to_the_same_bits(spawn, whole
         for process in "01":
             pairs = zip(arrays(whole[1], way, process), arrays(tmp_path, way, process), strict=True)
             assert all((a == b).all() for a, b in pairs)
+
+
+def test_one_that_crashes_waits_for_nobody(python):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    program = (
+        "from dljax.host import processes\n"
+        f"processes.join('localhost:{port}', 1, 0)\n"
+        "print(processes.told(lambda: 'alone'), flush=True)\n"
+        "raise RuntimeError('a mistake')"
+    )
+    done = python("-c", program, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "alone\n")
+    assert done.stderr.rstrip().endswith("RuntimeError: a mistake")
 
 
 def test_where_the_processes_meet_is_told_whole():

@@ -64,8 +64,6 @@ def main(out: str, port: str = "", process: str = "") -> None:
         found = [run(way, Path(out) / way, STEPS) for way in ("sweep", "fed")]
     except Interrupted as stop:
         fail(str(stop), 128 + stop.number)
-    except jax.errors.JaxRuntimeError as error:
-        fail(f"{processes.GONE} ({error})", 1)
     for way, fitted in zip(("sweep", "fed"), found, strict=True):
         leaves = jax.tree.leaves((fitted.run, fitted.kept))
         np.savez(f"{out}/{way}-{process or 'alone'}.npz", *map(numbers, leaves))
