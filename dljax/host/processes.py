@@ -37,7 +37,7 @@ def join(
         limits: Any = {"heartbeat_timeout_seconds": SILENCE, "shutdown_timeout_seconds": SILENCE}
         jax.distributed.initialize(coordinator, count, number, **limits)
     except (ValueError, RuntimeError) as error:
-        told = "give --coordinator HOST:PORT, --processes and --process"
+        told = "give --coordinator HOST:PORT, --num-processes and --process-id"
         raise InputError(f"the processes do not meet: {brief(error)} ({told})") from None
 
 

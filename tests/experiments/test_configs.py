@@ -60,6 +60,12 @@ def test_every_field_of_every_experiment_refuses_what_cannot_be():
     assert tried > 2000
 
 
+def test_no_experiment_takes_a_name_that_all_have_for_another_thing():
+    for config in configs():
+        own = type(config).__dict__.get("__annotations__", {})
+        assert not own.keys() & Common.free, type(config).__module__
+
+
 def test_every_preset_is_accepted_by_what_it_must_accept():
     for name in listed():
         for preset in importlib.import_module(name).PRESETS.values():

@@ -114,5 +114,5 @@ def test_one_killed_ends_the_other_and_both_resume_to_the_same_bits(spawn, whole
 
 
 def test_where_the_processes_meet_is_told_whole():
-    with pytest.raises(InputError, match="--coordinator, --processes and --process belong"):
-        Common(coordinator="localhost:1234", processes=2)
+    with pytest.raises(InputError, match="--coordinator, --num-processes and --process-id belong"):
+        Common(coordinator="localhost:1234", num_processes=2)
