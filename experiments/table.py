@@ -62,7 +62,7 @@ def experiment(name: str, results: dict[Path, dict[str, Any]]) -> str:
     """What one experiment is, the commands that make its results again, these, and figures."""
     line = said(f"experiments/{name.replace('.', '/')}.py")
     systems = dict.fromkeys(row for result in results.values() for row in result["systems"])
-    commands = [f"{command(result)}  # {took(path, result)}" for path, result in results.items()]
+    commands = [f"# {took(path, result)}\n{command(result)}" for path, result in results.items()]
     table = [HEAD, *(row for path, result in results.items() for row in rows(result, path))]
     return "\n\n".join(
         [

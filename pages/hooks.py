@@ -47,6 +47,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> str:
     uri = page.file.src_uri
+    if page.parent is None:  # it has no sisters to lead to
+        page.meta["hide"] = ["navigation"]
     source = {"index.md": "README.md"}.get(uri, f"docs/{uri}")
     if uri.startswith("chapters/"):
         source = chapters.SOURCE

@@ -51,7 +51,7 @@ def test_the_kubernetes_job_has_what_an_indexed_job_needs():
     (container,) = pod["containers"]
     (command,) = container["args"]
     assert f"--coordinator {name}-0.{pod['subdomain']}:" in command
-    assert f"--processes {spec['completions']} " in command
+    assert f"--num-processes {spec['completions']} " in command
     mounted = {each["name"] for each in container["volumeMounts"]}
     assert mounted == {each["name"] for each in pod["volumes"]}
 
@@ -70,4 +70,4 @@ def test_the_flags_of_a_cluster_file_are_those_of_the_experiment(file):
     }.items():
         words = words.replace(shell, value)
     config = parse(classify.PRESETS, words.split(), "x", "")
-    assert config.resume and (config.distributed or config.process == 1)
+    assert config.resume and (config.distributed or config.process_id == 1)

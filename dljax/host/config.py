@@ -75,7 +75,7 @@ class Common(Checked):
     # fields that may differ in a resumed run; an experiment may add what only its answers depend on
     free: ClassVar[frozenset[str]] = frozenset(
         {"out", "resume", "checkpoint_every", "quiet", "devices", "log"}
-        | {"distributed", "coordinator", "processes", "process"}
+        | {"distributed", "coordinator", "num_processes", "process_id"}
     )
 
     seeds: Count = 5
@@ -102,10 +102,10 @@ class Common(Checked):
     distributed: bool = False
     """Be one process of a run of several, as SLURM, MPI, Kubernetes or a TPU pod tells."""
     coordinator: str | None = None
-    """HOST:PORT of the first process, where nothing else tells; with --processes and --process."""
-    processes: Count | None = None
+    """HOST:PORT of the first process, where nothing else tells; with the next two."""
+    num_processes: Count | None = None
     """How many processes the run has."""
-    process: Number | None = None
+    process_id: Number | None = None
     """Which of them this is, from 0."""
 
     def __post_init__(self) -> None:
@@ -114,9 +114,9 @@ class Common(Checked):
             raise InputError(f"--seed and --seeds: the last seed must be below 2^31; got {last}")
         if self.resume and self.out is None:
             raise InputError("--resume needs --out, the folder of the run to go on with")
-        explicit = (self.coordinator, self.processes, self.process)
+        explicit = (self.coordinator, self.num_processes, self.process_id)
         if None in explicit and explicit != (None,) * 3:
-            raise InputError("--coordinator, --processes and --process belong together")
+            raise InputError("--coordinator, --num-processes and --process-id belong together")
 
     @property
     def each_seed(self) -> list[int]:

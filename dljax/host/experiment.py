@@ -279,7 +279,7 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
         config = parse(presets, sys.argv[1:], command, doc)
         devices.claim(config.devices)
         if config.distributed or config.coordinator:
-            processes.join(config.coordinator, config.processes, config.process)
+            processes.join(config.coordinator, config.num_processes, config.process_id)
         if not processes.first():  # all would say the same
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
         print(main(config).table())

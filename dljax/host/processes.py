@@ -37,7 +37,7 @@ def join(
     try:
         jax.distributed.initialize(coordinator, count, number, heartbeat_timeout_seconds=SILENCE)
     except (ValueError, RuntimeError) as error:
-        told = "give --coordinator HOST:PORT, --processes and --process"
+        told = "give --coordinator HOST:PORT, --num-processes and --process-id"
         raise InputError(f"the processes do not meet: {brief(error)} ({told})") from None
     said = sys.excepthook
 

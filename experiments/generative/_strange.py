@@ -13,10 +13,13 @@ from dljax.errors import InputError
 from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.host.figures import INK
+from experiments.generative import _three
 from experiments.generative._groups import histograms
 from experiments.generative._images import mosaic
 
 PLAIN = ("components' error", "Gaussian density", "nearest neighbour")
+TOLD = ("nearest of either sort", "support vectors")  # which see outliers in training
+SEEN = ", seen kinds"  # after the name of a score, of new images of such kinds
 
 
 class Design(NamedTuple):
@@ -26,6 +29,8 @@ class Design(NamedTuple):
     train: np.ndarray
     inside: np.ndarray
     outside: np.ndarray
+    exposed: np.ndarray  # strange ones of other kinds, to train on as such, or none
+    seen: np.ndarray  # and to test with
 
 
 class Sorts(NamedTuple):
@@ -51,11 +56,17 @@ class Plain(NamedTuple):
 
 
 def designs(
-    data: ImageData, other: ImageData | None, held_out: Sequence[int], examples: int, tested: int
+    data: ImageData,
+    other: ImageData | None,
+    held_out: Sequence[int],
+    examples: int,
+    tested: int,
+    exposed: int = 0,
 ) -> tuple[np.ndarray, list[Design]]:
     """The images [N, h, w, c] in use; a design for each label held out, and two for `other`.
 
-    Raises InputError if a design has too few images to train on, or if there is none.
+    The `exposed` labels after the one held out are strange too, and seen so in training. Raises
+    InputError if a design has too few images to train on, or if there is none.
     """
     sets = [data] if other is None else [data, other]
     splits = [part for each in sets for part in (each.train, each.test)]
@@ -74,12 +85,19 @@ def designs(
             (2, 0, f"{data.name} among {other.name}"),
         ):
             inside, outside = rows(first + 1, tested), rows(second + 1, tested)
-            found.append(Design(name, rows(first, examples), inside, outside))
+            none = np.zeros(0, int)
+            found.append(Design(name, rows(first, examples), inside, outside, none, none))
+    classes = len(data.classes)
+    fewest = int(np.bincount(data.train.y).min())
     for label in held_out:
-        normal = rows(0, examples, data.train.y != label)
-        inside = rows(1, tested, data.test.y != label)
+        strange = (label + np.arange(exposed + 1)) % classes
+        normal = rows(0, examples, ~np.isin(data.train.y, strange))
+        inside = rows(1, tested, ~np.isin(data.test.y, strange))
         outside = rows(1, tested, data.test.y == label)
-        found.append(Design(data.classes[label], normal, inside, outside))
+        # equally many in each design, which train in one program
+        shown = rows(0, exposed * fewest, np.isin(data.train.y, strange[1:]))
+        seen = rows(1, tested, np.isin(data.test.y, strange[1:]))
+        found.append(Design(data.classes[label], normal, inside, outside, shown, seen))
     for design in found:
         if len(design.train) < examples:
             raise InputError(
@@ -99,26 +117,44 @@ def designs(
 def plain(x: np.ndarray, design: Design, components: int) -> Plain:
     """Scores by scikit-learn: principal components, and the nearest image of the training set.
 
+    With exposed outliers also how much nearer they are, and a machine that tells the sorts apart.
+
     The deviation is probabilistic PCA's: the mean variance of what the components leave.
     """
     from sklearn.decomposition import PCA
     from sklearn.neighbors import NearestNeighbors
+    from sklearn.svm import SVC
 
     def flat(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(unit_scale(jnp.asarray(x[rows])), np.float64).reshape(len(rows), -1)
+        return np.asarray(unit_scale(jnp.asarray(x[rows])), np.float64).reshape(-1, x[0].size)
 
     train = flat(design.train)
+    told = flat(design.exposed)
     pca = PCA(components, random_state=0).fit(train)
     neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(train)
+
+    if len(told):
+        others = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(told)
+        sort = np.repeat([0, 1], [len(train), len(told)])
+        machine = SVC(C=10, class_weight="balanced").fit(np.concatenate([train, told]), sort)
 
     def score(rows: np.ndarray) -> dict[str, np.ndarray]:
         own = flat(rows)
         error = ((own - pca.inverse_transform(pca.transform(own))) ** 2).sum(1)
-        found = error, -pca.score_samples(own), neighbours.kneighbors(own)[0][:, 0]
-        return dict(zip(PLAIN, found, strict=True))
+        near = neighbours.kneighbors(own)[0][:, 0]
+        found: dict[str, np.ndarray] = dict(
+            zip(PLAIN, (error, -pca.score_samples(own), near), strict=True)
+        )
+        if len(told):
+            away = others.kneighbors(own)[0][:, 0]
+            found |= dict(zip(TOLD, (near / away, machine.decision_function(own)), strict=True))
+        return found
 
     inside, outside = score(design.inside), score(design.outside)
-    both = {name: Sorts(inside[name][None], outside[name][None]) for name in PLAIN}
+    both = {name: Sorts(inside[name][None], outside[name][None]) for name in inside}
+    if len(told):
+        seen = score(design.seen)
+        both |= {name + SEEN: Sorts(inside[name][None], seen[name][None]) for name in TOLD}
     return Plain(float(np.sqrt(pca.noise_variance_)), both)
 
 
@@ -134,12 +170,17 @@ def report(
     titles = [*(design.name for design in designs), "mean"]
     for name, values in found.items():
         for title, row in zip(titles, (*values, values.mean(0)), strict=True):
-            if name in PLAIN:
+            if name in plain[0].scores:
                 run.baseline(f"{name}, {title}", "AUROC", row[0])
             else:
                 run.metric(f"AUROC of {name}, {title}", row)
-    best = np.max([found[name].mean(1) for name in PLAIN], 0)
-    for name in learnt[0]:
+    best = np.max([found[name].mean(1) for name in plain[0].scores if SEEN not in name], 0)
+    for name, untold in _three.TOLD.items():
+        if name not in found:
+            continue
+        gain = (found[name] - found[untold]).mean(0)
+        run.gain(f"gain of the {name}", gain, "two standard errors of the paired gain", seeds=5)
+    for name in (name for name in learnt[0] if SEEN not in name):
         means = found[name].mean(1)
         below = [design.name for design, mean in zip(designs, means, strict=True) if mean < 0.5]
         if below:
@@ -190,7 +231,7 @@ def table(path: Path, designs: Sequence[Design], found: dict[str, np.ndarray]) -
     values = np.array([rows.mean(1) for rows in found.values()])
     values = np.concatenate([values, values.mean(1, keepdims=True)], 1)
     names = [*(design.name.replace(" among ", "\namong ") for design in designs), "mean"]
-    figure, (ax,) = figures.panels(1, size=(0.75 * len(names) + 2.6, 3.4))
+    figure, (ax,) = figures.panels(1, size=(0.75 * len(names) + 2.6, 0.4 * len(found) + 1))
     ax.imshow(values, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(*values.shape):
         pale = abs(values[row, column] - 0.5) < 0.3
@@ -199,7 +240,8 @@ def table(path: Path, designs: Sequence[Design], found: dict[str, np.ndarray]) -
     turned = {"rotation": 30, "ha": "right"} if max(map(len, names)) > 12 else {}
     ax.set_xticks(range(len(names)), names, **turned)
     ax.set_yticks(range(len(found)), list(found))
-    ax.axhline(len(found) - len(PLAIN) - 0.5, color=INK, lw=1.4)
+    learnt = [name for name in found if name.removesuffix(SEEN) not in PLAIN + TOLD]
+    ax.axhline(len(learnt) - 0.5, color=INK, lw=1.4)
     ax.axvline(len(names) - 1.5, color=INK, lw=1.4)
     ax.tick_params(length=0)
     ax.set_xlabel("what is strange")
@@ -213,6 +255,8 @@ def mistakes(
     """By each score of the first seed, the least strange outliers, and the strangest normal."""
     rows = {}
     for name, sorts in scores.items():
+        if SEEN in name:
+            continue
         least = design.outside[sorts.outside[0].argsort()[:count]]
         most = design.inside[sorts.inside[0].argsort()[::-1][:count]]
         left, right = (np.asarray(unit_scale(jnp.asarray(x[each]))) for each in (least, most))

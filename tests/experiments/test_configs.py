@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import json
 import math
 import types
@@ -58,6 +59,12 @@ def test_every_field_of_every_experiment_refuses_what_cannot_be():
                 assert name.replace("_", "-") in said
                 tried += 1
     assert tried > 2000
+
+
+def test_no_experiment_takes_a_name_that_all_have_for_another_thing():
+    for config in configs():
+        own = inspect.get_annotations(type(config))
+        assert not own.keys() & Common.free, type(config).__module__
 
 
 def test_every_preset_is_accepted_by_what_it_must_accept():

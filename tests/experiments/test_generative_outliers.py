@@ -51,7 +51,7 @@ def test_what_is_strange_is_never_trained_on():
     learnt = {x.tobytes() for x in data.train.x}
     x, designs = prepare(Config(**TINY | {"held_out": (4, 9)}))
     for design, label in zip(designs, (4, 9), strict=True):
-        train, inside, outside = ([image.tobytes() for image in x[rows]] for rows in design[1:])
+        train, inside, outside = ([image.tobytes() for image in x[rows]] for rows in design[1:4])
         assert design.name == str(label) and len(train) == len(set(train)) == 1000
         assert {labels[x] for x in train} == {labels[x] for x in inside} == {*range(10)} - {label}
         assert {labels[x] for x in outside} == {label}
@@ -66,7 +66,7 @@ def test_networks_see_the_normal_images_alone():
     x = np.full((100, 8, 8, 1), np.nan, np.float32)
     rows = np.arange(1, 100, 3)
     x[rows] = np.random.default_rng(0).random((len(rows), 8, 8, 1))
-    normal = _three.Normal(jnp.asarray(rows), jnp.float32(0.3))
+    normal = _three.Normal(jnp.asarray(rows), jnp.float32(0.3), jnp.zeros(0, int))
     options = {"batch": 16, "rate": 1e-3, "steps": 10, "penalty": 1.0}
     learner = _three.learner(nets, jnp.asarray(x), normal, **options)
     _, metrics = advance(learner, start(learner, jax.random.key(0)), 10)
@@ -167,3 +167,43 @@ def test_images_of_another_size_are_refused(tmp_path):
 
 def test_presets_are_named_as_everywhere():
     assert list(outliers.PRESETS) == ["quick", "standard"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"exposed": 9}, "--exposed must be below 9; got 9"),
+        ({"exposed": 2, "other": "digits"}, "--exposed is of labels, and --other has none of them"),
+    ],
+)
+def test_what_cannot_be_shown_is_named(flags, said, tmp_path):
+    with pytest.raises(InputError, match=re.escape(said)):
+        main(Config(**TINY | flags, out=tmp_path / "run"))
+
+
+def test_outliers_in_training_are_of_other_kinds_than_the_one_tested():
+    data = load("digits")
+    x, designs = prepare(Config(**TINY | {"held_out": (4, 9), "exposed": 2, "examples": 800}))
+    labels = {
+        image.tobytes(): y
+        for part in (data.train, data.test)
+        for image, y in zip(*part, strict=True)
+    }
+    for design, hidden in zip(designs, ([4, 5, 6], [9, 0, 1]), strict=True):
+        sorts = [{labels[image.tobytes()] for image in x[rows]} for rows in design[1:]]
+        normal = set(range(10)) - set(hidden)
+        assert sorts == [normal, normal, {hidden[0]}, set(hidden[1:]), set(hidden[1:])]
+        assert not {*design.exposed} & {*design.seen}
+    assert len(designs[0].exposed) == len(designs[1].exposed)
+
+
+def test_outliers_in_training_are_told_from_the_normal(tmp_path):
+    flags = {"exposed": 3, "examples": 700, "held_out": (6,)}
+    result = main(Config(**TINY | flags, steps=150, out=tmp_path / "run"))
+    told = result.metrics["AUROC of told reconstruction, 6"]["values"]
+    plain = result.metrics["AUROC of reconstruction, 6"]["values"]
+    gain = result.metrics["gain of the told reconstruction"]["values"]
+    np.testing.assert_allclose(gain, np.subtract(told, plain), atol=1e-7)
+    assert "support vectors, 6" in result.baselines
+    for name in _three.TOLD:
+        assert result.metrics[f"AUROC of {name}, seen kinds, 6"]["mean"] > 0.9

@@ -130,5 +130,5 @@ def test_one_that_crashes_waits_for_nobody(python):
 
 
 def test_where_the_processes_meet_is_told_whole():
-    with pytest.raises(InputError, match="--coordinator, --processes and --process belong"):
-        Common(coordinator="localhost:1234", processes=2)
+    with pytest.raises(InputError, match="--coordinator, --num-processes and --process-id belong"):
+        Common(coordinator="localhost:1234", num_processes=2)
