@@ -5,7 +5,8 @@
     python -m experiments.rerun --under 300 --write     # what took less than that, put in place
 
 A result is the same when its final state has the same bits. A number is compared seed by seed where
-there is one a seed, else as a mean; of fewer seeds, what was chosen by all may differ.
+there is one a seed, else as a mean; of fewer seeds, what was chosen by all may differ. Figures are
+not put in place: where numbers moved, take them from the run's folder.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import Any
 
 from dljax.host.experiment import fail
 from dljax.host.page import again, number
+from dljax.host.result import commit
 from experiments.table import ROOT, read
 
 
@@ -63,21 +65,31 @@ def run(result: dict[str, Any], out: Path, seeds: int | None) -> str:
     return "" if done.returncode == 0 else (done.stderr.strip() or "no word").splitlines()[-1]
 
 
+def positive(word: str) -> int:
+    if (number := int(word)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is below 1")
+    return number
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.rerun", description=__doc__)
     parser.add_argument("names", nargs="*", default=[""], help="how results begin: vision/parts")
-    parser.add_argument("--seeds", type=int, help="only so many seeds of each")
+    parser.add_argument("--seeds", type=positive, help="only so many seeds of each")
     parser.add_argument("--under", type=float, default=math.inf, help="only what took less, in s")
     parser.add_argument("--write", action="store_true", help="put the new results in place")
     asked = parser.parse_args()
     if asked.write and asked.seeds:
         fail("error: --write puts whole results in place; give it without --seeds", 2)
+    if asked.write and "-dirty" in str(commit(ROOT)):
+        fail("error: --write needs a clean commit, which the results would be of", 2)
     paths = {p: read(p) for p in sorted((ROOT / "results").glob("*/*.json"))}
     names = {p: p.relative_to(ROOT / "results").with_suffix("").as_posix() for p in paths}
     chosen = [p for p in paths if names[p].startswith(tuple(asked.names))]
-    for path in sorted(
-        (p for p in chosen if taken(paths[p]) < asked.under), key=lambda p: taken(paths[p])
-    ):
+    chosen = [p for p in chosen if taken(paths[p]) < asked.under]
+    if not chosen:
+        fail(f"error: no result begins with {' or '.join(asked.names)} and took so little", 2)
+    failed = 0
+    for path in sorted(chosen, key=lambda p: taken(paths[p])):
         begun = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run"
@@ -85,6 +97,7 @@ def main() -> None:
             after = {} if wrong else json.loads((out / "result.json").read_text())
             if after and asked.write:
                 path.write_text((out / "result.json").read_text())
+        failed += bool(wrong)
         told = [f"failed: {wrong}"] if wrong else [*moved(paths[path], after)]
         if after and after["fingerprint"] == paths[path]["fingerprint"]:
             told = ["same to the bit", *told]
@@ -92,6 +105,7 @@ def main() -> None:
             f"{names[path]}, {time.monotonic() - begun:.0f} s: {'; '.join(told) or 'same'}",
             flush=True,
         )
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":

@@ -44,12 +44,7 @@ SHOWN = {  # of each page with programs, whether what they print is right
 }
 
 
-SKETCHES = [  # no programs: of a design, or of what only a reader has
-    "docs/design.md",
-    "docs/guide/large-data.md",
-    "docs/guide/loggers.md",
-    "docs/guide/predict.md",
-]
+SKETCHES = ["docs/design.md", "docs/guide/predict.md"]  # of no program, and of no named run
 
 
 def numbers(printed: str) -> list[float]:

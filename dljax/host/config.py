@@ -117,6 +117,11 @@ class Common(Checked):
         explicit = (self.coordinator, self.num_processes, self.process_id)
         if None in explicit and explicit != (None,) * 3:
             raise InputError("--coordinator, --num-processes and --process-id belong together")
+        if self.coordinator and self.distributed:
+            raise InputError("--distributed or --coordinator: the one asks, the other tells")
+        require("--process-id", self.process_id, below=self.num_processes)
+        if self.log:
+            require_once("--log", self.log)
 
     @property
     def each_seed(self) -> list[int]:

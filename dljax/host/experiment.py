@@ -66,6 +66,7 @@ class Study:
         self.record["commits"] = [*commits]
         found["commit"] = ", ".join(str(each) for each in commits if each) or None
         shown = dataclasses.asdict(config) | settings
+        shown.pop("out")  # of one machine
         self.result = Result(name, systems, shown, self.seeds, environment=found)
         self.fits: dict[str, Fitted] = {}
         self.state: PyTree = None  # what the fingerprint is of; by default the runs of all fits
@@ -201,7 +202,7 @@ class Study:
                 self.finish()
             elif kind is KeyboardInterrupt and self.fits:  # what was fitted is saved
                 last = [*self.fits.values()][-1].run.step
-                raise Interrupted(int(np.max(last)), signal.SIGINT, self.out) from error
+                raise Interrupted(int(np.max(last)), signal.SIGINT, self.root) from error
         finally:
             if self.lock is not None:
                 os.close(self.lock)
@@ -282,7 +283,9 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
             processes.join(config.coordinator, config.num_processes, config.process_id)
         if not processes.first():  # all would say the same
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
-        print(main(config).table())
+        found = main(config)
+        processes.each("done")  # whoever starts them again wants all, or none
+        print(found.table())
     except InputError as error:
         fail(f"error: {error}", 2)
     except Interrupted as stop:
@@ -295,7 +298,7 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except jax.errors.JaxRuntimeError as error:
-        if not processes.several():
+        if not processes.lost(error):
             raise
         fail(f"error: {processes.GONE} ({brief(error)[:200]})", 1)
     except OSError as error:

@@ -22,6 +22,7 @@ from dljax.errors import InputError
 from dljax.host import processes
 from dljax.host.devices import WHOLE, Layout, everywhere, row
 from dljax.host.result import known
+from dljax.host.resume import Noted
 from dljax.learner import Jitted, Learner, Run, advance
 from dljax.typing import Metrics, PyTree
 
@@ -88,16 +89,23 @@ def pieces(feed: Feed, sizes: Iterable[int], at: Layout) -> Iterator[Callable[[]
             feed.set_state(read_state(given))
 
 
-def read(feed: Feed, size: int, at: Layout) -> Piece:
-    """Raises InputError where the feed ends, or its batches cannot be cut evenly."""
+def following(feed: Feed) -> PyTree:
+    """The next batch; raises InputError where there is none."""
     try:
-        batches = [next(feed) for _ in range(size)]
+        return next(feed)
     except StopIteration:
         raise InputError("the feed ended before the run: let it repeat") from None
+
+
+def read(feed: Feed, size: int, at: Layout) -> Piece:
+    """Raises InputError where the feed ends, or its batches cannot be cut evenly."""
+    batches = [following(feed) for _ in range(size)]
     mesh = at.mesh
-    share = len(jax.tree.leaves(batches[0])[0])
     count = len(mesh.local_devices)
-    if share % count:
+    sizes = {len(leaf) for batch in batches for leaf in jax.tree.leaves(batch)}
+    if len(sizes) > 1:
+        raise InputError(f"batches must be of one size; got {sorted(sizes)}")
+    if (share := sizes.pop()) % count:
         raise InputError(f"a batch of {share} cannot be cut evenly over {count} devices")
     where = NamedSharding(mesh, PartitionSpec(None, AXIS))
 
@@ -112,7 +120,7 @@ def example(feed: Feed | None) -> tuple[PyTree, ...]:
     if feed is None:
         return ()
     before = feed.get_state()
-    batch = next(feed)
+    batch = following(feed)
     feed.set_state(before)
     return (batch,)
 
@@ -132,15 +140,20 @@ def read_state(text: str) -> Any:
     return state
 
 
-def go_back(feed: Feed, noted: list[str] | None) -> None:
+def go_back(feed: Feed | None, noted: Noted) -> None:
     """Set a feed where a checkpoint says that this process's stood.
 
-    Raises InputError if the run was not fed, or by another number of processes.
+    Raises InputError unless the run was fed by as many processes as now.
     """
-    found, count = len(noted or []), jax.process_count()
-    if noted is None or found != count:
-        raise InputError(f"cannot resume: the run was fed by {found} processes, and now {count}")
-    feed.set_state(read_state(noted[jax.process_index()]))
+    if not noted.records:
+        return
+    stood, count = noted.feed or [], 0 if feed is None else jax.process_count()
+    if len(stood) != count:
+        raise InputError(
+            f"cannot resume: the run was fed by {len(stood)} processes, and now by {count}"
+        )
+    if feed is not None:
+        feed.set_state(read_state(stood[jax.process_index()]))
 
 
 def states(state: str | None) -> dict[str, Any]:

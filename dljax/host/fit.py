@@ -190,8 +190,7 @@ def fit(
     if out and keep and keep.resume:
         progress, noted = resumed(out, progress, about)
         processes.require_same("checkpoints", int(progress.run.step))
-        if feed is not None and noted.records:
-            feeding.go_back(feed, noted.feed)
+        feeding.go_back(feed, noted)
     elif out and occupied(out / "checkpoints"):
         raise InputError(f"{out} holds checkpoints already; resume, or choose another folder")
     step = saved = int(progress.run.step)

@@ -44,7 +44,7 @@ def join(
     def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """An ordinary end would wait for the others, and they for the numbers of this one."""
         said(kind, error, trace)
-        if isinstance(error, jax.errors.JaxRuntimeError):
+        if lost(error):
             print(GONE, file=sys.stderr)
         leave(1)
 
@@ -66,6 +66,12 @@ def shake_hands() -> None:
     where = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("all"))
     ones = jax.make_array_from_callback(devices.shape, where, lambda part: np.ones(1, np.int32))
     process_allgather(ones, tiled=True)
+
+
+def lost(error: BaseException) -> bool:
+    """Whether it may be that another process is gone: memory that does not suffice is our own."""
+    ours = "RESOURCE_EXHAUSTED" in str(error)
+    return several() and isinstance(error, jax.errors.JaxRuntimeError) and not ours
 
 
 def joined() -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ def classical(side: int) -> dict[str, Make]:
     return {"shifts": shifts, "bends": bends, "mixup": lambda key, few: mixup(key, few, 0.4)}
 
 
-def gaussian(seed: int, x: np.ndarray, y: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def gaussian(seed: Sequence[int], x: np.ndarray, y: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Images of the labels `wanted`: a Gaussian a class, of one covariance, in [0, 1].
 
     x [n, ...] and y [n] are what is known. The covariance is about the classes' means, shrunk as
@@ -89,8 +90,19 @@ def gaussian(seed: int, x: np.ndarray, y: np.ndarray, wanted: np.ndarray) -> np.
     return made.clip(0, 1).astype(np.float32).reshape(-1, *x.shape[1:])
 
 
+def keys_of(key: Key, seeds: Sequence[int], sets: int) -> Array:
+    """A key for each seed's of each of the sets, [T * S], whichever seeds are beside it."""
+    each = jax.vmap(jax.random.fold_in, (None, 0))
+    begun = each(key, jnp.arange(sets))
+    return jax.vmap(each, (0, None))(begun, jnp.asarray(seeds)).reshape(-1)
+
+
 def made(
-    data: ImageData, labels: Sequence[int], rows: np.ndarray, own: Callable[[Array], Array]
+    data: ImageData,
+    labels: Sequence[int],
+    rows: np.ndarray,
+    seeds: Sequence[int],
+    own: Callable[[Array], Array],
 ) -> dict[str, Batch]:
     """The labelled images and what each way makes of them, x uint8 [T * S, n, ...], y [.., K].
 
@@ -100,14 +112,13 @@ def made(
     known = np.asarray(unit_scale(jnp.asarray(data.train.x)))
     label = data.train.y[flat]
     few = Batch(jnp.asarray(known[flat]), jax.nn.one_hot(label, len(data.classes)))
-    keys = jax.random.split(jax.random.key(2), len(flat))
+    keys = keys_of(jax.random.key(2), seeds, len(labels))
     found = {NONE: few}
     for name, make in classical(known.shape[1]).items():
         found[name] = jax.jit(jax.vmap(make))(keys, few)
-    counts = np.repeat(labels, rows.shape[1])
     plain = [
-        gaussian(i, known[each[:n]], data.train.y[each[:n]], wanted)
-        for i, (each, n, wanted) in enumerate(zip(flat, counts, label, strict=True))
+        gaussian((n, seed), known[each[:n]], data.train.y[each[:n]], wanted)
+        for (n, seed), each, wanted in zip(product(labels, seeds), flat, label, strict=True)
     ]
     found[RIVAL] = few._replace(x=jnp.asarray(np.stack(plain)))
     found[OWN] = few._replace(x=own(few.y))

@@ -14,6 +14,7 @@ from dljax.host.experiment import Study
 from dljax.host.function import Function, Input
 from dljax.learn import gan
 from dljax.typing import Array, Key, PyTree
+from experiments.generative._augment import keys_of
 
 RATE, AVERAGE = 2e-3, 0.99  # of both Adams at their highest, and of the generator's running average
 
@@ -78,4 +79,5 @@ def draw(run: Study, net: gan.GAN, params: PyTree, y: Array) -> Array:
     def one(params: PyTree, key: Key, y: Array) -> Array:
         return gan.generate(net, params, jax.random.normal(key, (len(y), net.latent)), y)
 
-    return jnp.asarray(run.each(one, params, jax.random.split(jax.random.key(1), len(y)), y))
+    keys = keys_of(jax.random.key(1), run.seeds, len(y) // len(run.seeds))
+    return jnp.asarray(run.each(one, params, keys, y))

@@ -109,7 +109,7 @@ def main(config: Config) -> Result:
         names = run.named(f"{n} labels" for n in config.labels)
         params = _told.play(run, net, data, known, names, *options, config.penalty)
         draw = functools.partial(_told.draw, run, net, params)
-        sets = _augment.made(data, config.labels, rows, draw)
+        sets = _augment.made(data, config.labels, rows, run.seeds, draw)
         settings = _augment.settings([*sets][1:], config.shares)
         tested = classified(run, config, data, sets, settings)
         _augment.report(run, data, config.labels, rows, tested)

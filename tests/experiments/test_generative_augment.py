@@ -45,6 +45,16 @@ def test_a_seeds_fewer_labels_are_part_of_its_more_and_even(digits):
     assert set(rows[1, 0]) != set(rows[1, 1])
 
 
+def test_what_is_made_for_a_seed_is_of_no_other_seeds_company(digits):
+    def made(seeds):
+        rows = _augment.subsets((20, 40), seeds, digits, 40)
+        return _augment.made(digits, (20, 40), rows, seeds, lambda y: jnp.zeros((*y.shape[:2], 1)))
+
+    alone, beside = made([3]), made([2, 3])
+    for name in ("shifts", "bends", "mixup", "Gaussian"):
+        np.testing.assert_array_equal(alone[name].x, beside[name].x[1::2], name)
+
+
 def test_made_images_are_of_the_labels_that_they_replace(digits):
     rows = _augment.subsets((20, 40), [0], digits, 40)
     seen = []
@@ -53,7 +63,7 @@ def test_made_images_are_of_the_labels_that_they_replace(digits):
         seen.append(y)
         return jnp.zeros((*y.shape[:2], 8, 8, 1))
 
-    found = _augment.made(digits, (20, 40), rows, own)
+    found = _augment.made(digits, (20, 40), rows, [0], own)
     label = digits.train.y[rows.reshape(2, -1)]
     assert list(found) == [NONE, "shifts", "bends", "mixup", "Gaussian", OWN]
     np.testing.assert_array_equal(seen[0].argmax(-1), label)

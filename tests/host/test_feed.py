@@ -116,5 +116,35 @@ def test_what_cannot_be_fed_is_told_in_a_line(learner, feed, says):
 def test_a_run_that_was_not_fed_is_not_resumed_by_a_feed(tmp_path):
     plain = Learner(lambda key: jnp.float32(0), lambda key, n, *batch: (n + 1, {"loss": n}))
     fit(plain, KEY, 2, keep=Keep(tmp_path))
-    with pytest.raises(InputError, match="the run was fed by 0 processes, and now 1"):
+    with pytest.raises(InputError, match="the run was fed by 0 processes, and now by 1"):
         fit(plain, KEY, 4, keep=Keep(tmp_path, resume=True), feed=pipeline())
+
+
+def test_a_run_that_was_fed_is_not_resumed_without(tmp_path):
+    either = Learner(lambda key: jnp.float32(0), lambda key, n, *batch: (n + 1, {"loss": n}))
+    fit(either, KEY, 2, keep=Keep(tmp_path), feed=pipeline())
+    with pytest.raises(InputError, match="the run was fed by 1 processes, and now by 0"):
+        fit(either, KEY, 4, keep=Keep(tmp_path, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "says"), [((8, 8, 4), r"of one size; got \[4, 8\]"), ((), "the feed ended")]
+)
+def test_uneven_batches_and_none_are_told(tmp_path, sizes, says):
+    class Uneven:
+        at = 0
+
+        def __next__(self):
+            if self.at == len(sizes):
+                raise StopIteration
+            self.at += 1
+            return np.zeros((sizes[self.at - 1], 2), np.float32)
+
+        def get_state(self):
+            return self.at
+
+        def set_state(self, state):
+            self.at = state
+
+    with pytest.raises(InputError, match=says):
+        fit(LEARNER, KEY, 3, feed=Uneven(), keep=Keep(tmp_path) if not sizes else None)
