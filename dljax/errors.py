@@ -71,10 +71,14 @@ def named(path: str, what: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         raise InputError(f"{what} {path!r}: no module {error.name!r} is found") from None
     if not hasattr(found, name):
-        raise unknown(f"function of {module}", name, [n for n in vars(found) if n[0] != "_"])
+        raise unknown(
+            f"function of {module}",
+            name,
+            [n for n, each in vars(found).items() if callable(each) and n[0] != "_"],
+        )
     function = getattr(found, name)
     if not callable(function):
-        raise InputError(f"{what} {path!r} is a {type(function).__name__}, and no function")
+        raise InputError(f"{what} {path!r} is no function but {type(function).__name__}")
     return function
 
 

@@ -92,7 +92,7 @@ def told(frame: Any) -> Any:
             lost = whole and counts(values, least=21)
         dropped += [name] if lost else []
     if dropped:
-        say(f"dropped, since only rows are told apart: {listed('column', dropped)}")
+        say(f"dropped, since its values only number or name the rows: {listed('column', dropped)}")
     return frame.drop(columns=dropped)
 
 

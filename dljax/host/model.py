@@ -64,7 +64,9 @@ def locate(folder: Path) -> Path:
         raise InputError(
             f"{folder} holds the models {', '.join(several)}; name one: {folder}/model/{several[0]}"
         )
-    raise InputError(f"{folder} holds no model; a run leaves one in model/ when it is finished")
+    raise InputError(
+        f"{folder} holds no model; a run leaves one in model/ at its end, to which --resume goes on"
+    )
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_text_gaps_and_constants_are_learnt_from_the_training_part(tmp_path, cap
     frame.to_csv(tmp_path / "mine.csv", index=False)
     data = load(tmp_path / "mine.csv", target="y")
     said = capsys.readouterr().err
-    assert "only rows are told apart: columns id, name" in said
+    assert "only number or name the rows: columns id, name" in said
     assert "one value only: column same" in said and "columns age, colour" in said
     # age, whether it is missing, three colours, whether that is missing, sure
     assert data.train.x.shape == (80, 7) and data.classes == ("no", "yes")

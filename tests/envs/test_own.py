@@ -70,7 +70,7 @@ def test_an_environment_itself_is_taken_ours_and_gymnaxs(module):
         ("cloks:timer", "environment 'cloks:timer': no module 'cloks' is found"),
         ("broken:make", "environment 'broken:make': no module 'no_such_thing' is found"),
         ("clocks:timr", "unknown function of clocks 'timr'; did you mean timer?"),
-        ("clocks:number", "environment 'clocks:number' is a int, and no function"),
+        ("clocks:number", "environment 'clocks:number' is no function but int"),
         (
             "clocks:needs",
             "environment 'clocks:needs' is called without arguments: "

@@ -72,7 +72,7 @@ def test_loggers_are_named_on_the_command_line(tmp_path, monkeypatch):
         ("tensorbord", "unknown logger 'tensorbord'; did you mean tensorboard?"),
         ("nowhere:f", "logger 'nowhere:f': no module 'nowhere' is found"),
         ("math:cosh2", "unknown function of math 'cosh2'; did you mean "),
-        ("math:pi", "logger 'math:pi' is a float, and no function"),
+        ("math:pi", "logger 'math:pi' is no function but float"),
     ],
 )
 def test_a_logger_that_is_none_is_refused_before_anything_is_made(tmp_path, name, says):
