@@ -138,7 +138,7 @@ def target(metric: dict[str, Any], value: float, source: str) -> dict[str, Any]:
     """Whether a metric's mean over at least 5 seeds meets a published or chosen number."""
     sign = 1 if metric["better"] == "higher" else -1
     met = len(metric["values"]) >= 5 and sign * metric["mean"] >= sign * value
-    return {"value": value, "source": source, "met": met}
+    return {"value": value, "source": source, "met": met, "of": "mean"}
 
 
 def fingerprint(tree: PyTree) -> str:

@@ -7,6 +7,7 @@ import argparse
 import csv
 import io
 import json
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -328,4 +329,7 @@ def run(argv: Sequence[str]) -> int:
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as stop:
+        print(": ".join(["stopped", *map(str, stop.args)]), file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
