@@ -192,11 +192,10 @@ def run_slice(words: list[str], cards: dict[str, str] | None) -> int:
             command, stdout=log, stderr=subprocess.STDOUT, env=environment | (cards or {}),
             start_new_session=True,  # a terminal's Ctrl-C would come beside ours
         )  # fmt: skip
-        told = []
+        first = iter([True])  # whose `next` is of one handler even where two are nested
 
         def tell(number: int, _: object) -> None:
-            told.append(number)
-            if len(told) == 1:  # a second one would end the run before it has saved
+            if next(first, False):  # a second one would end the run before it has saved
                 child.terminate()
 
         for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
