@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import itertools
 import json
+import logging
 import math
 import os
 import shlex
@@ -232,6 +233,7 @@ def prepared(given: argparse.Namespace, at_once: int) -> Any:
         import submitit
     except ImportError:
         raise InputError("sweep needs pip install 'dljax[jobs]'") from None
+    logging.getLogger("submitit").handlers.clear()  # what it warns of is told in a line of ours
     asked = {f"slurm_{name}": value for name, value in parameters(given.slurm).items()}
     with submitting():
         executor = submitit.AutoExecutor(given.out / "jobs", cluster=given.cluster)
