@@ -37,7 +37,7 @@ jax012:
 slow: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m pytest -m slow
 
-lint: $(VENV)/installed-$(EXTRAS)
+lint: $(VENV)/installed-$(EXTRAS) $(VENV)/installed-docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
