@@ -1,6 +1,8 @@
 """Two processes of two devices are one run: as one process of four, killed, and resumed."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -30,14 +32,17 @@ def spawn(cache):
     }
     started = []
 
-    def start(out, count=2):
+    def start(out, count=2, program=ROOT / "tests/host/together.py", flags=None):
         with socket.socket() as free:
             free.bind(("localhost", 0))
             port = free.getsockname()[1]
         for number in range(count):
             words = [out] if count == 1 else [out, port, number]
+            if flags is not None:
+                meet = ["--coordinator", f"localhost:{port}", "--num-processes", count]
+                words = flags if count == 1 else [*flags, *meet, "--process-id", number]
             one = subprocess.Popen(
-                [sys.executable, ROOT / "tests/host/together.py", *map(str, words)],
+                [sys.executable, program, *map(str, words)],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -50,6 +55,18 @@ def spawn(cache):
     for each in started:
         each.kill()
         each.communicate()
+
+
+@pytest.fixture
+def spawn_counted(spawn, tmp_path):
+    """The same of a small experiment, by its command line."""
+    (tmp_path / "counted.py").write_text(COUNTED)
+
+    def start(out, count=2, *flags):
+        words = ["--out", out, "--devices", 4 // count, "--quiet", *flags]
+        return spawn(out, count, tmp_path / "counted.py", words)
+
+    return start
 
 
 def ended(runs):
@@ -127,6 +144,53 @@ def test_one_that_crashes_waits_for_nobody(python):
     done = python("-c", program, timeout=60)
     assert (done.returncode, done.stdout) == (1, "alone\n")
     assert done.stderr.rstrip().endswith("RuntimeError: a mistake")
+
+
+COUNTED = """
+import time
+from pathlib import Path
+import jax, jax.numpy as jnp
+from dljax import Learner, sweep
+from dljax.host import experiment
+from dljax.host.config import Common
+from dljax.host.experiment import Study
+
+COUNT = Learner(lambda key: jax.random.normal(key), lambda key, n: (n + 1, {"loss": n}))
+
+def main(config):
+    with Study("counted", ["S0"], config) as run:
+        fitted = run.fit(sweep(lambda _: COUNT, None, run.seeds), config.steps, chunk=20)
+        run.metric("loss", fitted.records[-1]["train/loss"])
+        print("fitted", run.each(lambda n: n, fitted.run.state.run.state).shape, flush=True)
+    return run.result
+
+experiment.command_line("counted", main, {"quick": Common(seeds=3, steps=40)}, "Count.")
+"""
+
+
+def test_an_experiment_of_two_processes_is_that_of_one(spawn_counted, tmp_path):
+    alone, both = tmp_path / "alone", tmp_path / "both"
+    (said,) = ended(spawn_counted(alone, 1))
+    first, second = ended(spawn_counted(both))
+    assert "fitted (3,)" in said and "fitted (3,)" in first
+    assert "fitted" not in second, "the first speaks for all"
+    one, two = (json.loads((out / "result.json").read_text()) for out in (alone, both))
+    assert one["fingerprint"] == two["fingerprint"] and one["metrics"] == two["metrics"]
+
+
+def test_a_signal_to_any_stops_all_at_the_same_step(spawn_counted, tmp_path):
+    out = tmp_path / "run"
+    runs = spawn_counted(out, 2, "--steps", "1000000", "--checkpoint-every", "20")
+    deadline = time.monotonic() + 120
+    while not steps(out / "checkpoints"):
+        assert time.monotonic() < deadline
+        assert runs[1].poll() is None, [each.communicate()[0] for each in runs]
+        time.sleep(0.01)
+    runs[1].send_signal(signal.SIGTERM)
+    said = [each.communicate(timeout=100)[0] for each in runs]
+    assert [each.returncode for each in runs] == [128 + signal.SIGTERM] * 2, said
+    stopped = {re.search(r"stopped at step (\d+) by SIGTERM; saved", each)[1] for each in said}
+    assert len(stopped) == 1 and int(stopped.pop()) == max(steps(out / "checkpoints"))
 
 
 def test_where_the_processes_meet_is_told_whole():
