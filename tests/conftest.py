@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hypothesis
 import jax
 import jaxtyping
 import pytest
@@ -15,6 +16,9 @@ from dljax import learner  # noqa: E402
 from dljax.host import experiment  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# no test fails since a machine is busy, or compiles at a first call
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 ROOT = Path(__file__).parents[1]
 MAPPINGS = Path("/proc/self/maps")
 

@@ -201,7 +201,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(WORDS, max_size=25).map("".join))
 def test_any_text_is_played_or_refused(music):
     try:

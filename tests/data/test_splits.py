@@ -16,7 +16,7 @@ def cut(y, **said):
     return found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(3, 60), min_size=2, max_size=9), st.integers(0, 99))
 def test_every_class_of_three_rows_is_in_every_part(counts, seed):
     y = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
@@ -41,7 +41,7 @@ def test_classes_too_rare_are_named_and_for_training(capsys):
     assert "training part only: classes c1, c3" in capsys.readouterr().err
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(3, 40), st.integers(0, 99))
 def test_no_group_is_in_two_parts(groups, seed):
     rng = np.random.default_rng(seed)

@@ -259,14 +259,14 @@ def test_a_caller_a_preset_and_a_flag_are_told_the_same(field, value):
 
 @pytest.mark.parametrize("field", FLOATS)
 @given(value=floats)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_flag_accepts_the_floats_that_a_caller_may_give(field, value):
     assert by_flags(f"--{field.replace('_', '-')}={value!r}") == refusal(**{field: value})
 
 
 @pytest.mark.parametrize("field", INTEGERS)
 @given(value=integers)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_flag_accepts_the_integers_that_a_caller_may_give(field, value):
     assert by_flags(f"--{field}={value}") == refusal(**{field: value})
 
