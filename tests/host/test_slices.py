@@ -85,7 +85,8 @@ def test_slices_that_were_stopped_or_died_are_run_again_and_all_are_merged(tmp_p
     until(lambda: all((tmp_path / f"slow {seed}").exists() for seed in (3, 5)), process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "stopped: the same command goes on\n")
+    # 2 where the jobs, which hear of it too, had ended first, as on a busy machine
+    assert process.returncode in (130, 2) and "same command" in said, said
     (tmp_path / "slow").unlink()
 
     process = start()
