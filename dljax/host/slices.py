@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -188,19 +188,20 @@ def run_slice(words: list[str], cards: dict[str, str] | None) -> int:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".txt").open("a") as log:
         print(shlex.join(command), file=log, flush=True)
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # the run inherits it: it is told by us alone
+        came: list[int] = []
+        for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda number, _: came.append(number))
+        # the run inherits that it does not hear of it: it is told by us alone
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
         child = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, env=environment | (cards or {}),
             start_new_session=True,  # a terminal's Ctrl-C would come beside ours
         )  # fmt: skip
-        first = iter([True])  # whose `next` is of one handler even where two are nested
-
-        def tell(number: int, _: object) -> None:
-            if next(first, False):  # a second one would end the run before it has saved
-                child.terminate()
-
-        for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, tell)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
+        while child.poll() is None and not came:
+            time.sleep(0.1)
+        if came:  # once: a second one would end the run before it has saved
+            child.terminate()
         return child.wait()
 
 
@@ -221,9 +222,14 @@ def submit(given: argparse.Namespace, words: list[list[str]]) -> None:
     size = at_once if local else len(words)  # submitit starts all of this machine's at once
     for begin in range(0, len(words), size):
         part = words[begin : begin + size]
-        with submitting(), deaf(local):
-            jobs = executor.map_array(run_slice, part, [cards] * len(part))
-        wait(jobs, local)
+        jobs: Sequence[Any] = ()
+        try:
+            with submitting(), held() if local else nullcontext():
+                jobs = executor.map_array(run_slice, part, [cards] * len(part))
+            until_done(jobs)
+        except KeyboardInterrupt:  # a second one does not wait
+            stop(jobs, local)
+            raise
         print(f"{begin + len(part)} of {len(words)} jobs ended", flush=True)
 
 
@@ -254,30 +260,29 @@ def submitting() -> Iterator[None]:
 
 
 @contextmanager
-def deaf(local: bool) -> Iterator[None]:
-    """Processes of this machine that begin within ignore Ctrl-C: it is we who stop them."""
-    before = signal.getsignal(signal.SIGINT)
-    if local:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+def held() -> Iterator[None]:
+    """Ctrl-C within is ours at the end; what begins within never gets it: it is we who stop it."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which a new process inherits
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
-def wait(jobs: Sequence[Any], local: bool) -> None:
-    """Until all jobs ended; Ctrl-C lets each save first, a second one does not wait for that."""
-    try:
+def stop(jobs: Sequence[Any], local: bool) -> None:
+    """End all jobs; those of this machine save first."""
+    for job in jobs:
+        if not local:
+            job.cancel()
+        elif not job.done():  # cancel() would kill it a second later
+            os.kill(int(job.job_id), signal.SIGTERM)
+    if local:
         until_done(jobs)
-    except KeyboardInterrupt:
-        for job in jobs:
-            if not local:
-                job.cancel()
-            elif not job.done():  # cancel() would kill it a second later
-                os.kill(int(job.job_id), signal.SIGTERM)
-        if local:
-            until_done(jobs)
-        raise
 
 
 def until_done(jobs: Sequence[Any]) -> None:
