@@ -122,7 +122,7 @@ def run(given: argparse.Namespace, name: str, flags: Sequence[str]) -> Result:
             f"{said(missing[0])}; run the same command again"
         )
     merged = merge([each for _, each in found if each is not None])
-    merged.config |= {"seeds": given.seeds, "seed": given.seed, "out": str(given.out)}
+    merged.config |= {"seeds": given.seeds, "seed": given.seed}
     merged.write(given.out)
     return merged
 

@@ -64,7 +64,7 @@ def chosen_weight(judge: Judge, data: ImageData, found: np.ndarray) -> int:
     return 1 + int(np.argmax(means))
 
 
-def plain(data: ImageData, sets: Sets) -> dict[str, np.ndarray]:
+def plain(sets: Sets) -> dict[str, np.ndarray]:
     """The test images by interpolation, by regression and by memory."""
     from sklearn.linear_model import Ridge
     from sklearn.neighbors import NearestNeighbors
@@ -87,14 +87,20 @@ def plain(data: ImageData, sets: Sets) -> dict[str, np.ndarray]:
 
 
 def report(
-    run: Study, judge: Judge, data: ImageData, sets: Sets, tested: dict[str, np.ndarray]
+    run: Study,
+    judge: Judge,
+    data: ImageData,
+    sets: Sets,
+    tested: dict[str, np.ndarray],
+    others: dict[str, np.ndarray],
 ) -> None:
-    """Accuracy, PSNR and distance of each way; tested [S, n, ...], with and without the game."""
+    """Accuracy, PSNR and distance of each way: tested [S, n, ...], with and without the game, and
+    the `plain` ones."""
     from sklearn.svm import SVC
 
     real, labels = sets.test.x, data.test.y
     ways: dict[str, Sequence[np.ndarray]] = {way: [*images] for way, images in tested.items()}
-    ways |= {name: [x] for name, x in plain(data, sets).items()} | {"the true images": [real]}
+    ways |= {name: [x] for name, x in others.items()} | {"the true images": [real]}
     scores = {
         "test accuracy": lambda x: judge.accuracy(x, labels),
         "PSNR": lambda x: float(jnp.minimum(psnr(jnp.asarray(x), jnp.asarray(real)), 99).mean()),
@@ -122,11 +128,15 @@ def report(
 
 
 def draw(
-    path: Path, data: ImageData, sets: Sets, tested: dict[str, np.ndarray], count: int = 20
+    path: Path,
+    data: ImageData,
+    sets: Sets,
+    tested: dict[str, np.ndarray],
+    others: dict[str, np.ndarray],
+    count: int = 20,
 ) -> Path:
     """The first test images, and what each way makes of their small ones."""
     names = ("bicubic", "ridge regression", "nearest small image")
-    others = plain(data, sets)
     rows = {"true": sets.test.x} | {name: others[name] for name in names}
     rows |= {"squared error alone": tested["without"][0], "and discriminator": tested["with"][0]}
     title = f"{data.name}: enlarged from {sets.test.y.shape[1]} numbers; one seed"

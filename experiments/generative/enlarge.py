@@ -92,13 +92,14 @@ def main(config: Config) -> Result:
         judge = _enlarge.Judge(data)
         best = _enlarge.chosen_weight(judge, data, found["validation"])
         tested = {"without": found["test"][0], "with": found["test"][best]}
-        _enlarge.report(run, judge, data, sets, tested)
+        others = _enlarge.plain(sets)
+        _enlarge.report(run, judge, data, sets, tested, others)
         own = jax.tree.map(
             lambda leaf: leaf.reshape(-1, config.seeds, *leaf.shape[1:])[best], params
         )
         small = Input((h // config.factor, w // config.factor, c), scaling=data.scaling)
         run.model(own, {"enlarge": Function(functools.partial(once, net), (small,))})
-        run.figure("enlarge.png", _enlarge.draw, data, sets, tested)
+        run.figure("enlarge.png", _enlarge.draw, data, sets, tested, others)
     return run.result
 
 

@@ -28,7 +28,7 @@ def test_a_small_pixel_is_the_mean_of_its_square(digits):
 
 def test_plain_ways_know_the_training_images_alone(digits):
     found = _enlarge.sets(digits, 4)
-    plain = _enlarge.plain(digits, found)
+    plain = _enlarge.plain(found)
     known = {x.tobytes() for x in found.train.x}
     assert all(x.tobytes() in known for x in plain["nearest small image"][:20])
     errors = {name: ((x - found.test.x) ** 2).mean() for name, x in plain.items()}
