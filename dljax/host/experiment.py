@@ -41,7 +41,7 @@ from dljax.host.function import Function, write
 from dljax.host.result import Result
 from dljax.host.screen import Show, busy
 from dljax.learner import Learner
-from dljax.typing import PyTree
+from dljax.typing import Array, PyTree
 
 
 class Study:
@@ -146,7 +146,7 @@ class Study:
     def metric(
         self,
         name: str,
-        values: Iterable[float],
+        values: Iterable[float | Array],
         better: str = "higher",
         goal: tuple[float, str] | None = None,
         **more: Any,
@@ -157,7 +157,9 @@ class Study:
             self.result.targets[name] = result.target(found, *goal)
         return found
 
-    def gain(self, name: str, values: Iterable[float], source: str, seeds: int = 10) -> None:
+    def gain(
+        self, name: str, values: Iterable[float | Array], source: str, seeds: int = 10
+    ) -> None:
         """Record a paired gain; its mean, of at least `seeds`, should exceed two of its errors."""
         found = self.metric(name, values)
         count = len(found["values"])

@@ -2,7 +2,7 @@
 
 import itertools
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +246,9 @@ def picture(ax: Axes, image: np.ndarray) -> None:
     ax.imshow(image if colored else image.mean(-1), cmap=None if colored else "gray_r")
 
 
-def dots(ax: Axes, groups: dict[str, Sequence[float]], colors: Sequence[str] = COLORS) -> None:
+def dots(
+    ax: Axes, groups: Mapping[str, Sequence[float] | np.ndarray], colors: Sequence[str] = COLORS
+) -> None:
     """One column a group: every seed's value as a dot, and its mean with two standard errors."""
     for column, (values, color) in enumerate(zip(groups.values(), itertools.cycle(colors))):
         places = column + np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else [column]

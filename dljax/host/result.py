@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dljax.host import per_class
-from dljax.typing import PyTree
+from dljax.typing import Array, PyTree
 
 
 @dataclass
@@ -127,7 +127,7 @@ def write_whole(path: Path, content: str | bytes | bytearray) -> None:
         raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
-def summary(values: Iterable[float], better: str) -> dict[str, Any]:
+def summary(values: Iterable[float | Array], better: str) -> dict[str, Any]:
     """Mean, standard deviation (n - 1) and the values, one a seed."""
     values = [float(value) for value in np.asarray(values).reshape(-1)]
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
