@@ -307,7 +307,7 @@ def denoising() -> Learner:
 
 def compressed() -> Learner:
     basis = Basis(np.eye(4, 3, dtype=np.float32), np.full(3, 0.3, np.float32))
-    net = Codec(lambda: basis, (0.0, 1.0), channels=3, blocks=1, block=2, fold=1)
+    net = Codec(lambda: basis, (0.0, 1.0), channels=4, blocks=1, block=2, fold=2)
     return compress.make(net, optimizer("adam", 1e-2), images().x, (10.0, 100.0), batch=8)
 
 

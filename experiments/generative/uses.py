@@ -25,7 +25,7 @@ from sklearn.decomposition import PCA
 from dljax import Learner, sweep
 from dljax.data import ImageData, load
 from dljax.host import experiment
-from dljax.host.config import Common, Count, Positive, require
+from dljax.host.config import Common, Count, Number, Positive, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted
 from dljax.host.result import Result
@@ -53,7 +53,7 @@ class Config(Common):
     """What to test on: photos (six others), or a folder."""
     channels: Count = 24
     """Feature maps of the convolutions."""
-    blocks: Count = 3
+    blocks: Number = 3
     """Residual blocks."""
     codes: Count = 48
     """Numbers that code a block of 8 x 8 pixels."""

@@ -289,14 +289,15 @@ def test_a_truncated_photo_is_one_line(tmp_path, kind):
         refused(path)
 
 
-def test_it_runs_and_leaves_its_result(tmp_path):
+def test_it_runs_and_leaves_its_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(_photos, "VIEW", (48, 64))
     ramp = np.linspace(0, 255, 400)[None, :, None] * np.array([1, 0.5, 0.2])
     for i, folder in enumerate(("a", "b")):
         (tmp_path / folder).mkdir()
         pixels = np.roll(np.broadcast_to(ramp, (304, 400, 3)), 90 * i, 1).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / folder / f"{folder}.png")
     folders = {"train": (str(tmp_path / "a"),), "test": str(tmp_path / "b")}
-    small = {"channels": 2, "blocks": 1, "codes": 4, "weights": (500.0,), "batch": 4}
+    small = {"channels": 2, "blocks": 0, "codes": 4, "weights": (500.0,), "batch": 4}
     out = tmp_path / "run"
     result = uses.main(uses.Config(seeds=1, steps=2, out=out, quiet=True, **small, **folders))
     assert result.metrics["denoise PSNR"]["photographs"] == ["b"]
