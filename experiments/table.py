@@ -21,7 +21,7 @@ BEST = (  # of README.md, one a chapter
     ("foundations/random_labels-fashion_mnist", "train accuracy random labels"),
     ("sequences/language", "test nats per character"),
     ("vision/classify-mnist", "test accuracy"),
-    ("generative/vae-digits", "test negative log p(x)"),
+    ("generative/vae-mnist", "test negative log p(x)"),
     ("control/selfplay-connect-four", "optimal moves"),
     ("frontiers/citations-cora", "test accuracy"),
 )

@@ -1,5 +1,9 @@
-"""What checks the annotations of `dljax.ops` while tests run; see conftest.py."""
+"""What checks the annotations of dljax while tests run; see conftest.py."""
 
-from beartype import BeartypeConf, beartype
+import jax
+import numpy as np
+from beartype import BeartypeConf, FrozenDict, beartype
 
-check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an integer is a float
+# JAX takes what NumPy made, and numbers, for an array; an integer is a float, and so are NumPy's
+alike = {jax.Array: jax.typing.ArrayLike, float: float | int | np.number, int: int | np.integer}
+check = beartype(conf=BeartypeConf(hint_overrides=FrozenDict(alike)))

@@ -10,8 +10,9 @@ import jax
 import jaxtyping
 import pytest
 
-# the shapes of annotations are checked in every call
-jaxtyping.install_import_hook("dljax.ops", "beartyped.check")
+# annotations, and the shapes in them, are checked in every call
+FLOORS = ["ops", "data", "envs", "learn", "learner", "host"]
+jaxtyping.install_import_hook([f"dljax.{floor}" for floor in FLOORS], "beartyped.check")
 from dljax import learner  # noqa: E402
 from dljax.host import experiment  # noqa: E402
 
@@ -49,6 +50,14 @@ def pytest_runtest_teardown(item, nextitem):
         return
     if len(MAPPINGS.read_bytes().splitlines()) > 15_000:
         jax.clear_caches()
+
+
+@pytest.fixture
+def misused():
+    """For a test that gives what annotations forbid: the answer is dljax's own."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(autouse=True)

@@ -169,13 +169,17 @@ def test_a_lone_number_is_every_members():
     assert jax.eval_shape(sweep(line, 0.1).init, jax.random.key(0)).hparams.shape == (1,)
 
 
+def still(key, state):
+    return state, {}
+
+
 @pytest.mark.parametrize(
     "make",
     [
-        lambda width: Learner(lambda key: jnp.zeros(width), lambda key, state: (state, {})),
-        lambda width: Learner(lambda key: MLP((width, 2)).init(key, jnp.ones((1, 3))), None),
+        lambda width: Learner(lambda key: jnp.zeros(width), still),
+        lambda width: Learner(lambda key: MLP((width, 2)).init(key, jnp.ones((1, 3))), still),
         lambda width: noise() if width > 3 else line(0.1),
-        lambda depth: Learner(lambda key: MLP((4,) * depth).init(key, jnp.ones((1, 3))), None),
+        lambda depth: Learner(lambda key: MLP((4,) * depth).init(key, jnp.ones((1, 3))), still),
     ],
 )
 def test_shapes_cannot_be_swept(make):

@@ -27,10 +27,13 @@ class Position(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """`init(key) -> position` and `next(position) -> (position, batch)`, both pure."""
+    """`init(key) -> position` and `next(position) -> (position, batch)`, both pure.
+
+    A batch is a tree of arrays, of a supervised learner a `Batch`.
+    """
 
     init: Callable[[Key], PyTree]
-    next: Callable[[PyTree], tuple[PyTree, Batch]]
+    next: Callable[[PyTree], tuple[PyTree, PyTree]]
 
 
 def mix(bits: Array) -> Array:
@@ -88,7 +91,7 @@ def epochs(data: PyTree, batch: int) -> Stream:
     def init(key: Key) -> Position:
         return Position(key, jnp.int32(0))
 
-    def draw(position: Position) -> tuple[Position, Batch]:
+    def draw(position: Position) -> tuple[Position, PyTree]:
         epoch, index = position.drawn // per_epoch, position.drawn % per_epoch
         wanted = index * batch + jnp.arange(batch)
         # the barrier keeps XLA from copying the rounds into every use of the rows: on JAX 0.11

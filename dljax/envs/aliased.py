@@ -83,7 +83,7 @@ def value(world: Aliased, policy: Array) -> Array:
     reward = (chance * world.mdp.reward).sum(-1)
     following = jnp.einsum("sa,sat->st", chance, world.mdp.transition)
 
-    def once(_: int, ahead: Array) -> Array:
+    def once(_: Array, ahead: Array) -> Array:
         return reward + following @ ahead
 
     return world.mdp.start @ jax.lax.fori_loop(0, world.limit, once, jnp.zeros_like(reward))

@@ -75,14 +75,16 @@ def solved(matrix: Array, right: Array) -> Array:
     return x / (a * d - b * c)
 
 
-def moved(links: Links, q: Array, speed: Array, torque: Array, time: float) -> tuple[Array, Array]:
+def moved(
+    links: Links, q: Array, speed: Array, torque: Array, time: Array | float
+) -> tuple[Array, Array]:
     """q and q' after `time` under a torque that stays: a step of Runge and Kutta, fourth order."""
 
     def slope(q: Array, speed: Array) -> tuple[Array, Array]:
         left = torque - turning(links, q, speed) - weight(links, q) - links.friction * speed
         return speed, solved(inertia(links, q), left)
 
-    def ahead(slope: tuple[Array, Array], by: float) -> tuple[Array, Array]:
+    def ahead(slope: tuple[Array, Array], by: Array | float) -> tuple[Array, Array]:
         return q + by * slope[0], speed + by * slope[1]
 
     first = slope(q, speed)
@@ -128,7 +130,7 @@ def make(links: Links = Links()) -> Environment:  # noqa: B008 - immutable
         del key
         torque = jnp.clip(action, -most, most)
 
-        def part(_: int, moving: tuple[Array, Array]) -> tuple[Array, Array]:
+        def part(_: Array, moving: tuple[Array, Array]) -> tuple[Array, Array]:
             return moved(links, *moving, torque, TICK / PARTS)
 
         q, speed = jax.lax.fori_loop(0, PARTS, part, (arm.q, arm.speed))

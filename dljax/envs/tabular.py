@@ -123,7 +123,9 @@ def gridworld(
     return mdp(*map(jnp.asarray, arrays))
 
 
-def random_mdp(key: Key, states: int, actions: int, *, branching: int = 3, ends: int = 0) -> MDP:
+def random_mdp(
+    key: Key, states: int, actions: int, *, branching: int = 3, ends: Array | int = 0
+) -> MDP:
     """A Garnet: each action leads to `branching` random states, and earns N(0, 1).
 
     The chances are uniform over their simplex; the last `ends` states are terminal. Pure in the

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -29,6 +29,7 @@ from dljax.typing import Metrics, PyTree
 AXIS = "data"
 
 
+@runtime_checkable
 class Feed(Protocol):
     """An iterator over batches, the same ones whenever it is set to the same state."""
 

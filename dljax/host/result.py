@@ -112,7 +112,7 @@ def all_finite(tree: Any) -> bool:
     return not isinstance(tree, float | np.floating) or math.isfinite(tree)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_whole(path: Path, content: str | bytes | bytearray) -> None:
     """Write a file whole or not at all, so that a crash, or a full disk, leaves no half of it.
 
     Raises OSError that names the file.

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +26,7 @@ class Show(NamedTuple):
     per_step: int = 1  # environment steps in one step of an agent, which are then counted
 
 
+@runtime_checkable
 class Screen(Protocol):
     """Shows how far the run is, with its newest record and what it is doing."""
 

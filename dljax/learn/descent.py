@@ -107,7 +107,7 @@ def minimise(
 ) -> Learner:
     """Descend `f(w)`, a number, from w = `begin`."""
 
-    def loss(params: PyTree, extra: PyTree, batch: Batch, key: Key):
+    def loss(params: PyTree, extra: PyTree, batch: None, key: Key):
         return f(params), (extra, {})
 
     descend = gradient_step(loss, tx)

@@ -155,7 +155,13 @@ class Search(NamedTuple):
 
 
 def translate(
-    net: nn.Module, params: PyTree, source: Array, *, most: int, beams: int = 1, power: float = 1.0
+    net: nn.Module,
+    params: PyTree,
+    source: Array,
+    *,
+    most: int,
+    beams: int = 1,
+    power: Array | float = 1.0,
 ) -> Array:
     """The likeliest targets found of sources [R, ...], at most `most` tokens each: [R, most].
 

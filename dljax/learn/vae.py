@@ -333,6 +333,6 @@ def sample(net: nn.Module, params: PyTree, key: Key, count: int, latent: int) ->
     return chunked(lambda z: net.apply({"params": params}, z, method="decode"), z, 500)
 
 
-def traverse(z: Array, unit: int, values: Array) -> Array:
+def traverse(z: Array, unit: Array | int, values: Array) -> Array:
     """The code z [L] with one unit set to each of `values` [V]: [V, L]."""
     return jnp.tile(z, (len(values), 1)).at[:, unit].set(values.astype(z.dtype))

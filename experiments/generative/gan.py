@@ -91,7 +91,7 @@ PRESETS = {
     ),
     "full": Config(
         steps=12000,
-        seeds=3,
+        seeds=5,
         data="mnist",
         settings=("recommended",),
         hidden=(),

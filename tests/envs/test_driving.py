@@ -252,6 +252,7 @@ def test_light_changes_what_is_seen_and_not_what_is_there(drawn):
 EIGHT = [(0, 0), (30, 20), (60, 0), (60, -30), (30, -10), (0, 20), (-30, 10), (-30, -20)]
 
 
+@pytest.mark.usefixtures("misused")
 @pytest.mark.parametrize(
     ("call", "said"),
     [

@@ -6,6 +6,7 @@ import platform
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -320,4 +321,4 @@ def test_small_things():
     with pytest.raises(InputError, match="--x must be at least 0; got nan"):
         require("--x", float("nan"), at_least=0)
     assert one_line("") == ""
-    compare(None, {"experiment": "a", "config": {}}, {"experiment": "a", "config": {}}, True)
+    compare(Path("x"), {"experiment": "a", "config": {}}, {"experiment": "a", "config": {}}, True)

@@ -107,7 +107,12 @@ def pixels_of(path):
 @pytest.mark.parametrize("right", [True, False])
 def test_the_worst_says_when_nothing_is_wrong(tmp_path, monkeypatch, right):
     titles = []
-    monkeypatch.setattr(figures, "save", lambda figure, path: titles.append(figure.get_suptitle()))
+
+    def save(figure, path):
+        titles.append(figure.get_suptitle())
+        return path
+
+    monkeypatch.setattr(figures, "save", save)
     chances = np.eye(2)[None, [0, 1]]
     labels = np.array([0, 1] if right else [1, 1])
     figures.worst(tmp_path / "x.png", np.ones((2, 3, 3, 1)), labels, chances, ["a", "b"])

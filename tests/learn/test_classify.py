@@ -142,6 +142,7 @@ def test_weights_are_one_a_class(blobs, weights):
         classify.make(MLP((3,)), optax.sgd(0.1), blobs, batch=30, weights=weights)
 
 
+@pytest.mark.usefixtures("misused")
 @pytest.mark.parametrize(
     ("make", "says"),
     [

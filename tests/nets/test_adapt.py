@@ -205,6 +205,7 @@ def test_equinox_is_mapped_over_what_is_before_an_example():
     assert 0.3 < kept.mean() < 0.7 and (kept.mean((0, 2)) != kept.mean((0, 2))[0]).any()
 
 
+@pytest.mark.usefixtures("misused")
 @pytest.mark.parametrize(
     ("net", "how"),
     [
