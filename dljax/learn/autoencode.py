@@ -152,7 +152,7 @@ def evaluate(
     return {f"{split}/loss": loss(reconstruct(net, params, x), unit_scale(jnp.asarray(x))).mean()}
 
 
-def edge_aware(outputs: Array, images: Array, weight: float = 0.5, eps: float = 1e-3) -> Array:
+def edge_aware(outputs: Array, images: Array, weight: float = 0.1, eps: float = 1e-3) -> Array:
     """`r(e) + weight (r(e_x) + r(e_y))`, `r(e) = sqrt(e^2 + eps^2)`: losses [B, h, w, c].
 
     e is the error of images [B, h, w, c], e_x and e_y its differences to the next pixel, which are

@@ -221,9 +221,10 @@ def told(
         own = np.mean([np.asarray(f(each, true)) for each in found], 0)
         run.metric(metric, own, photographs=names)
         for way, each in others.items():
-            run.baseline(f"{way}, {metric}", metric, np.asarray(f(each, true)))
+            values = np.asarray(f(each, true))
+            run.baseline(f"{way}, {metric}", metric, values, strongest=way == best)
             if (way, score) == (best, "PSNR"):
-                gain = own - np.asarray(f(each, true))
+                gain = own - values
     name = f"{task} gain over the strongest plain way, decibels"
     if task == "colour":
         run.metric(name, gain)

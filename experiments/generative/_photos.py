@@ -16,8 +16,8 @@ SIDE = 32  # of the pieces that are learnt from, as CIFAR-10's
 VIEW = (144, 192)  # the middle of a photograph, which is tested
 LARGEST = 2**24  # pixels of a photograph, whose overlapping crops take 50 times its bytes
 
-TRAIN = ("china", "hubble_deep_field", "motorcycle")
-VALIDATION = ("grace_hopper", "immunohistochemistry")
+TRAIN = ("china", "immunohistochemistry", "motorcycle")
+VALIDATION = ("grace_hopper", "hubble_deep_field")
 TEST = ("astronaut", "chelsea", "coffee", "flower", "retina", "rocket")
 NAMES = sorted((*TRAIN, *VALIDATION, *TEST))
 

@@ -187,14 +187,28 @@ def coded(run: Study, net: Codec, params: PyTree, images: np.ndarray) -> tuple[C
 
 
 def compare(run: Study, own: Curve, others: dict[str, list[Curve]]) -> None:
-    """At each rate: bits, PSNR, and that of others of as many bits."""
-    for k in range(own.bits.shape[1]):
+    """At each rate: bits, PSNR, and that of others of as many bits; and where those are beaten.
+
+    That is: by more than two standard errors over photographs.
+    """
+    rates = range(own.bits.shape[1])
+    gains: dict[str, list[np.ndarray]] = {name: [] for name in others}
+    for k in rates:
         metric = f"PSNR at rate {k + 1}"
         run.metric(f"bits per pixel at rate {k + 1}", own.bits[:, k], "lower")
         run.metric(metric, own.decibels[:, k])
         for name, curves in others.items():
             best = np.max([each.at(own.bits[:, k]) for each in curves], 0)
             run.baseline(f"{name} of as many bits, {metric}", metric, best)
+            gains[name].append(own.decibels[:, k] - best)
+    for name, found in gains.items():
+        where = [float(own.bits[:, k].mean()) for k in rates if beaten(found[k])]
+        run.metric(f"rates of {len(rates)} at which {name} is beaten", [len(where)], bits=where)
+
+
+def beaten(gain: np.ndarray) -> bool:
+    """Whether the mean gain exceeds two of its standard errors."""
+    return len(gain) > 1 and bool(gain.mean() > 2 * gain.std(ddof=1) / len(gain) ** 0.5)
 
 
 def draw(path: Path, curves: dict[str, list[Curve]], title: str) -> Path:

@@ -128,7 +128,7 @@ def test_the_loss_is_of_errors_and_of_their_edges():
     step = flat.at[:, :, 2:].set(0.5)  # wrong in three columns of five, and at one edge
     assert float(autoencode.edge_aware(step, flat, 0.0, 0.0).mean()) == pytest.approx(0.3)
     assert float(autoencode.edge_aware(step, flat, 1.0, 0.0).mean()) == pytest.approx(0.3 + 0.1)
-    assert float(autoencode.edge_aware(step, step).mean()) == pytest.approx(2e-3)
+    assert float(autoencode.edge_aware(step, step).mean()) == pytest.approx(1.2e-3)
 
 
 @pytest.mark.parametrize("enlarge", [1, 2])
@@ -232,6 +232,12 @@ def test_jpeg_costs_more_the_better_it_is():
     tables = (files[0].bits - files[1].bits) * 64 * 64 / 8
     np.testing.assert_allclose(tables, tables[0, 0])  # bytes, the same in all files
     assert 600 < tables[0, 0] < 650
+
+
+def test_who_is_beaten_is_so_by_two_standard_errors():
+    assert _rates.beaten(np.array([1.0, 2.0, 3.0]))  # of 2, and an error of 0.58
+    assert not _rates.beaten(np.array([-1.0, 2.0, 3.0]))
+    assert not _rates.beaten(np.array([1.0]))
 
 
 def test_what_is_found_is_counted_by_its_label():
