@@ -24,6 +24,7 @@ from dljax.learn import (
     bandit,
     by_hand,
     classify,
+    compress,
     cyclegan,
     debias,
     descent,
@@ -55,6 +56,7 @@ from dljax.nets.alphazero import BoardNet
 from dljax.nets.architecture import Child, Size, Space, Speller, shared
 from dljax.nets.bayesian import BayesianMLP
 from dljax.nets.caption import Captioner
+from dljax.nets.codec import Basis, Codec
 from dljax.nets.coders import DenseDecoder, convolutional, dense
 from dljax.nets.diffusion import GraphForecaster
 from dljax.nets.graph import GCN, symmetric
@@ -303,6 +305,12 @@ def denoising() -> Learner:
     return autoencode.make(net, tx, images().x, optax.squared_error, batch=8, corrupt=corrupt)
 
 
+def compressed() -> Learner:
+    basis = Basis(np.eye(4, 3, dtype=np.float32), np.full(3, 0.3, np.float32))
+    net = Codec(lambda: basis, (0.0, 1.0), channels=4, blocks=1, block=2, fold=2)
+    return compress.make(net, optimizer("adam", 1e-2), images().x, (10.0, 100.0), batch=8)
+
+
 def variational() -> Learner:
     net = dense((6, 6, 1), 2, (5,), variational=True, dropout=0.1)
     x, options = images().x, {"beta": 2.0, "free_bits": 0.01, "warmup": 5, "correlation": 3.0}
@@ -456,6 +464,7 @@ LEARNERS = {
     "debiased": debiased,
     "stacked": stacked,
     "denoising": denoising,
+    "compressed": compressed,
     "variational": variational,
     "topics": topics,
     "language_recurrent": language_recurrent,

@@ -152,6 +152,19 @@ def evaluate(
     return {f"{split}/loss": loss(reconstruct(net, params, x), unit_scale(jnp.asarray(x))).mean()}
 
 
+def edge_aware(outputs: Array, images: Array, weight: float = 0.1, eps: float = 1e-3) -> Array:
+    """`r(e) + weight (r(e_x) + r(e_y))`, `r(e) = sqrt(e^2 + eps^2)`: losses [B, h, w, c].
+
+    e is the error of images [B, h, w, c], e_x and e_y its differences to the next pixel, which are
+    those of edges. Charbonnier et al. 1994; for images, Lai et al. 2017, eq. 1.
+    """
+    error = outputs - images
+    more = jnp.pad(error, ((0, 0), (0, 1), (0, 1), (0, 0)), "edge")
+    across, down = more[:, :-1, 1:] - error, more[:, 1:, :-1] - error
+    here, *edges = (jnp.sqrt(each**2 + eps**2) for each in (error, across, down))
+    return here + weight * sum(edges)
+
+
 def mask(key: Key, x: Array, share: float) -> Array:
     """Each pixel of x is 0 with probability `share`. Vincent et al. 2008, section 2.3."""
     return jnp.where(jax.random.bernoulli(key, share, x.shape), 0, x)

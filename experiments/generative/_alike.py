@@ -3,19 +3,20 @@
 from pathlib import Path
 
 import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from dljax.host import figures
 
-NEAREST = 10
+FOUND = (1, 10, 50)
 
 
 def precision(
     known: np.ndarray, labels: np.ndarray, asked: np.ndarray, answers: np.ndarray
-) -> float:
-    """The share of the `NEAREST` known codes that have the label of the one asked for."""
-    near = KNeighborsClassifier(NEAREST).fit(known, labels).kneighbors(asked)[1]
-    return float((labels[near] == answers[:, None]).mean())
+) -> np.ndarray:
+    """The share of the k known codes nearest to each asked for that have its label, `FOUND` ks."""
+    near = NearestNeighbors(n_neighbors=max(FOUND)).fit(known).kneighbors(asked)[1]
+    right = labels[near] == answers[:, None]
+    return np.array([right[:, :k].mean() for k in FOUND])
 
 
 def neighbours(

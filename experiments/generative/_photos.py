@@ -1,58 +1,60 @@
-"""Photographs for the uses of autoencoders, what spoils them, and the plain ways to mend them."""
+"""Photographs by name: those that installed packages bring, CIFAR-10's, and a person's own."""
 
-import io
 import warnings
-import zlib
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
-import scipy.ndimage
 from PIL import Image
-from sklearn.datasets import load_sample_image
 
-from dljax.data.scaling import BYTES
+from dljax.data import load
+from dljax.data.pictures import SUFFIXES
 from dljax.errors import InputError, brief
-from dljax.host import figures
-from dljax.host.function import Function, Input
-from dljax.learn import autoencode
-from dljax.learn.autoencode import Corrupt
-from dljax.typing import Array, Key, PyTree
 
 BLOCK = 8  # pixels of a side of what is coded at once, as in JPEG
+SIDE = 32  # of the pieces that are learnt from, as CIFAR-10's
+VIEW = (144, 192)  # the middle of a photograph, which is tested
 LARGEST = 2**24  # pixels of a photograph, whose overlapping crops take 50 times its bytes
 
-
-def mends(net: nn.Module, shape: tuple[int, ...]) -> dict[str, Function]:
-    """A spoilt photograph made good, from 0 to 1."""
-
-    def mend(params: PyTree, x: Array) -> Array:
-        return jnp.clip(jnp.asarray(net.apply({"params": params}, x)), 0, 1)
-
-    return {"mend": Function(mend, (Input(shape, scaling=BYTES, pictures=True),), rows=1)}
+TRAIN = ("china", "immunohistochemistry", "motorcycle")
+VALIDATION = ("grace_hopper", "hubble_deep_field")
+TEST = ("astronaut", "chelsea", "coffee", "flower", "retina", "rocket")
+NAMES = sorted((*TRAIN, *VALIDATION, *TEST))
 
 
-def photo(name: str) -> np.ndarray:
-    """china or flower of scikit-learn, or an image file, at half its size: [h, w, 3] uint8.
+def packaged(name: str) -> np.ndarray:
+    """A photograph that scikit-learn, Matplotlib or scikit-image ships: [h, w, 3] uint8."""
+    if name in ("china", "flower"):
+        from sklearn.datasets import load_sample_image
+
+        return load_sample_image(f"{name}.jpg")
+    if name == "grace_hopper":
+        from matplotlib.cbook import get_sample_data
+
+        return decode(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    from skimage import data
+
+    found = data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(data, name)()
+    return np.asarray(found)
+
+
+def photo(name: str, least: tuple[int, int] = (2 * BLOCK, 2 * BLOCK)) -> np.ndarray:
+    """One of `NAMES`, or an image file, at half its size: [h, w, 3] uint8.
 
     The sides are cut to a multiple of `BLOCK`. Raises InputError if there is no such image, or it
-    is damaged, too small or too large.
+    is damaged, smaller than `least` when halved, or too large.
     """
-    pixels = load_sample_image(f"{name}.jpg") if name in ("china", "flower") else decode(name)
+    pixels = packaged(name) if name in NAMES else decode(name)
     h, w = (side // (2 * BLOCK) * 2 * BLOCK for side in pixels.shape[:2])
-    if min(h, w) < 4 * BLOCK:
-        raise InputError(f"{name}: sides of at least {4 * BLOCK} pixels are needed")
+    if h < 2 * least[0] or w < 2 * least[1]:
+        raise InputError(f"{name}: at least {2 * least[1]} x {2 * least[0]} pixels are needed")
     quarters = pixels[:h, :w].reshape(h // 2, 2, w // 2, 2, 3).mean((1, 3))
     return np.round(quarters).astype(np.uint8)
 
 
 def decode(name: str) -> np.ndarray:
     """An image file's pixels [h, w, 3], decoded only once its header has told a size in bounds."""
-    accepted = f"china, flower or an image file of at most {LARGEST:,} pixels is accepted"
+    accepted = f"one of {', '.join(NAMES)}, or an image file of at most {LARGEST:,} pixels"
     try:
         with warnings.catch_warnings():  # Pillow's of large images: the bound here is lower
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -62,7 +64,7 @@ def decode(name: str) -> np.ndarray:
                 why = f"{image.width} x {image.height} pixels"
     except Exception as error:  # a hostile file raises nearly anything: SyntaxError, zlib.error
         why = brief(error)
-    raise InputError(f"no image {name!r} ({why}); {accepted}")
+    raise InputError(f"no image {name!r} ({why}); accepted is {accepted}")
 
 
 def crops(image: np.ndarray, side: int, stride: int) -> np.ndarray:
@@ -71,97 +73,61 @@ def crops(image: np.ndarray, side: int, stride: int) -> np.ndarray:
     return np.moveaxis(windows[::stride, ::stride], 2, -1).reshape(-1, side, side, 3)
 
 
-def whole(blocks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The image of a shape whose blocks [n, ...] stand row by row, clipped to [0, 1]."""
-    h, w = shape[0] // BLOCK, shape[1] // BLOCK
-    tiled = blocks.reshape(h, w, BLOCK, BLOCK, 3).swapaxes(1, 2)
-    return np.clip(tiled.reshape(shape), 0, 1)
+def turned(image: np.ndarray) -> list[np.ndarray]:
+    """The image in the eight ways that a square can lie."""
+    return [np.rot90(each, k) for each in (image, image[:, ::-1]) for k in range(4)]
 
 
-def noise(key: Key, x: Array) -> Array:
-    """Gaussian noise of standard deviation 0.1."""
-    return autoencode.add_noise(key, x, 0.1)
+def files(name: str, flag: str) -> list[str]:
+    """The photographs in a folder. Raises InputError if there is no folder, or none in it."""
+    root = Path(name)
+    kinds = "photos" if flag == "--test" else "photos, cifar10"
+    if not root.is_dir():
+        raise InputError(
+            f"{flag} must be {kinds} or a folder of {' or '.join(SUFFIXES)} files; got {name!r}"
+        )
+    found = sorted(str(each) for each in root.iterdir() if each.suffix.lower() in SUFFIXES)
+    if not found:
+        raise InputError(f"{flag}: no {' or '.join(SUFFIXES)} file in {name}")
+    return found
 
 
-def shrink(key: Key, x: Array) -> Array:
-    """A quarter of the pixels, and cubic interpolation back."""
-    del key
-    n, h, w, c = x.shape
-    small = x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
-    return jax.image.resize(small, x.shape, "cubic")
+def learnt(sources: Iterable[str]) -> np.ndarray:
+    """What is learnt from, pieces [n, SIDE, SIDE, 3] uint8 of each source, in all directions."""
+    found = []
+    for source in sources:
+        if source == "cifar10":
+            found.append(load(source).train.x)
+            continue
+        names = TRAIN if source == "photos" else files(source, "--train")
+        whole = [photo(name, (SIDE, SIDE)) for name in names]
+        found += [crops(each, SIDE, SIDE // 2) for image in whole for each in turned(image)]
+    return np.concatenate(found)
 
 
-def drain(key: Key, x: Array) -> Array:
-    """The luminance of ITU-R BT.601 in all three channels."""
-    del key
-    grey = x @ jnp.array([0.299, 0.587, 0.114])
-    return jnp.broadcast_to(grey[..., None], x.shape)
+def tested(source: str) -> dict[str, np.ndarray]:
+    """The middle of each photograph to be tested, by its name: float32 [*VIEW, 3] in [0, 1]."""
+    names = TEST if source == "photos" else files(source, "--test")
+    return {Path(name).stem: middle(name) for name in names}
 
 
-def smooth(spoilt: np.ndarray, train: np.ndarray, spoilt_train: np.ndarray) -> np.ndarray:
-    """A Gaussian filter of the width that is best on the training photograph."""
-
-    def filtered(image: np.ndarray, width: float) -> np.ndarray:
-        return scipy.ndimage.gaussian_filter(image, (width, width, 0))
-
-    widths = np.linspace(0.2, 2, 19)
-    errors = [((filtered(spoilt_train, width) - train) ** 2).mean() for width in widths]
-    return filtered(spoilt, float(widths[int(np.argmin(errors))]))
+def validated() -> np.ndarray:
+    """Those by which all choices are made: [2, *VIEW, 3]."""
+    return np.stack([middle(name) for name in VALIDATION])
 
 
-def tint(spoilt: np.ndarray, train: np.ndarray, spoilt_train: np.ndarray) -> np.ndarray:
-    """The mean colour of the training photograph over its grey, added to all pixels."""
-    return spoilt + (train - spoilt_train).mean((0, 1))
+def middle(name: str) -> np.ndarray:
+    image = photo(name, VIEW)
+    top, left = ((n - size) // 2 for n, size in zip(image.shape, VIEW, strict=False))
+    return image[top : top + VIEW[0], left : left + VIEW[1]] / np.float32(255)
 
 
-class Task(NamedTuple):
-    """What spoils a photograph, and the plain way to mend it, of the arguments of `smooth`."""
-
-    spoil: Corrupt
-    plain: str
-    mend: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-
-
-TASKS = {
-    "denoise": Task(noise, "Gaussian filter", smooth),
-    "enlarge": Task(shrink, "cubic interpolation", lambda spoilt, *_: spoilt),
-    "colour": Task(drain, "mean tint", tint),
-}
-
-
-def jpeg(image: np.ndarray, most: int) -> tuple[np.ndarray, int]:
-    """The image [h, w, 3] in [0, 1] through the best JPEG of at most `most` bytes, and its bytes.
-
-    Its headers count: they are part of the file. The smallest there is may still be larger.
-    """
-    pixels = Image.fromarray(np.round(255 * image).astype(np.uint8))
-    for quality in range(95, 0, -1):
-        file = io.BytesIO()
-        pixels.save(file, "JPEG", quality=quality, optimize=True)
-        if file.tell() <= most:
-            break
-    size = file.tell()
-    return np.asarray(Image.open(file), np.float32) / 255, size
-
-
-def packed(codes: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, bytes]:
-    """Codes [n, L] through 6 bits a number, and their deflated table.
-
-    low, high [L]: the range of each number, known to both sides.
-    """
-    levels = 63
-    whole = np.clip(np.round((codes - low) / (high - low) * levels), 0, levels).astype(np.uint8)
-    # number by number, differences along the row of blocks: neighbours are alike
-    flat = np.diff(whole.T, axis=1, prepend=0).astype(np.uint8)
-    return whole / levels * (high - low) + low, zlib.compress(flat.tobytes(), 9)
-
-
-def strip(path: Path, images: dict[str, np.ndarray]) -> Path:
-    """The middle of each image, side by side."""
-    figure, axes = figures.panels(len(images), size=(2.6, 2.7))
-    for ax, (name, image) in zip(axes, images.items(), strict=True):
-        h, w = (max(0, side // 2 - 48) for side in image.shape[:2])
-        ax.imshow(image[h : h + 96, w : w + 96], interpolation="nearest")
-        ax.set_title(name, fontsize=10)
-        ax.set_axis_off()
-    return figures.save(figure, path)
+def check_apart(sources: Iterable[str], test: str) -> None:
+    """Raises InputError for a file that is both learnt from and tested."""
+    both = {str(Path(name).resolve()) for name in files(test, "--test")} if test != "photos" else {}
+    for source in sources:
+        if source in ("photos", "cifar10"):
+            continue
+        for name in files(source, "--train"):
+            if str(Path(name).resolve()) in both:
+                raise InputError(f"{name} is in --train and in --test")
