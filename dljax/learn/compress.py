@@ -26,7 +26,8 @@ def objective(net: Codec, weights: Sequence[float]) -> Objective:
         x, variables = batch.x, {"params": params}
         level = jax.random.randint(k_level, (len(x),), 0, len(weights))
         codes: Any = net.apply(variables, x, level, method="encode")
-        codes = codes + jax.random.uniform(k_noise, codes.shape, minval=-0.5, maxval=0.5)
+        noise = jax.random.uniform(k_noise, codes.shape, codes.dtype, minval=-0.5, maxval=0.5)
+        codes = codes + noise
         decoded: Any = net.apply(variables, codes, level, method="decode")
         chances: Any = net.apply(variables, codes, level, method="chances")
         rate = bits(codes, *chances).sum((1, 2, 3)) / (x.shape[1] * x.shape[2])

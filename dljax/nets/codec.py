@@ -54,8 +54,8 @@ class Codec(nn.Module):
         self.gain = self.param("gain", lambda _: jnp.asarray(start, jnp.float32))
         self.scale = self.param("scale", lambda _: jnp.asarray(scale, jnp.float32))
         zero, window = nn.initializers.zeros_init(), (3, 3, latent, latent)
-        self.to_mean = self.param("to_mean", zero, window)
-        self.to_scale = self.param("to_scale", zero, window)
+        self.to_mean = self.param("to_mean", zero, window, jnp.float32)
+        self.to_scale = self.param("to_scale", zero, window, jnp.float32)
 
     def encode(self, x: Array, level: Array) -> Array:
         z = self.analysis(space_to_depth(self.before(x) - 0.5, self.block))

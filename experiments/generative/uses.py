@@ -7,7 +7,7 @@ An autoencoder whose codes are whole numbers is trained for rate and distortion 
 are range-coded, and stand beside JPEG's and WebP's. All choices are made on two further
 photographs. Codes of digits are searched, beside PCA's and pixels.
 
-    python -m experiments.generative.uses
+    python -m experiments.generative.uses  # some minutes on 2 cores
     python -m experiments.generative.uses --train my/photos --test my/others
 """
 
