@@ -11,7 +11,7 @@ import jaxtyping
 import pytest
 
 # annotations, and the shapes in them, are checked in every call
-FLOORS = ["ops"]
+FLOORS = ["ops", "data", "envs", "learn", "learner", "host"]
 jaxtyping.install_import_hook([f"dljax.{floor}" for floor in FLOORS], "beartyped.check")
 from dljax import learner  # noqa: E402
 from dljax.host import experiment  # noqa: E402

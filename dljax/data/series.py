@@ -77,7 +77,7 @@ def circular(degrees: np.ndarray) -> np.ndarray:
     return np.stack([np.cos(radians), np.sin(radians)], -1)
 
 
-def degrees(points: np.ndarray) -> np.ndarray:
+def degrees(points: np.ndarray) -> np.ndarray | np.floating:
     """The direction in [0, 360) of points [..., 2] of any length: `circular` undone."""
     return np.rad2deg(np.arctan2(points[..., 1], points[..., 0])) % 360
 

@@ -159,7 +159,11 @@ def summed(chance: Array) -> Array:
 
 
 def environment(
-    mdp: MDP, *, limit: int = 100, name: str = "tabular", seen: Sequence[int] | None = None
+    mdp: MDP,
+    *,
+    limit: Array | int = 100,
+    name: str = "tabular",
+    seen: Sequence[int] | None = None,
 ) -> Environment:
     """Plays the MDP: one-hot observations, rewards R[s, a], truncated after `limit` steps.
 
@@ -188,4 +192,5 @@ def environment(
         after = Step(observed(at), mdp.reward[state.at, action], mdp.terminal[at], time >= limit)
         return Position(at, time), after
 
-    return Environment(name, reset, step, (kinds,), actions, limit)
+    # a traced limit does for whoever steps it; learners that make arrays of that length want an int
+    return Environment(name, reset, step, (kinds,), actions, limit)  # pyright: ignore
