@@ -162,8 +162,7 @@ class Study:
     ) -> None:
         """Record a paired gain; its mean, of at least `seeds`, should exceed two of its errors."""
         found = self.metric(name, values)
-        count = len(found["values"])
-        least = 2 * found["sd"] / count**0.5
+        least, count = result.two_errors(found), len(found["values"])
         self.target(name, least, source, count >= seeds and found["mean"] > least)
 
     def baseline(self, name: str, metric: str, mean: Any, **more: Any) -> None:

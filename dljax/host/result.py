@@ -134,6 +134,11 @@ def summary(values: Iterable[float | Array], better: str) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "sd": sd, "values": values, "better": better}
 
 
+def two_errors(metric: dict[str, Any]) -> float:
+    """Two standard errors of a metric's mean."""
+    return 2 * metric["sd"] / len(metric["values"]) ** 0.5
+
+
 def target(metric: dict[str, Any], value: float, source: str) -> dict[str, Any]:
     """Whether a metric's mean over at least 5 seeds meets a published or chosen number."""
     sign = 1 if metric["better"] == "higher" else -1

@@ -7,7 +7,7 @@ import numpy as np
 
 from dljax.host.figures import COLORS, INK, curve, dots, panels, save, spread
 from dljax.host.fit import Fitted
-from dljax.host.result import Result
+from dljax.host.result import Result, two_errors
 
 
 def variants(
@@ -28,7 +28,7 @@ def variants(
     for split, aside, alpha in (("train", -0.2, 0.45), ("test", 0.2, 1.0)):
         found = [result.metrics[f"{split} accuracy {name}"] for name in names]
         means = [each["mean"] for each in found]
-        errors = [2 * each["sd"] / len(each["values"]) ** 0.5 for each in found]
+        errors = [two_errors(each) for each in found]
         bars = right.bar(places + aside, means, 0.38, yerr=errors, alpha=alpha, **style)
         right.bar_label(bars, [f"{100 * mean:.1f}" for mean in means], padding=2, fontsize=7)
     chance = result.targets["test accuracy random labels"]["value"]

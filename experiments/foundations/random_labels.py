@@ -27,7 +27,7 @@ from dljax.host.baselines import flat, linear_classifier, logistic_regression
 from dljax.host.config import Common, Count, Positive, Widths, require
 from dljax.host.experiment import Study
 from dljax.host.fit import Fitted, Selection, Watch
-from dljax.host.result import Result
+from dljax.host.result import Result, two_errors
 from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
 from dljax.learn.risk import weights_of
@@ -191,9 +191,9 @@ def fits(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
 def chance(run: Study, name: str, classes: int) -> None:
     """Whether the accuracy of that name is that of a guess among so many classes."""
     found = run.result.metrics[name]
-    error, count = found["sd"] / len(found["values"]) ** 0.5, len(found["values"])
-    met = count >= 5 and abs(found["mean"] - 1 / classes) <= 2 * error
-    run.target(name, 1 / classes, f"chance, within two standard errors: {2 * error:.4f}", met)
+    most = two_errors(found)
+    met = len(found["values"]) >= 5 and abs(found["mean"] - 1 / classes) <= most
+    run.target(name, 1 / classes, f"chance, within two standard errors: {most:.4f}", met)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from dljax.host.experiment import Study
 from dljax.host.function import Function, Input
 from dljax.learn import autoencode
 from dljax.learn.autoencode import Corrupt
+from dljax.nets.progressive import halve
 from dljax.nets.restore import Restorer
 from dljax.ops.scores import psnr, ssim
 from dljax.typing import Array, Key, PyTree
@@ -39,8 +40,12 @@ def noise(key: Key, x: Array) -> Array:
 def shrink(key: Key, x: Array) -> Array:
     """A quarter of the pixels: the mean of each 2 x 2."""
     del key
-    n, h, w, c = x.shape
-    return x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
+    return halve(x)
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    """The same of one image [h, w, c]."""
+    return np.asarray(halve(jnp.asarray(image)[None])[0])
 
 
 def drain(key: Key, x: Array) -> Array:
@@ -100,8 +105,7 @@ def projected(times: int, image: np.ndarray) -> np.ndarray:
     """
     found = resized("cubic", image)
     for _ in range(times):
-        h, w, c = image.shape
-        found = found + resized("cubic", image - found.reshape(h, 2, w, 2, c).mean((1, 3)))
+        found = found + resized("cubic", image - halved(found))
     return found
 
 
@@ -126,8 +130,7 @@ class Transfer:
         return windows.reshape(-1, 25), (image - grey[..., None]).reshape(-1, 3)
 
     def painted(self, neighbours: int, image: np.ndarray) -> np.ndarray:
-        h, w, _ = image.shape
-        small = image.reshape(h // 2, 2, w // 2, 2, 3).mean((1, 3))
+        small = halved(image)
         model = KNeighborsRegressor(neighbours, algorithm="brute").fit(self.seen, self.colour)
         colour = model.predict(self.places(small)[0]).reshape(small.shape)
         return image + resized("linear", colour)
@@ -218,10 +221,10 @@ def told(
     """PSNR and SSIM of each test photograph, of found [S, N, ...] the mean over seeds."""
     for score, f in (("PSNR", decibels), ("SSIM", ssim)):
         metric = f"{task} {score}"
-        own = np.mean([np.asarray(f(each, true)) for each in found], 0)
+        own = np.mean([np.asarray(f(x, true)) for x in found], 0)
         run.metric(metric, own, photographs=names)
-        for way, each in others.items():
-            values = np.asarray(f(each, true))
+        for way, x in others.items():
+            values = np.asarray(f(x, true))
             run.baseline(f"{way}, {metric}", metric, values, strongest=way == best)
             if (way, score) == (best, "PSNR"):
                 gain = own - values

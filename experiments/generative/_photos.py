@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dljax.data import load
+from dljax.data.objects import shrunk
 from dljax.data.pictures import SUFFIXES
 from dljax.errors import InputError, brief
 
@@ -48,8 +49,7 @@ def photo(name: str, least: tuple[int, int] = (2 * BLOCK, 2 * BLOCK)) -> np.ndar
     h, w = (side // (2 * BLOCK) * 2 * BLOCK for side in pixels.shape[:2])
     if h < 2 * least[0] or w < 2 * least[1]:
         raise InputError(f"{name}: at least {2 * least[1]} x {2 * least[0]} pixels are needed")
-    quarters = pixels[:h, :w].reshape(h // 2, 2, w // 2, 2, 3).mean((1, 3))
-    return np.round(quarters).astype(np.uint8)
+    return shrunk(pixels[:h, :w], 2, name)
 
 
 def decode(name: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Images as files: those of a codec, whose codes are range-coded, and JPEG's and WebP's."""
 
 import io
+import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from dljax.data.stream import unit_scale
 from dljax.host import figures
 from dljax.host.experiment import Study
 from dljax.host.function import Function, Input
+from dljax.host.result import summary, two_errors
 from dljax.nets.codec import LEAST, MOST, Basis, Codec, causal
 from dljax.nets.trunk import space_to_depth
 from dljax.typing import Array, PyTree
@@ -165,9 +167,8 @@ def header(file: bytes) -> int:
     return start + int.from_bytes(file[start : start + 2], "big")
 
 
-def coded(run: Study, net: Codec, params: PyTree, images: np.ndarray) -> tuple[Curve, np.ndarray]:
-    """Images [N, h, w, 3] through files at each level: means over members [S], and what is decoded
-    of the first member's, [levels, N, h, w, 3]."""
+def coded(run: Study, net: Codec, params: PyTree, images: np.ndarray) -> Curve:
+    """Images [N, h, w, 3] through files at each level: means over members [S]."""
     levels, members = jnp.arange(len(net.gains)), range(len(params["gain"]))
 
     def through(own: PyTree) -> tuple[Array, Array]:
@@ -179,11 +180,11 @@ def coded(run: Study, net: Codec, params: PyTree, images: np.ndarray) -> tuple[C
 
     y, decoded = map(np.asarray, run.each(through, params, at_once=1))
     sizes = np.zeros((len(members), len(images), len(levels)))
-    for i, n, k in np.ndindex(sizes.shape):
-        own = jax.tree.map(lambda leaf, i=i: leaf[i], params)
-        sizes[i, n, k] = len(packed(y[i, k, n], k, tables(own, k)))
+    for i, k in itertools.product(members, range(len(levels))):
+        known = tables(jax.tree.map(lambda leaf, i=i: leaf[i], params), k)
+        sizes[i, :, k] = [len(packed(codes, k, known)) for codes in y[i, k]]
     bits = 8 * sizes.mean(0) / (images.shape[1] * images.shape[2])
-    return Curve(bits, decibels(decoded, images[None, None]).mean(0).T), decoded[0]
+    return Curve(bits, decibels(decoded, images[None, None]).mean(0).T)
 
 
 def compare(run: Study, own: Curve, others: dict[str, list[Curve]]) -> None:
@@ -208,7 +209,8 @@ def compare(run: Study, own: Curve, others: dict[str, list[Curve]]) -> None:
 
 def beaten(gain: np.ndarray) -> bool:
     """Whether the mean gain exceeds two of its standard errors."""
-    return len(gain) > 1 and bool(gain.mean() > 2 * gain.std(ddof=1) / len(gain) ** 0.5)
+    found = summary(gain, "higher")
+    return len(gain) > 1 and found["mean"] > two_errors(found)
 
 
 def draw(path: Path, curves: dict[str, list[Curve]], title: str) -> Path:

@@ -5,10 +5,16 @@ noise, halving and greyness, and are tested on others, beside the strongest plai
 means and sliding cosine transforms, Lanczos and back-projection, colour from the nearest patches.
 An autoencoder whose codes are whole numbers is trained for rate and distortion at once; its files
 are range-coded, and stand beside JPEG's and WebP's. All choices are made on two further
-photographs. Codes of digits are searched, beside PCA's and pixels.
+photographs. Codes of digits are searched, beside PCA's and pixels. Numbers of photographs are means
+over seeds, and their spread is that over photographs.
 
     python -m experiments.generative.uses  # some minutes on 2 cores
     python -m experiments.generative.uses --train my/photos --test my/others
+
+After 600 steps of `standard` the networks enlarge like back-projection (33.6 and 33.4 dB), and lose
+to the sliding cosine transform at denoising (27.8 and 31.1 dB). The codec beats PCA at every rate,
+and JPEG at none; WebP is far above all. Colours stay grey. In the curves JPEG is dashed where it
+keeps all pixels' colours.
 """
 
 from dataclasses import dataclass
@@ -131,6 +137,7 @@ def mend(
 def squeeze(run: Study, config: Config, pieces: np.ndarray, tests: dict[str, np.ndarray]) -> None:
     """Rate and distortion of files: the network's, its linear beginning's, JPEG's and WebP's."""
     start = _rates.basis(pieces, config.codes, _photos.BLOCK)
+    # steps s lose s^2 / 12 at 3 log2(1 / s) bits of a pixel: of a weight w, s^2 = 26 / w is best
     gains = tuple(float(np.log(weight / 26) / 2) for weight in config.weights)
     net = Codec(lambda: start, gains, config.channels, config.blocks)
     learner = compress.make(
@@ -141,8 +148,7 @@ def squeeze(run: Study, config: Config, pieces: np.ndarray, tests: dict[str, np.
     run.model(params, _rates.compresses(net, (*_photos.VIEW, 3), middle), part="compress")
     true = np.stack([*tests.values()])
     begun = jax.tree.map(lambda leaf: leaf[None], learner.init(jax.random.key(0)).fit.params)
-    own, _ = _rates.coded(run, net, params, true)
-    linear, _ = _rates.coded(run, net, begun, true)
+    own, linear = (_rates.coded(run, net, each, true) for each in (params, begun))
     jpegs = [_rates.library(true, "JPEG", optimize=True, subsampling=s) for s in (2, 0)]
     bare = [_rates.library(true, "JPEG", False, subsampling=s) for s in (2, 0)]
     webp = [_rates.library(true, "WebP")]
@@ -179,12 +185,14 @@ def search(run: Study, config: Config, digits: ImageData) -> None:
             run.figure("map.png", _alike.maps, pairs[0][1], linear[1], answers)
             continue
         own = [_alike.precision(each, y, other, answers) for each, other in pairs]
-        plain = {"PCA": linear, "pixels": (flat, questions)}
+        pairs = {"PCA": linear, "pixels": (flat, questions)}
+        plain = {
+            name: _alike.precision(each, y, other, answers) for name, (each, other) in pairs.items()
+        }
         for i, k in enumerate(_alike.FOUND):
             run.metric(metric := f"precision of {k} found", [each[i] for each in own])
-            for name, (known, others) in plain.items():
-                score = _alike.precision(known, y, others, answers)[i]
-                run.baseline(f"{name}, {metric}", metric, score)
+            for name, scores in plain.items():
+                run.baseline(f"{name}, {metric}", metric, scores[i])
 
 
 if __name__ == "__main__":
