@@ -8,7 +8,7 @@ are range-coded, and stand beside JPEG's and WebP's. All choices are made on two
 photographs. Codes of digits are searched, beside PCA's and pixels. Numbers of photographs are means
 over seeds, and their spread is that over photographs.
 
-    python -m experiments.generative.uses  # some minutes on 2 cores
+    python -m experiments.generative.uses  # 104 s on 2 cores
     python -m experiments.generative.uses --train my/photos --test my/others
 
 After 600 steps of `standard` the networks enlarge like back-projection (33.6 and 33.4 dB), and lose
