@@ -21,7 +21,7 @@ from dljax.host.function import Function, Input
 from dljax.learn import autoencode
 from dljax.learn.autoencode import Corrupt
 from dljax.nets.progressive import halve
-from dljax.nets.restore import Restorer
+from dljax.nets.restore import Restorer, SlidingCoder
 from dljax.ops.scores import psnr, ssim
 from dljax.typing import Array, Key, PyTree
 
@@ -93,20 +93,28 @@ def cosines(threshold: float, image: np.ndarray, side: int = 8) -> np.ndarray:
     return found / total
 
 
-def resized(method: str, image: np.ndarray) -> np.ndarray:
-    h, w, c = image.shape
-    return np.asarray(jax.image.resize(image, (2 * h, 2 * w, c), method))
+def doubled(x: Array, method: str = "cubic") -> Array:
+    b, h, w, c = x.shape
+    return jax.image.resize(x, (b, 2 * h, 2 * w, c), method)
 
 
-def projected(times: int, image: np.ndarray) -> np.ndarray:
-    """Cubic interpolation, then `times` what its shrunk image lacks is enlarged and added.
+def projected(x: Array, times: int = 4) -> Array:
+    """Cubic interpolation of x [B, h, w, c], then `times` what its shrunk image lacks is added.
 
     Irani and Peleg 1991.
     """
-    found = resized("cubic", image)
+    found = doubled(x)
     for _ in range(times):
-        found = found + resized("cubic", image - halved(found))
+        found = found + doubled(x - halve(found))
     return found
+
+
+def resized(method: str, image: np.ndarray) -> np.ndarray:
+    return np.asarray(doubled(jnp.asarray(image)[None], method)[0])
+
+
+def back_projected(times: int, image: np.ndarray) -> np.ndarray:
+    return np.asarray(projected(jnp.asarray(image)[None], times)[0])
 
 
 class Transfer:
@@ -161,7 +169,7 @@ def enlargers(pieces: np.ndarray) -> dict[str, list[Way]]:
     return {
         "bicubic": each(resized, ("cubic",)),
         "Lanczos": each(resized, ("lanczos3",)),
-        "bicubic with back-projection": each(projected, (1, 2, 4, 8)),
+        "bicubic with back-projection": each(back_projected, (1, 2, 4, 8)),
     }
 
 
@@ -173,18 +181,19 @@ def painters(pieces: np.ndarray) -> dict[str, list[Way]]:
 
 
 class Task(NamedTuple):
-    """What spoils a photograph, how its network looks at it, and the plain ways by their names."""
+    """What spoils a photograph, the network that begins as a plain way, and the plain ways."""
 
     spoil: Corrupt
     fold: int
     enlarge: int
+    begin: Callable[[Array], Array] | None
     plain: Callable[[np.ndarray], dict[str, list[Way]]]
 
 
 TASKS = {
-    "denoise": Task(noise, 2, 1, denoisers),
-    "enlarge": Task(shrink, 1, 2, enlargers),
-    "colour": Task(drain, 4, 1, painters),
+    "denoise": Task(noise, 2, 1, SlidingCoder(2.7 * SIGMA), denoisers),
+    "enlarge": Task(shrink, 1, 2, projected, enlargers),
+    "colour": Task(drain, 4, 1, None, painters),
 }
 
 

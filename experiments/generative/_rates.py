@@ -220,11 +220,15 @@ def draw(path: Path, curves: dict[str, list[Curve]], title: str) -> Path:
         for i, curve in enumerate(several):
             line = (curve.bits.mean(0), curve.decibels.mean(0))
             style = "o-" if curve.bits.shape[1] < 10 else ("-", "--")[i]
-            label = name if i == 0 else None
+            label = (name, f"{name}, colours whole")[i]
             ax.plot(*line, style, color=color, ms=4, lw=1.4, label=label)
     ax.set(xscale="log", xlabel="bits per pixel", ylabel="PSNR, decibels")
-    most = max(curve.bits.mean(0).max() for curve in curves["autoencoder"])
-    ax.set_xlim(0.05, 1.5 * most)
+    bits = [curve.bits.mean(0) for several in curves.values() for curve in several]
+    ax.set_xlim(0.9 * min(each.min() for each in bits), 1.5 * bits[0].max())
+    seen = [
+        y for line in ax.lines for x, y in np.transpose(line.get_data()) if x <= ax.get_xlim()[1]
+    ]
+    ax.set_ylim(min(seen) - 0.5, max(seen) + 1)
     ax.set_title(title, fontsize=10)
     ax.legend(frameon=False, fontsize=8)
     return figures.save(figure, path)

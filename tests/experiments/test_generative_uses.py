@@ -15,7 +15,7 @@ from PIL import Image
 from dljax import InputError
 from dljax.learn import autoencode
 from dljax.nets.codec import Basis, Codec, bits, causal
-from dljax.nets.restore import Restorer
+from dljax.nets.restore import Restorer, SlidingCoder
 from experiments.generative import _alike, _coder, _mending, _photos, _rates, uses
 
 
@@ -95,9 +95,8 @@ def test_back_projection_shrinks_to_what_was_given():
     small = small_image(16)
     errors = []
     for times in (0, 1, 8):
-        again = _mending.shrink(
-            jax.random.key(0), jnp.asarray(_mending.projected(times, small)[None])
-        )
+        large = _mending.back_projected(times, small)
+        again = _mending.shrink(jax.random.key(0), jnp.asarray(large[None]))
         errors.append(float(jnp.abs(again[0] - small).max()))
     assert errors[2] < 0.1 * errors[1] < 0.1 * errors[0]
 
@@ -140,6 +139,30 @@ def test_the_network_begins_as_the_plain_way_and_takes_any_size(enlarge):
     np.testing.assert_allclose(net.apply(params, x), plain, atol=1e-6)
     with pytest.raises(InputError, match="multiples of 2 pixels; got 9 x 8"):
         net.apply(params, x[:, :9, :8])
+
+
+def test_a_steep_sliding_coder_is_the_cosine_transform():
+    image = small_image(20)[:, :16]
+    net = SlidingCoder(2.7 * _mending.SIGMA, slope=1e5)
+    found, _ = net.init_with_output(jax.random.key(0), jnp.asarray(image[None]))
+    np.testing.assert_allclose(found[0], _mending.cosines(2.7, image), atol=1e-4)
+    assert np.abs(found[0] - image).max() > 0.01
+    with pytest.raises(InputError, match="sides must be at least 8 pixels; got 7 x 16"):
+        net.init(jax.random.key(0), jnp.zeros((1, 7, 16, 3)))
+
+
+@pytest.mark.parametrize("name", ["denoise", "enlarge"])
+def test_what_mends_begins_as_a_plain_way_and_sees_it(name):
+    task, x = _mending.TASKS[name], jnp.asarray(small_image(16)[None])
+    net = Restorer((4,), 1, task.fold, task.enlarge, task.begin)
+    begun, variables = net.init_with_output(jax.random.key(0), x)
+    if name == "enlarge":
+        plain = _mending.back_projected(4, x[0])
+    else:
+        plain = task.begin.apply({"params": variables["params"]["begin"]}, x)[0]
+    np.testing.assert_allclose(begun[0], plain, atol=1e-5)
+    seen = (task.fold**2 + (task.fold * task.enlarge) ** 2) * 3  # x, and where it begins
+    assert variables["params"]["Conv_0"]["kernel"].shape == (3, 3, seen, 4)
 
 
 def test_bits_are_those_of_the_distribution():
