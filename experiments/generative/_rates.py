@@ -216,19 +216,17 @@ def beaten(gain: np.ndarray) -> bool:
 def draw(path: Path, curves: dict[str, list[Curve]], title: str) -> Path:
     """PSNR over bits per pixel, both means over images at each setting."""
     figure, (ax,) = figures.panels(1, size=(5.6, 4.0))
-    for (name, several), color in zip(curves.items(), figures.COLORS, strict=False):
-        for i, curve in enumerate(several):
-            line = (curve.bits.mean(0), curve.decibels.mean(0))
-            style = "o-" if curve.bits.shape[1] < 10 else ("-", "--")[i]
+    means = [[np.mean(each, 1) for each in several] for several in curves.values()]
+    for name, lines, color in zip(curves, means, figures.COLORS, strict=False):
+        for i, line in enumerate(lines):
+            style = "o-" if line.shape[1] < 10 else ("-", "--")[i]
             label = (name, f"{name}, colours whole")[i]
             ax.plot(*line, style, color=color, ms=4, lw=1.4, label=label)
     ax.set(xscale="log", xlabel="bits per pixel", ylabel="PSNR, decibels")
-    bits = [curve.bits.mean(0) for several in curves.values() for curve in several]
-    ax.set_xlim(0.9 * min(each.min() for each in bits), 1.5 * bits[0].max())
-    seen = [
-        y for line in ax.lines for x, y in np.transpose(line.get_data()) if x <= ax.get_xlim()[1]
-    ]
-    ax.set_ylim(min(seen) - 0.5, max(seen) + 1)
+    most = 1.5 * means[0][0][0].max()
+    every = np.concatenate([line for lines in means for line in lines], 1)
+    low, high = (f(every[:, every[0] <= most], 1) for f in (np.min, np.max))
+    ax.set(xlim=(0.9 * low[0], most), ylim=(low[1] - 0.5, high[1] + 1))
     ax.set_title(title, fontsize=10)
     ax.legend(frameon=False, fontsize=8)
     return figures.save(figure, path)
