@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -116,14 +117,20 @@ def test_a_ring_must_have_a_size(changes, said):
 
 
 def test_images_are_judged_by_what_is_known_of_them(tmp_path, monkeypatch):
-    """Digits for a few steps: the real ones score best, and noise is told from them."""
+    """Digits for a few steps: the real ones score best, and noise misses MNIST's goals."""
     monkeypatch.setattr(_images, "STEPS", 150)
+    monkeypatch.setattr(_images, "load", lambda name: replace(load(name), name="mnist"))
     out = tmp_path / "run"
     result = gan.main(tiny(out, data="digits", settings=("recommended",), seeds=1))
     real = result.baselines["validation images: Frechet distance"]["mean"]
     assert real < result.metrics["Frechet distance, recommended"]["mean"] / 3
     assert result.baselines["the classifier that judges"]["mean"] > 0.8
     assert result.metrics["collapsed, recommended"]["mean"] == 1
+    mixture = result.baselines["mixture of 10: Frechet distance"]["mean"]
+    goals = {"Frechet distance": mixture, "classes covered": 10}
+    for name, wanted in goals.items():
+        target = result.targets[f"{name}, recommended"]
+        assert target["value"] == wanted and not target["met"]
     assert result.baselines["validation images: nearest-neighbour ratio off 1"]["mean"] < 0.1
     names = {path.name for path in (out / "figures").iterdir()}
     assert names == {"samples-recommended.png", "interpolation.png"}
