@@ -12,7 +12,7 @@ needs none. As many principal components stand beside. A unit is also moved by i
 decoded image's factors are read by the nearest of all 46,080 renderings (S38).
 
     python -m experiments.generative.beta_vae
-    python -m experiments.generative.beta_vae --preset standard  # about 80 min on 2 cores
+    python -m experiments.generative.beta_vae --preset standard  # about 60 min on 2 cores
 """
 
 from collections.abc import Callable
