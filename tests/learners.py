@@ -65,6 +65,7 @@ from dljax.nets.message import MessageNet
 from dljax.nets.points import PointNet
 from dljax.nets.progressive import Growing, Shrinking
 from dljax.nets.q_network import QNetwork
+from dljax.nets.restore import Restorer, SlidingCoder
 from dljax.nets.topics import TopicNet
 from dljax.nets.translator import RecurrentTranslator
 from dljax.nets.trunk import Detect, Segment, Trunk, Vision
@@ -305,6 +306,13 @@ def denoising() -> Learner:
     return autoencode.make(net, tx, images().x, optax.squared_error, batch=8, corrupt=corrupt)
 
 
+def restored() -> Learner:
+    net = Restorer((4,), 1, 2, begin=SlidingCoder(0.3, side=3))
+    corrupt = functools.partial(autoencode.add_noise, scale=0.1)
+    tx, loss = optimizer("adam", 1e-2), autoencode.edge_aware
+    return autoencode.make(net, tx, images().x, loss, batch=8, corrupt=corrupt)
+
+
 def compressed() -> Learner:
     basis = Basis(np.eye(4, 3, dtype=np.float32), np.full(3, 0.3, np.float32))
     net = Codec(lambda: basis, (0.0, 1.0), channels=4, blocks=1, block=2, fold=2)
@@ -464,6 +472,7 @@ LEARNERS = {
     "debiased": debiased,
     "stacked": stacked,
     "denoising": denoising,
+    "restored": restored,
     "compressed": compressed,
     "variational": variational,
     "topics": topics,

@@ -172,7 +172,7 @@ def mask(key: Key, x: Array, share: float) -> Array:
 
 def add_noise(key: Key, x: Array, scale: float | Array) -> Array:
     """`x + scale e`, `e ~ N(0, 1)`; not clipped."""
-    return x + scale * jax.random.normal(key, x.shape)
+    return x + scale * jax.random.normal(key, x.shape, x.dtype)
 
 
 def check_pixels(x: Any) -> None:

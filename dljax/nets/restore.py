@@ -1,4 +1,4 @@
-"""Networks from images to images of the same size, or larger, that begin as a plain way (S35)."""
+"""Networks from images to images of the same size, or larger, that begin as a classical method."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,13 +16,14 @@ from dljax.typing import Array
 
 
 class SlidingCoder(nn.Module):
-    """An autoencoder of all squares of `side` pixels, which keeps of their codes what is large.
+    """Overlapping patches are coded, small coefficients shrunk, and the decoded patches averaged.
 
-    `c = E x`, `k = sigmoid(a |c| - b)`, `x' = sum w D k c / sum w` over the squares that a pixel is
-    in, `w = 1 / sum k`. It begins as the cosine transform of all three axes, E its transpose D,
-    with k a step at `threshold` that `slope` softens, and 1 for the mean (Yu and Sapiro 2011; w of
-    Dabov et al. 2007, eq. 10). x [B, h, w, c] -> [B, h, w, c]. Raises InputError for images below
-    a square.
+    `c = E x`, `k = sigmoid(slope (a |c| / threshold - b))`, and a pixel is `sum w D k c / sum w`
+    over the patches that it is in, `w = 1 / sum k`. Learnt are E (`encode`), D (`decode`), a
+    (`gain`) and b (`bias`). E begins as the orthonormal cosine transform over rows, columns and
+    channels, D as its transpose, and a and b as 1, so that k is nearly a step, but for the mean,
+    which is kept: Yu and Sapiro 2011; w is of Dabov et al. 2007, eq. 10. x [B, h, w, c] ->
+    [B, h, w, c]. Raises InputError for images with fewer than `side` pixels a side.
     """
 
     threshold: float
@@ -30,30 +31,32 @@ class SlidingCoder(nn.Module):
     slope: float = 16.0
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        size, window = x.shape[1:3], (self.side, self.side, x.shape[-1])
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        size, patch = x.shape[1:3], (self.side, self.side, x.shape[-1])
         if min(size) < self.side:
             raise InputError(
                 f"sides must be at least {self.side} pixels; got {size[0]} x {size[1]}"
             )
-        count = int(np.prod(window))
+        count = int(np.prod(patch))
 
         def cosines(_: Array) -> Array:
-            units = np.eye(count, dtype=np.float32).reshape(*window, count)
+            units = np.eye(count, dtype=np.float32).reshape(*patch, count)
             return jnp.asarray(scipy.fft.idctn(units, axes=(0, 1, 2), norm="ortho"))
 
+        def beginning(mean: float) -> Callable[[Array], Array]:
+            return lambda _: jnp.ones(count).at[0].set(mean)
+
         encode, decode = self.param("encode", cosines), self.param("decode", cosines)
-        mean, slope = np.arange(count) == 0, self.slope
-        steep = self.param("steep", lambda _: jnp.where(mean, 0, slope / self.threshold))
-        least = self.param("least", lambda _: jnp.where(mean, -slope, slope))
+        gain, bias = self.param("gain", beginning(0)), self.param("bias", beginning(-1))
         code = conv(x, encode, (1, 1), "VALID")
-        kept = jax.nn.sigmoid(steep[None, None, None] * jnp.abs(code) - least[None, None, None])
+        large = gain[None, None, None] * jnp.abs(code) / self.threshold - bias[None, None, None]
+        kept = jax.nn.sigmoid(self.slope * large)
         weight = 1 / kept.sum(-1, keepdims=True)
 
         def summed(each: Array, kernel: Array) -> Array:
             return conv_transpose(each, kernel, (1, 1), "VALID", size)
 
-        total = summed(weight, jnp.ones((*window[:2], 1, 1)))
+        total = summed(weight, jnp.ones((*patch[:2], 1, 1)))
         return summed(weight * kept * code, decode) / total
 
 
@@ -61,11 +64,12 @@ class Restorer(nn.Module):
     """`b(x) + f(x, b(x))`: f is 3x3 convolutions of `channels` with ReLU, `blocks` of `Residual`,
     then one back to the channels of x.
 
-    It begins as b, `begin`, a module or function: what f learns is what that lacks (Zhang et al.
-    2017). Without one b is the identity, and to `enlarge` cubic interpolation, and f sees x alone.
-    f sees squares of `fold` x `fold` pixels of x as channels, so that it is cheap and sees far
-    (Zhang et al. 2018), and itself computes at x's size (Shi et al. 2016). x [B, h, w, c] of any
-    sides that `fold` divides -> [B, h * enlarge, w * enlarge, c]. Raises InputError for others.
+    It begins as b, `begin`, a module or function to images [B, h * enlarge, w * enlarge, c]: what f
+    learns is what those lack (Zhang et al. 2017). Without one b is the identity, and f sees x
+    alone. f sees squares of `fold` x `fold` pixels of x, and the same places of b(x), as channels,
+    so that it is cheap and sees far (Zhang et al. 2018), and computes at x's size (Shi et al.
+    2016). x [B, h, w, c] of sides that `fold` divides -> [B, h * enlarge, w * enlarge, c]. Raises
+    InputError for others, and for a b of another size.
     """
 
     channels: Sequence[int] = (16, 16)
@@ -80,13 +84,11 @@ class Restorer(nn.Module):
         if h % self.fold or w % self.fold:
             raise InputError(f"sides must be multiples of {self.fold} pixels; got {h} x {w}")
         seen, out = space_to_depth(x, self.fold), self.fold * self.enlarge
-        if self.begin:
-            first = self.begin(x)
+        first = x if self.begin is None else self.begin(x)
+        if first.shape != (wanted := (b, h * self.enlarge, w * self.enlarge, c)):
+            raise InputError(f"begin must give images {wanted}; got {first.shape}")
+        if self.begin is not None:
             seen = jnp.concatenate([seen, space_to_depth(first, out)], -1)
-        elif self.enlarge > 1:
-            first = jax.image.resize(x, (b, h * self.enlarge, w * self.enlarge, c), "cubic")
-        else:
-            first = x
         for features in self.channels:
             seen = jax.nn.relu(nn.Conv(features, (3, 3), conv_general_dilated=conv)(seen))
         for _ in range(self.blocks):

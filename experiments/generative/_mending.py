@@ -181,7 +181,7 @@ def painters(pieces: np.ndarray) -> dict[str, list[Way]]:
 
 
 class Task(NamedTuple):
-    """What spoils a photograph, the network that begins as a plain way, and the plain ways."""
+    """What spoils a photograph; how its network looks, and begins; the plain ways, by names."""
 
     spoil: Corrupt
     fold: int

@@ -3,7 +3,7 @@
 System S35 of the syllabus. Residual networks learn from some photographs, or CIFAR-10's, to undo
 noise, halving and greyness, and are tested on others, beside the strongest plain ways: non-local
 means and sliding cosine transforms, Lanczos and back-projection, colour from the nearest patches.
-To mend and to enlarge they begin as a plain way: sliding cosine transforms, back-projection.
+To denoise and to enlarge they begin as the strongest of these: as cosines, and back-projection.
 An autoencoder whose codes are whole numbers is trained for rate and distortion at once; its files
 are range-coded, and stand beside JPEG's and WebP's. All choices are made on two further
 photographs. Codes of digits are searched, beside PCA's and pixels. Numbers of photographs are means

@@ -132,7 +132,7 @@ def test_the_loss_is_of_errors_and_of_their_edges():
 
 @pytest.mark.parametrize("enlarge", [1, 2])
 def test_the_network_begins_as_the_plain_way_and_takes_any_size(enlarge):
-    net = Restorer((4,), 1, 2, enlarge)
+    net = Restorer((4,), 1, 2, enlarge, None if enlarge == 1 else _mending.doubled)
     params = net.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
     x = jax.random.uniform(jax.random.key(1), (2, 10, 12, 3))
     plain = jax.image.resize(x, (2, 10 * enlarge, 12 * enlarge, 3), "cubic")
@@ -151,17 +151,31 @@ def test_a_steep_sliding_coder_is_the_cosine_transform():
         net.init(jax.random.key(0), jnp.zeros((1, 7, 16, 3)))
 
 
-@pytest.mark.parametrize("name", ["denoise", "enlarge"])
-def test_what_mends_begins_as_a_plain_way_and_sees_it(name):
-    task, x = _mending.TASKS[name], jnp.asarray(small_image(16)[None])
+def test_what_denoises_begins_as_well_as_the_cosine_transform():
+    task, true = _mending.TASKS["denoise"], small_image(48)
+    noisy = task.spoil(jax.random.key(0), jnp.asarray(true[None]))
+    net = Restorer((4,), 1, task.fold, task.enlarge, task.begin)
+    begun, params = net.init_with_output(jax.random.key(0), noisy)
+    reached = _mending.decibels(np.asarray(begun)[0], true)
+    plain = _mending.decibels(_mending.cosines(2.7, np.asarray(noisy[0])), true)
+    assert plain > _mending.decibels(np.asarray(noisy[0]), true) + 5
+    assert reached == pytest.approx(plain, abs=0.15)
+    moved = jax.grad(lambda own: jnp.abs(jnp.asarray(net.apply(own, noisy)) - true[None]).mean())
+    slopes = moved(params)["params"]["begin"]
+    assert len(slopes) == 4
+    assert all(np.isfinite(each).all() and np.abs(each).max() > 1e-6 for each in slopes.values())
+
+
+def test_what_enlarges_begins_as_back_projection_and_sees_it():
+    task, x = _mending.TASKS["enlarge"], jnp.asarray(small_image(16)[None])
     net = Restorer((4,), 1, task.fold, task.enlarge, task.begin)
     begun, variables = net.init_with_output(jax.random.key(0), x)
-    plain = _mending.projected(x)
-    if isinstance(task.begin, SlidingCoder):
-        plain, _ = task.begin.init_with_output(jax.random.key(0), x)
-    np.testing.assert_allclose(np.asarray(begun), np.asarray(plain), atol=1e-5)
-    seen = (task.fold**2 + (task.fold * task.enlarge) ** 2) * 3  # x, and where it begins
-    assert variables["params"]["Conv_0"]["kernel"].shape == (3, 3, seen, 4)
+    plain = _mending.back_projected(4, np.asarray(x[0]))
+    np.testing.assert_allclose(np.asarray(begun)[0], plain, atol=1e-5)
+    kernel = jax.tree.leaves(variables["params"]["Conv_0"]["kernel"])[0]
+    assert kernel.shape == (3, 3, 3 + 4 * 3, 4)  # each pixel of x, and the four where it begins
+    with pytest.raises(InputError, match=r"begin must give images \(1, 32, 32, 3\)"):
+        Restorer((4,), enlarge=2).init(jax.random.key(0), x)
 
 
 def test_bits_are_those_of_the_distribution():
