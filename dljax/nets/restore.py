@@ -44,7 +44,7 @@ class SlidingCoder(nn.Module):
             return jnp.asarray(scipy.fft.idctn(units, axes=(0, 1, 2), norm="ortho"))
 
         def beginning(mean: float) -> Callable[[Array], Array]:
-            return lambda _: jnp.ones(count).at[0].set(mean)
+            return lambda _: jnp.ones(count, jnp.float32).at[0].set(mean)
 
         encode, decode = self.param("encode", cosines), self.param("decode", cosines)
         gain, bias = self.param("gain", beginning(0)), self.param("bias", beginning(-1))
@@ -56,7 +56,7 @@ class SlidingCoder(nn.Module):
         def summed(each: Array, kernel: Array) -> Array:
             return conv_transpose(each, kernel, (1, 1), "VALID", size)
 
-        total = summed(weight, jnp.ones((*patch[:2], 1, 1)))
+        total = summed(weight, jnp.ones((*patch[:2], 1, 1), x.dtype))
         return summed(weight * kept * code, decode) / total
 
 
