@@ -9,7 +9,7 @@ are range-coded, and stand beside JPEG's and WebP's. All choices are made on two
 photographs. Codes of digits are searched, beside PCA's and pixels. Numbers of photographs are means
 over seeds, and their spread is that over photographs.
 
-    python -m experiments.generative.uses  # 104 s on 2 cores
+    python -m experiments.generative.uses  # 173 s on 2 cores
     python -m experiments.generative.uses --train my/photos --test my/others
 """
 
