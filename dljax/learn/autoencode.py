@@ -172,7 +172,8 @@ def mask(key: Key, x: Array, share: float) -> Array:
 
 def add_noise(key: Key, x: Array, scale: float | Array) -> Array:
     """`x + scale e`, `e ~ N(0, 1)`; not clipped."""
-    return x + scale * jax.random.normal(key, x.shape, x.dtype)
+    noise = jax.random.normal(key, x.shape, jnp.result_type(x, jnp.float32))
+    return x + scale * noise
 
 
 def check_pixels(x: Any) -> None:

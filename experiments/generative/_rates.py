@@ -220,7 +220,7 @@ def draw(path: Path, curves: dict[str, list[Curve]], title: str) -> Path:
     for name, lines, color in zip(curves, means, figures.COLORS, strict=False):
         for i, line in enumerate(lines):
             style = "o-" if line.shape[1] < 10 else ("-", "--")[i]
-            label = (name, f"{name}, colours whole")[i]
+            label = (name, f"{name}, 4:4:4")[i]
             ax.plot(*line, style, color=color, ms=4, lw=1.4, label=label)
     ax.set(xscale="log", xlabel="bits per pixel", ylabel="PSNR, decibels")
     most = 1.5 * curves["autoencoder"][0].bits.mean(0).max()

@@ -11,6 +11,11 @@ over seeds, and their spread is that over photographs.
 
     python -m experiments.generative.uses  # 173 s on 2 cores
     python -m experiments.generative.uses --train my/photos --test my/others
+    python -m experiments.generative.uses --preset standard  # 12 min
+
+At `standard` the networks denoise .33 dB better than the sliding cosine transform, and enlarge .41
+dB better than back-projection, more than two standard errors over six photographs; the smooth one,
+a retina, loses .01 and .21 dB. The codec beats PCA at every rate, JPEG at none; WebP is far above.
 """
 
 from dataclasses import dataclass

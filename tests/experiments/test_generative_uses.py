@@ -172,8 +172,8 @@ def test_what_enlarges_begins_as_back_projection_and_sees_it():
     begun, variables = net.init_with_output(jax.random.key(0), x)
     plain = _mending.back_projected(4, np.asarray(x[0]))
     np.testing.assert_allclose(np.asarray(begun)[0], plain, atol=1e-5)
-    kernel = jax.tree.leaves(variables["params"]["Conv_0"]["kernel"])[0]
-    assert kernel.shape == (3, 3, 3 + 4 * 3, 4)  # each pixel of x, and the four where it begins
+    kernel = np.shape(variables["params"]["Conv_0"]["kernel"])
+    assert kernel == (3, 3, 3 + 4 * 3, 4)  # each pixel of x, and the four where it begins
     with pytest.raises(InputError, match=r"begin must give images \(1, 32, 32, 3\)"):
         Restorer((4,), enlarge=2).init(jax.random.key(0), x)
 
