@@ -3,10 +3,11 @@
     python -m experiments.rerun --seeds 1               # the first of each: seeds do not meet
     python -m experiments.rerun generative/vae control  # those whose name begins so
     python -m experiments.rerun --under 300 --write     # what took less than that, put in place
+    python -m experiments.rerun --keep runs/again       # and the runs kept, with their figures
 
 A result is the same when its final state has the same bits. A number is compared seed by seed where
 there is one a seed, else as a mean; of fewer seeds, what was chosen by all may differ. Figures are
-not put in place: where numbers moved, take them from the run's folder.
+not put in place: where numbers moved, take them from the run that --keep keeps.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=positive, help="only so many seeds of each")
     parser.add_argument("--under", type=float, default=math.inf, help="only what took less, in s")
     parser.add_argument("--write", action="store_true", help="put the new results in place")
+    parser.add_argument("--keep", type=Path, help="the folder in which the runs stay")
     asked = parser.parse_args()
     if asked.write and asked.seeds:
         fail("error: --write puts whole results in place; give it without --seeds", 2)
@@ -91,8 +94,8 @@ def main() -> None:
     failed = 0
     for path in sorted(chosen, key=lambda p: taken(paths[p])):
         begun = time.monotonic()
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "run"
+        with nullcontext(asked.keep) if asked.keep else tempfile.TemporaryDirectory() as folder:
+            out = Path(folder).resolve() / names[path]
             wrong = run(paths[path], out, asked.seeds)
             after = {} if wrong else json.loads((out / "result.json").read_text())
             if after and asked.write:

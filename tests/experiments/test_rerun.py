@@ -35,9 +35,11 @@ def test_seconds_are_of_the_whole_where_that_is_known(seconds, told):
     assert rerun.taken({"seconds": seconds}) == told
 
 
-def test_a_result_runs_again_by_its_own_command():
+def test_a_result_runs_again_by_its_own_command_and_is_kept_where_asked(tmp_path):
     command = [sys.executable, "-m", "experiments.rerun", "frontiers/limits"]
-    done = subprocess.run(command, cwd=rerun.ROOT, capture_output=True, text=True)
+    keep = ["--keep", str(tmp_path)]
+    done = subprocess.run([*command, *keep], cwd=rerun.ROOT, capture_output=True, text=True)
     assert done.stdout.startswith("frontiers/limits, ") and "failed" not in done.stdout
+    assert (tmp_path / "frontiers/limits/result.json").is_file()
     refused = subprocess.run([*command, "--write", "--seeds", "1"], capture_output=True, text=True)
     assert refused.returncode == 2 and "without --seeds" in refused.stderr
