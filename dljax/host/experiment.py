@@ -158,11 +158,19 @@ class Study:
         return found
 
     def gain(
-        self, name: str, values: Iterable[float | Array], source: str, seeds: int = 10
+        self,
+        name: str,
+        values: Iterable[float | Array],
+        source: str,
+        seeds: int = 10,
+        **more: Any,
     ) -> None:
-        """Record a paired gain; its mean, of at least `seeds`, should exceed two of its errors."""
-        found = self.metric(name, values)
-        least, count = result.two_errors(found), len(found["values"])
+        """Record a paired gain, whose mean should exceed two of its errors.
+
+        One of fewer than `seeds` seeds, or of fewer values, does not meet that.
+        """
+        found = self.metric(name, values, **more)
+        least, count = result.two_errors(found), min(len(found["values"]), len(self.seeds))
         self.target(name, least, source, count >= seeds and found["mean"] > least)
 
     def baseline(self, name: str, metric: str, mean: Any, **more: Any) -> None:
