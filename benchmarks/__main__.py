@@ -1,7 +1,6 @@
 """`python -m benchmarks` lists the benchmarks; `python -m benchmarks NAME ...` runs some."""
 
 import importlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from benchmarks.measure import matmul_peak
 from dljax.errors import InputError, unknown
 from dljax.host.devices import claim, cores
 from dljax.host.experiment import fail, programs
-from dljax.host.result import environment
+from dljax.host.result import as_json, environment, write_whole
 
 HERE = Path(__file__).parent
 
@@ -36,7 +35,7 @@ def run(name: str, folder: Path = HERE / "results") -> dict[str, Any]:
     found["environment"] = environment()
     suffix = "-gpu" if jax.default_backend() == "gpu" else ""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}{suffix}.json").write_text(json.dumps(found, indent=1) + "\n")
+    write_whole(folder / f"{name}{suffix}.json", as_json(found, indent=1) + "\n")
     return found
 
 

@@ -16,7 +16,7 @@ from benchmarks.classify import BATCH, CHUNK, gflop_per_step, pixels
 from benchmarks.measure import quartiles, row
 from dljax import Batch
 from dljax.host.fit import fit
-from dljax.learn import classify, risk
+from dljax.learn import classify
 from dljax.learn.optimizers import optimizer
 from dljax.nets import CNN
 
@@ -57,7 +57,7 @@ def reading(source: Any, batches: int = 50) -> float:
 def main(peak: float) -> list[dict[str, Any]]:
     net, tx, source = CNN(), optimizer("adam", 1e-3), Pixels()
     resident = classify.make(net, tx, source.data, batch=BATCH)
-    fed = risk.fed(net, classify.objective(net), tx, source.data)
+    fed = classify.fed(net, tx, source.data)
     key, seconds = jax.random.key(0), {"fed by grain": [], "on the device": []}
     for turn in range(ROUNDS + 1):  # the first compiles
         for name, learner in (("fed by grain", fed), ("on the device", resident)):

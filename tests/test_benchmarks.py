@@ -58,7 +58,8 @@ def test_a_benchmark_is_listed_run_and_written(tmp_path, monkeypatch):
     (tmp_path / "trivial.py").write_text(
         '"""A trivial one."""\n\nfrom benchmarks.measure import interleaved, row\n\n\n'
         "def main(peak):\n"
-        '    return [row("nothing", interleaved({"ours": int, "peer": int}, 2), ours="ours")]\n'
+        '    made = row("nothing", interleaved({"ours": int, "peer": int}, 2), ours="ours")\n'
+        '    return [made, made | {"ratio": float("nan")}]\n'
     )
     monkeypatch.setattr(command, "HERE", tmp_path)
     monkeypatch.setattr(command, "matmul_peak", lambda: 100.0)
@@ -67,8 +68,10 @@ def test_a_benchmark_is_listed_run_and_written(tmp_path, monkeypatch):
     found = command.run("trivial", tmp_path / "results")
     suffix = "-gpu" if jax.default_backend() == "gpu" else ""
     written = json.loads((tmp_path / "results" / f"trivial{suffix}.json").read_text())
-    assert written == json.loads(json.dumps(found))
-    assert set(written) == {"benchmark", "rows", "matmul_peak_gflops", "environment"}
+    assert written["rows"][0] == json.loads(json.dumps(found["rows"][0]))
+    assert written["rows"][1]["ratio"] is None  # NaN is not JSON
+    assert set(written) == {*found, "not finite"}
+    assert set(found) == {"benchmark", "rows", "matmul_peak_gflops", "environment"}
     assert written["rows"][0]["matmul_peak_gflops"] == 100 and written["rows"][0]["cores"] >= 1
     assert "nothing" in command.table(found) and "peer" in command.table(found)
 

@@ -2,7 +2,12 @@
 
 import ast
 import graphlib
+import importlib
+import pkgutil
 from pathlib import Path
+
+import mutants
+import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
@@ -89,3 +94,19 @@ def test_importing_starts_no_backend(python):
         "print(xla_bridge.backends_are_initialized())",
     )
     assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.parametrize("floor", sorted(FLOORS.keys() - {"errors", "typing", "nets", "__main__"}))
+def test_annotations_are_checked_on_every_floor_but_that_of_flax(floor):
+    room = importlib.import_module(f"dljax.{floor}")
+    inside = [each.name for each in pkgutil.iter_modules(getattr(room, "__path__", []))]
+    for name in [room.__name__, *(f"{room.__name__}.{each}" for each in inside)]:
+        loader = importlib.import_module(name).__loader__
+        assert type(loader).__module__.startswith("jaxtyping"), name
+
+
+def test_every_module_that_a_mutant_may_be_of_has_tests_to_kill_it():
+    files = (path for floor in mutants.FLOORS for path in (ROOT / "dljax" / floor).glob("*.py"))
+    told = [mutants.tests_of(path.relative_to(ROOT).as_posix()) for path in files
+            if path.stem not in ("__init__", "figures")]  # fmt: skip
+    assert len(told) > 90 and all((ROOT / test).is_file() for tests in told for test in tests)

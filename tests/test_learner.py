@@ -21,7 +21,7 @@ from dljax import (
     sweep,
     take_step,
 )
-from dljax.host.fit import advance_spread
+from dljax.host.fit import Watch, advance_spread, fit
 from dljax.host.result import fingerprint
 from dljax.nets import MLP
 from dljax.ops.sums import norm
@@ -104,7 +104,11 @@ def test_start_is_the_same_within_a_larger_program_which_is_optimised_more():
     assert set(learner.programs) == {(start, False), (start, jax.default_backend() == "cpu")}
 
 
-@pytest.mark.parametrize("drive", [lambda *how: advance(*how), advance_spread])
+def fitted(learner, run, steps):
+    return fit(learner, run.key, steps, Watch(lambda w: {"w": w}, every=1)).run, {}
+
+
+@pytest.mark.parametrize("drive", [lambda *how: advance(*how), advance_spread, fitted])
 def test_a_dropped_learner_takes_its_data_and_its_programs_with_it(drive):
     """Three data sets of 4 MB, each trained on for 2 steps and then forgotten."""
 

@@ -62,6 +62,8 @@ def refuse(name: str):
 def test_results_have_the_shape_that_the_design_gives():
     paths = list((ROOT / "results").glob("*/*.json"))
     assert paths
+    for path in (ROOT / "benchmarks/results").glob("*.json"):
+        assert json.loads(path.read_text(), parse_constant=refuse)["rows"], path
     for path in paths:
         result = json.loads(path.read_text(), parse_constant=refuse)
         assert len(result["fingerprint"]) == 64, path

@@ -16,7 +16,6 @@ that fails costs itself and a line.
 import ast
 import dataclasses
 import functools
-import io
 import os
 import shlex
 import signal
@@ -39,7 +38,7 @@ from dljax.host.fit import Fitted, Interrupted, Keep, Watch, fit
 from dljax.host.folder import RECORD, check_folder, take_folder
 from dljax.host.function import Function, write
 from dljax.host.result import Result
-from dljax.host.screen import Show, busy
+from dljax.host.screen import Show, busy, unfailing
 from dljax.learner import Learner
 from dljax.typing import Array, PyTree
 
@@ -158,11 +157,19 @@ class Study:
         return found
 
     def gain(
-        self, name: str, values: Iterable[float | Array], source: str, seeds: int = 10
+        self,
+        name: str,
+        values: Iterable[float | Array],
+        source: str,
+        seeds: int = 10,
+        **more: Any,
     ) -> None:
-        """Record a paired gain; its mean, of at least `seeds`, should exceed two of its errors."""
-        found = self.metric(name, values)
-        least, count = result.two_errors(found), len(found["values"])
+        """Record a paired gain, whose mean should exceed two of its errors.
+
+        One of fewer than `seeds` seeds, or of fewer values, does not meet that.
+        """
+        found = self.metric(name, values, **more)
+        least, count = result.two_errors(found), min(len(found["values"]), len(self.seeds))
         self.target(name, least, source, count >= seeds and found["mean"] > least)
 
     def baseline(self, name: str, metric: str, mean: Any, **more: Any) -> None:
@@ -274,9 +281,7 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
     2: bad input. 1: diverged, or no space left. 128 + n: stopped by signal n, with how to resume.
     """
     command = f"python -m {name}"
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to stop
-            stream.reconfigure(errors="replace")
+    unfailing()
     try:
         config = parse(presets, sys.argv[1:], command, doc)
         devices.claim(config.devices)

@@ -6,6 +6,7 @@ what it writes anew is the undisturbed run's log.
 """
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -122,11 +123,12 @@ def tensorboard(folder: Path) -> Iterator[Logger]:
 def wandb(folder: Path) -> Iterator[Logger]:
     """A run of Weights & Biases, whose own variables say where: WANDB_MODE, WANDB_PROJECT.
 
-    Its number is kept in the folder, so that a resumed run goes on with it.
+    Its number is kept in the folder, so that a resumed run goes on with it; where the file is
+    damaged, it goes on as another.
     """
     library = imported_wandb()
     number = folder / "wandb.id"
-    if not number.exists():
+    if not number.is_file() or not re.fullmatch(b"[0-9a-f]{8}", number.read_bytes()):
         write_whole(number, uuid.uuid4().hex[:8])
     options = {"project": os.environ.get("WANDB_PROJECT", "dljax"), "dir": str(folder)}
     quiet = library.Settings(silent=True)

@@ -1,6 +1,7 @@
 """What a person sees of a run: a live bar on a terminal, lines where the output is piped."""
 
 import contextlib
+import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,19 @@ def screen(steps: int, first: int, show: Show) -> Iterator[Screen]:
         yield lines(steps, first, show)
 
 
+def unfailing() -> None:
+    """Let a command print a question mark for what the terminal lacks a sign of, and go on."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def printable(text: str) -> str:
+    """The text as the terminal can show it, for those whose streams are not ours to change."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
 def lines(steps: int, first: int, show: Show) -> Screen:
     begun, newest, said = time.monotonic(), {}, first
 
@@ -56,7 +70,7 @@ def lines(steps: int, first: int, show: Show) -> Screen:
             rate = (step - first) / max(time.monotonic() - begun, 1e-9)
             told = f"{show.fit}: " if show.fit else ""
             text = f"{told}{counted(show, step, steps)}  {pace(show, rate)}"
-            print("  ".join([text, *brief(newest, show.shown)]), flush=True)
+            print(printable("  ".join([text, *brief(newest, show.shown)])), flush=True)
 
     return tell
 
@@ -88,7 +102,7 @@ def columns(show: Show, console: Any) -> tuple[Any, ...]:
             count = counted(show, int(task.completed), int(task.total or 0))
             rate = pace(show, task.speed or 0.0)
             parts = (count, left, rate, show.fit, *task.fields["said"])
-            return Text(fitting(parts, console.width - BAR - 1))
+            return Text(printable(fitting(parts, console.width - BAR - 1)))
 
     return progress.BarColumn(bar_width=BAR), Line()
 

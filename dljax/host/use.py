@@ -20,7 +20,7 @@ from dljax.data import frames, pictures, series, sources, text
 from dljax.data.files import open_npz
 from dljax.data.sources import Example
 from dljax.errors import InputError, brief, naming
-from dljax.host import model, page, slices
+from dljax.host import model, page, screen, slices
 from dljax.host.function import Function, Input
 from dljax.host.model import Answer, Model
 from dljax.host.result import write_whole
@@ -216,8 +216,9 @@ def past(path: Path, wanted: Input, *clock: Input) -> Iterator[np.ndarray]:
 
 def read_npy(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        # mapped: memory is taken once the file is known to hold what its header says
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (ValueError, OSError, EOFError, OverflowError) as error:
         raise InputError(f"cannot be read: {brief(error)}") from None
 
 
@@ -321,6 +322,7 @@ def filled(label: str, text: str) -> list[str]:
 
 def run(argv: Sequence[str]) -> int:
     """The command line; the exit status: 2 after a mistake, which one line tells."""
+    screen.unfailing()
     try:
         main(argv)
     except InputError as error:

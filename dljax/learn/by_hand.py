@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dljax.errors import InputError
 from dljax.learner import Learner
 from dljax.ops.backprop import Activation, Layer, descend, forward, gradient, half_squared_error
 from dljax.typing import Array, Batch, Key, Metrics, PyTree
@@ -17,8 +18,12 @@ def make(sizes: Sequence[int], act: Activation, data: Batch, rate: float) -> Lea
 
     sizes: I, the hidden widths, O; `act` follows every layer. Weights start as N(0, 1), biases as
     0. The metrics are the error, and the `gap`: the gradient's largest distance from jax.grad's.
+    Raises InputError for data of other widths.
     """
     x, y = jnp.asarray(data.x), jnp.asarray(data.y)
+    for name, part, width in (("x", x, sizes[0]), ("y", y, sizes[-1])):
+        if part.shape != (len(x), width):
+            raise InputError(f"{name} must be [{len(x)}, {width}]; got {list(part.shape)}")
 
     def init(key: Key) -> list[Layer]:
         keys = jax.random.split(key, len(sizes) - 1)

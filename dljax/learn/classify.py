@@ -61,6 +61,18 @@ def make(
     return learner
 
 
+def fed(
+    net: nn.Module, tx: optax.GradientTransformation, like: Batch, *, smoothing: float = 0.0
+) -> Learner:
+    """A classifier of batches that the host gives: `fit(..., feed=)`.
+
+    `like` is any of them. Raises InputError for a label of it that is none of the network's
+    classes; those of the others are not looked at.
+    """
+    shapes.check_labels(shapes.given(net, lambda: risk.first(like.x)), like.y)
+    return risk.fed(net, objective(net, smoothing=smoothing), tx, like)
+
+
 def balance(labels: Any, classes: int) -> np.ndarray:
     """`w_k = n / (K n_k)` of labels [n]: all classes weigh the same. King and Zeng 2001."""
     counts = np.bincount(np.asarray(labels), minlength=classes)

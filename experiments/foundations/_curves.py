@@ -36,7 +36,8 @@ def variants(
     right.text(-1.1, chance + 0.015, "chance", fontsize=8)
     right.set_xticks(places, [name.replace(" ", "\n") for name in names])
     right.set(xlim=(-1.15, len(names) - 0.5), ylim=(0, 1.12))
-    right.set_ylabel("accuracy: training pale, test full")
+    right.set_ylabel("accuracy")
+    right.set_title("training pale, test full", fontsize=9)
     figure.suptitle(title, fontsize=10)
     return save(figure, path)
 

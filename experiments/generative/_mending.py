@@ -239,9 +239,10 @@ def told(
                 gain = own - values
     name = f"{task} gain over the strongest plain way, decibels"
     if task == "colour":
-        run.metric(name, gain)
+        run.metric(name, gain, photographs=names)
     else:
-        run.gain(name, gain, "two standard errors over photographs", seeds=5)
+        said = "two standard errors over photographs"
+        run.gain(name, gain, said, seeds=5, photographs=names)
 
 
 def mends(name: str, net: Restorer, shape: tuple[int, ...]) -> dict[str, Function]:

@@ -127,7 +127,8 @@ def main(config: Config) -> Result:
             _ring.report(run, config.settings, kept[config.steps])
             run.figure("ring.png", _ring.draw, config.settings, kept)
         else:
-            _images.report(run, config.settings, data, kept[config.steps])
+            goals = data.name == "mnist"  # the issue names it
+            _images.report(run, config.settings, data, kept[config.steps], goals)
             for i, name in enumerate(config.settings):
                 first = {step: x[i, 0, :14] for step, x in kept.items()}
                 run.figure(f"samples-{name}.png", _images.draw, name, data, first)

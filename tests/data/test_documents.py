@@ -6,6 +6,7 @@ import tarfile
 import pytest
 
 from dljax import InputError
+from dljax.data import documents
 from dljax.data.documents import read_archive, tokens
 
 
@@ -32,6 +33,16 @@ def test_documents_are_read_without_their_headers(tmp_path):
     assert train == (["They purr.\n\nTwice.", "They bärk at 12."], [0, 1])
     assert test == ([""], [1])
     assert tokens("They've 12 cats, 3rd-rate.") == ["they", "ve", "0", "cats", "0", "rd", "rate"]
+
+
+def test_an_archive_of_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = archive(tmp_path / "a.tar.gz", FILES)
+    size = sum(len(text) for name, text in FILES.items() if name != "README")
+    monkeypatch.setattr(documents, "LARGEST", size)
+    assert read_archive(path)[2] == ("cats", "dogs")
+    monkeypatch.setattr(documents, "LARGEST", size - 1)
+    with pytest.raises(InputError, match=f"holds more than {size - 1} bytes of documents"):
+        read_archive(path)
 
 
 @pytest.mark.parametrize(

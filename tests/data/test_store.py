@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -277,6 +278,19 @@ def test_what_a_dead_process_left_in_the_cache_is_removed(folders, monkeypatch, 
         f"set/{kept}/file.gz",
         NAME,
     ]
+
+
+def test_a_process_is_alive_until_it_is_not(monkeypatch):
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert store.alive(str(os.getpid()))
+    assert not any(map(store.alive, ("", "x", str(2**70), str(child.pid))))
+
+    def another_users(process, signal):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", another_users)
+    assert store.alive("1")
 
 
 def test_without_a_network_the_message_says_where_it_looked_and_what_to_do(folders, monkeypatch):

@@ -70,6 +70,17 @@ def test_a_run_cut_in_the_middle_of_episodes_goes_on_to_the_same_bits(whole, tmp
     assert again.metrics["test return"] == result.metrics["test return"]
 
 
+@pytest.mark.parametrize(("share", "halfway"), [(0, 0.1), (1, 0.55)])
+def test_no_exploring_is_over_at_once(monkeypatch, share, halfway):
+    """optax holds the first value for ever where a schedule has no steps."""
+    made = {}
+    monkeypatch.setattr(dqn.dqn, "make", lambda *_, **told: made.update(told))
+    chosen = dqn.DQN(steps=100_000, explore=share, epsilon=0.1)
+    dqn.learner(None, None, chosen)
+    assert made["epsilon"](50_000) == pytest.approx(halfway, rel=1e-4)
+    assert made["epsilon"](100_000) == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize(
     "changes, said",
     [

@@ -1,5 +1,7 @@
 """The experiment progressive (S44), tiny: both networks, their time, the images that they learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,11 +18,14 @@ def tiny(out, **changes):
 
 
 def test_both_are_trained_and_the_fixed_is_judged_twice(tmp_path, monkeypatch):
+    """Also of MNIST, whose goals for a GAN are not for this."""
     monkeypatch.setattr(_images, "STEPS", 20)
+    monkeypatch.setattr(_images, "load", lambda name: replace(load(name), name="mnist"))
     result = progressive.main(tiny(tmp_path / "run"))
     distance = "Frechet distance"
     whole, own = (result.metrics[f"{distance}, {kind}"] for kind in ("fixed", "grown"))
-    goal = result.targets[f"{distance}, grown"]
+    ((told, goal),) = result.targets.items()
+    assert told == f"{distance}, grown"
     assert goal["value"] == whole["mean"]
     seconds = [result.metrics[f"seconds of training, {kind}"]["mean"] for kind in _grown.KINDS]
     assert goal["met"] == (own["mean"] <= whole["mean"] and seconds[0] < seconds[1])

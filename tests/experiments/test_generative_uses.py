@@ -343,7 +343,8 @@ def test_it_runs_and_leaves_its_result(tmp_path, monkeypatch):
     out = tmp_path / "run"
     result = uses.main(uses.Config(seeds=1, steps=2, out=out, quiet=True, **small, **folders))
     assert result.metrics["denoise PSNR"]["photographs"] == ["b"]
-    assert not result.targets["enlarge gain over the strongest plain way, decibels"]["met"]
+    gain = "enlarge gain over the strongest plain way, decibels"
+    assert result.metrics[gain]["photographs"] == ["b"] and not result.targets[gain]["met"]
     assert 0 < result.metrics["bits per pixel at rate 1"]["mean"] < 1
     found = result.metrics["precision of 10 found"]["mean"]
     assert 0.3 < found < result.baselines["pixels, precision of 10 found"]["mean"]

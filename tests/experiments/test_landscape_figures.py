@@ -40,10 +40,9 @@ def test_the_convolutional_network_takes_images_only(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
 def test_a_convolutional_networks_slice_is_measured_and_drawn(tmp_path):
     out = tmp_path / "run"
-    found = landscape.main(config(out, net="cnn", seeds=1, examples=20)).metrics
+    found = landscape.main(config(out, net="cnn", seeds=1, points=9, examples=4)).metrics
     assert found["cnn train loss"]["mean"] < np.log(10)
     assert len(found) == 4
     assert {p.name for p in (out / "figures").iterdir()} == {"contours.png", "surfaces.png"}

@@ -1,7 +1,10 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dljax import InputError
+from dljax.nets.shallow import share
 from experiments.foundations import universal_approximation as experiment
 from experiments.foundations._widths import dense, interpolation_error, solved
 
@@ -23,6 +26,20 @@ def test_width_helps_a_relu_network_not_a_linear_one_and_neither_beyond_the_data
         assert found[f"{name}, 32 units"] < near < far
     names = {"errors.png", "outside.png"}
     assert {path.name for path in (out / "figures").iterdir()} == names
+
+
+def test_the_last_layer_of_a_wide_network_learns_no_faster_than_its_kinks(tmp_path):
+    assert [share(width) for width in (1, 32, 128, 1024)] == [1, 1, 1 / 4, 1 / 32]
+    member = {"leak": jnp.array(0.0), "target": jnp.array(0)}
+    learner = experiment.make(1, 1024, config(tmp_path, steps=10), member)
+    before = learner.init(jax.random.key(0))
+    weight = before.params["weight"]
+    assert jnp.std(weight) == pytest.approx((1 / 32 / 1024) ** 0.5, rel=0.1)
+    after, _ = learner.step(jax.random.key(1), learner.step(jax.random.key(1), before)[0])
+    moved = {
+        name: jnp.abs(after.params[name] - before.params[name]).max() for name in ("weight", "kink")
+    }
+    assert moved["weight"] * 32 == pytest.approx(float(moved["kink"]), rel=0.05)
 
 
 def test_two_pieces_make_a_corner_and_a_parabola_meets_its_bound():

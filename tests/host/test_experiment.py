@@ -214,6 +214,18 @@ def test_what_fails_in_a_study_leaves_no_result(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("seeds", "values", "met"),
+    [(5, 5, True), (5, 6, True), (1, 6, False), (5, 4, False)],
+)
+def test_a_gain_needs_enough_seeds_and_values(tmp_path, seeds, values, met):
+    run = Study("foundations.x", [], Common(out=tmp_path, seeds=seeds))
+    run.gain("gain", 1 + 0.01 * np.arange(values), "two standard errors", seeds=5, of="x")
+    assert run.result.targets["gain"]["met"] == met and run.result.metrics["gain"]["of"] == "x"
+    run.gain("gain", np.arange(values) - values / 2, "two standard errors", seeds=5)
+    assert not run.result.targets["gain"]["met"]
+
+
 def test_seeds_do_not_depend_on_their_company(tmp_path, finished):
     config = parse(classify.PRESETS, [*TINY, "--seeds", "1", "--seed", "1"], "x", "")
     alone = classify.main(parse(classify.PRESETS, [*TINY, "--seeds", "1", "--seed", "1",

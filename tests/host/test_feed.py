@@ -9,7 +9,7 @@ import pytest
 from dljax import Batch, InputError, Learner, sweep
 from dljax.host.fit import Keep, fit
 from dljax.host.result import fingerprint
-from dljax.learn import classify, risk
+from dljax.learn import classify
 from dljax.nets import MLP
 
 grain = pytest.importorskip("grain")
@@ -17,7 +17,7 @@ KEY = jax.random.key(0)
 DRAWS = np.random.default_rng(0)
 DATA = Batch(DRAWS.integers(0, 256, (40, 6), dtype=np.uint8), np.arange(40) % 3)
 NET = MLP((4, 3), dropout=0.1)
-LEARNER = risk.fed(NET, classify.objective(NET), optax.adam(1e-2), DATA)
+LEARNER = classify.fed(NET, optax.adam(1e-2), DATA)
 
 
 class Source:

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import types
 
 import jax
 import jax.numpy as jnp
@@ -118,6 +119,20 @@ while len(rows) < 2 and time.monotonic() < until:  # another process writes, whi
 for row in rows:
     print(row["_step"], row["loss/0"])
 """
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"", b"../../etc", b"01234567"])
+def test_a_damaged_number_of_weights_and_biases_is_made_anew(tmp_path, monkeypatch, content):
+    told = types.SimpleNamespace(step=0, finish=lambda: None)
+    stub = types.SimpleNamespace(
+        Settings=lambda **_: None, init=lambda id, **_: setattr(told, "id", id) or told
+    )
+    monkeypatch.setattr(log, "imported_wandb", lambda: stub)
+    (tmp_path / "wandb.id").write_bytes(content)
+    with log.wandb(tmp_path):
+        assert told.id == (tmp_path / "wandb.id").read_text()
+    assert re.fullmatch("[0-9a-f]{8}", told.id)
+    assert (told.id == content.decode(errors="replace")) == (content == b"01234567")
 
 
 def test_weights_and_biases_gets_the_records_offline(python, tmp_path):

@@ -326,6 +326,8 @@ BAD = {
     "predict RUN table.csv --out o.csv": "table.csv: the model learnt pictures [6, 6, 1], not a t",
     "predict RUN text.png --out o.csv": "text.png: cannot identify image",
     "predict RUN other.npz --out o.csv": "other.npz has no array x",
+    "predict RUN huge.npy --out o.csv": "huge.npy: cannot be read: mmap length is greater",
+    "predict RUN none.npy --out o.csv": "none.npy: x must be float32 [n, 6, 6, 1]; got float64 [0]",
     "predict RUN x.tar --out o.csv": "x.tar: no such file",
     "predict RUN text.txt --out o.csv": "text.txt: not an .npz file, or a damaged one",
     "predict RUN small.npy --out o.xls": "--out must end in .csv or .npz; got o.xls",
@@ -347,6 +349,10 @@ def test_mistakes_are_one_line(folder, tmp_path, monkeypatch, capsys, line):
     np.save("shares.npy", np.full((2, 6, 6, 1), 0.5))
     np.save("words.npy", np.array(["a", "b"]))
     np.save("nan.npy", np.full((2, 6, 6, 1), np.nan))
+    np.save("none.npy", np.zeros(0))
+    with open("huge.npy", "wb") as file:  # a header alone, of more than memory holds
+        told = {"descr": "<f4", "fortran_order": False, "shape": (10**13, 6, 6, 1)}
+        np.lib.format.write_array_header_1_0(file, told)
     np.savez("other.npz", z=np.zeros(3))
     np.savez("small.npz", x=np.zeros((2, 5, 6), np.uint8))
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")

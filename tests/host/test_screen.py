@@ -27,6 +27,17 @@ def test_screen_lines_show_the_spread_and_the_newest_evaluation(capsys):
     assert "train loss 4.000e-07 ± 0.0  validation accuracy 60.00" in last
 
 
+def test_what_a_streams_encoding_lacks_is_a_question_mark(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    with screen.screen(2, 0, Show(quiet=False)) as tell:
+        tell(2, {"step": 2, "train/loss": [1.0, 3.0]})
+    assert stream.errors == "strict"  # it is the user's own
+    assert b"train loss 2.000 ? 1.4" in stream.buffer.getvalue()
+    line = shown(80, ["train loss 1.0 ± 2.0"])
+    assert "train loss 1.0 ? 2.0" in line
+
+
 def test_lines_name_the_fit_and_count_an_agents_environment_steps(capsys):
     with screen.screen(40, 0, Show(quiet=False, fit="slippery", per_step=100)) as tell:
         tell(40, {"step": 40, "train/return": [500.0]})

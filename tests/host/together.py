@@ -13,7 +13,7 @@ from dljax import Batch, Learner, sweep
 from dljax.host import devices, processes
 from dljax.host.experiment import fail
 from dljax.host.fit import Interrupted, Keep, Selection, Watch, fit
-from dljax.learn import classify, risk
+from dljax.learn import classify
 from dljax.nets import MLP
 
 ROWS, BATCH, STEPS = 64, 8, 12
@@ -45,7 +45,7 @@ def learner(way: str) -> Learner:
     if way == "sweep":
         return sweep(walk, jnp.geomspace(1e-3, 1e-2, 6), jnp.arange(6))
     net = MLP((8, 2), dropout=0.2)
-    return risk.fed(net, classify.objective(net), optax.adam(1e-2), Rows().data)
+    return classify.fed(net, optax.adam(1e-2), Rows().data)
 
 
 def run(way: str, out: Path, steps: int):

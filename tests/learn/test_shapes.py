@@ -12,6 +12,7 @@ from dljax.data.stream import epochs
 from dljax.envs.environment import Box, Environment, Step
 from dljax.learn import (
     autoencode,
+    by_hand,
     classify,
     debias,
     descent,
@@ -33,10 +34,12 @@ from dljax.nets.coders import DenseDecoder, dense
 from dljax.nets.q_network import QNetwork
 from dljax.nets.reader import Reader
 from dljax.nets.recurrent import Recurrent
+from dljax.ops.backprop import Activation
 from dljax.ops.policies import categorical, gaussian
 
 X = np.random.default_rng(0).random((12, 2, 2, 1), np.float32)
 Y = np.arange(12, dtype=np.int32) % 3
+LINEAR = Activation(lambda z: z, jnp.ones_like)
 TX = optax.sgd(0.1)
 
 
@@ -58,6 +61,10 @@ def classifier(y, net=MLP((3,))):  # noqa: B008 - immutable
 
 def regression(y, outputs=1):
     return risk.make(MLP((outputs,)), TX, Batch(X, y), optax.squared_error, batch=4)
+
+
+def written_out(x=np.zeros((12, 3)), y=np.zeros((12, 2))):  # noqa: B008 - not written to
+    return by_hand.make((3, 4, 2), LINEAR, Batch(x, y), 0.1)
 
 
 class Untold(nn.Module):
@@ -117,6 +124,10 @@ def agents(actions, policy, net):
         (lambda: epochs(Batch(X, Y[:7]), 4), r"equally many examples; got \[12, 7\]"),
         (lambda: classifier(Y[:7]), r"got \[12, 7\]"),
         (lambda: debiased(y=Y[:7]), r"got \[12, 7\]"),
+        (lambda: classify.fed(MLP((3,)), TX, Batch(X, Y + 1)), "labels from 0 to 2; got 0 to 3"),
+        (lambda: written_out(y=Y[:, None]), r"y must be \[12, 2\]; got \[12, 1\]"),
+        (lambda: written_out(y=Y), r"y must be \[12, 2\]; got \[12\]"),
+        (lambda: written_out(x=X), r"x must be \[12, 3\]; got \[12, 2, 2, 1\]"),
         (lambda: classifier(Y + 1), "network of 3 logits, .* labels from 0 to 2; got 0 to 3"),
         (lambda: classifier(Y - 1), "from 0 to 2; got -1 to 1"),
         (lambda: classifier(jnp.asarray(Y + 7)), "got 0 to 9"),
