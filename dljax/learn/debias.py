@@ -5,6 +5,7 @@ latent code is rare are drawn more often, though nobody has said which they are.
 "Uncovering and Mitigating Algorithmic Bias through Learned Latent Structure" (DB-VAE).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -85,32 +86,24 @@ def chances(
     """How probably each example is drawn: each class as often as it is there, rare codes more.
 
     latents [n, Z], y [n] -> [n], of sum 1. Within a class in proportion to `exp(known) w(z)`, where
-    `known` are log weights [n] that are given. Infinite `alpha` leaves those alone.
+    `known` are log weights [n] that are given, `log w(z) = -sum_j log(1 + Q_j(z_j) / alpha)`, and
+    thus `w(z) ~ prod_j 1 / (Q_j(z_j) + alpha)`. Q_j is the share of the class's examples that fall
+    into the bin of z_j, of those of equal width from the class's least to its greatest z_j.
+    Infinite `alpha` leaves `known` alone. Amini et al. 2019, section 3.
     """
 
-    def of_class(inside: Array) -> Array:
-        log_weights = known + log_rarity(latents, inside, alpha, bins)
-        within = jax.nn.softmax(jnp.where(inside, log_weights, -jnp.inf))
-        return jnp.where(inside, within * inside.mean(), 0)  # a class may have no example
+    def of_its_class(reduce: Callable[..., Array], x: Array) -> Array:
+        return reduce(x, y, classes)[y]
 
-    return jax.vmap(of_class, 1)(jax.nn.one_hot(y, classes, dtype=bool)).sum(0)
-
-
-def log_rarity(latents: Array, inside: Array, alpha: float | Array, bins: int) -> Array:
-    """`log w(z) = -sum_j log(1 + Q_j(z_j) / alpha)`, thus `w(z) ~ prod_j 1 / (Q_j(z_j) + alpha)`.
-
-    Q_j is the share of the examples `inside` [n] that fall into the bin of z_j, of those of equal
-    width from the least to the greatest z_j inside. latents [n, Z] -> [n]. Amini et al. 2019,
-    section 3.
-    """
-    mine = inside[:, None]
-    low = jnp.min(latents, 0, where=mine, initial=jnp.inf)[None]
-    high = jnp.max(latents, 0, where=mine, initial=-jnp.inf)[None]
+    low, high = (of_its_class(f, latents) for f in (jax.ops.segment_min, jax.ops.segment_max))
     position = (latents - low) / jnp.where(high > low, high - low, 1)
     place = jnp.clip(position * bins, 0, bins - 1).astype(jnp.int32)
-    counts = jnp.sum(jax.nn.one_hot(place, bins, dtype=bool) & mine[..., None], 0)
-    share = jnp.take_along_axis(counts / inside.sum(), place.T, 1)  # [Z, n]
-    return -jnp.log1p(share / alpha).sum(0)
+    at = y[:, None], jnp.arange(latents.shape[1])[None], place
+    counts = jnp.zeros((classes, latents.shape[1], bins), jnp.int32).at[at].add(1)
+    alike = of_its_class(jax.ops.segment_sum, jnp.ones(len(y)))
+    log_weights = known - jnp.log1p(counts[at] / alike[:, None] / alpha).sum(1)
+    weights = jnp.exp(log_weights - of_its_class(jax.ops.segment_max, log_weights))
+    return weights / of_its_class(jax.ops.segment_sum, weights) * alike / len(y)
 
 
 def make(

@@ -66,7 +66,7 @@ class Config(Common):
     rate: Positive = 2e-3
     """The learning rate of both Adams; it falls to 0 over the second half."""
     penalty: NotNegative = 1.0
-    """The weight of R1."""
+    """The weight of R1 at the last level; where pixels are means of four, a fourth of it."""
     average: ShareBelow1 = 0.99
     """The decay of the generator's running average, which is what is sampled."""
 
@@ -176,7 +176,8 @@ def train(
 
     def game(net: GAN, seen: Stream) -> Learner:
         tx = optax.chain(optax.scale_by_adam(0.5, 0.9), optax.scale_by_schedule(rate))
-        cost = gan.r1(config.penalty)
+        pixels = 4 ** (len(begins) - 1 - net.discriminator.level)  # of which one is the mean
+        cost = gan.r1(config.penalty / pixels)
         return gan.make(net, tx, tx, seen, penalty=cost, average=config.average)
 
     learner = progressive.make(
