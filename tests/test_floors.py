@@ -1,9 +1,11 @@
 """The house: imports point downwards, `import dljax` starts no backend, and the loop is light."""
 
 import ast
+import collections
 import graphlib
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import mutants
@@ -110,3 +112,28 @@ def test_every_module_that_a_mutant_may_be_of_has_tests_to_kill_it():
     told = [mutants.tests_of(path.relative_to(ROOT).as_posix()) for path in files
             if path.stem not in ("__init__", "figures")]  # fmt: skip
     assert len(told) > 90 and all((ROOT / test).is_file() for tests in told for test in tests)
+
+
+FOR_IMPORT = {  # what the course or a user needs, and nothing here uses yet
+    "read_subwords": "the file that sequences.translate leaves",
+    "read_vocabulary": "the file that sequences.language and sentiment leave",
+    "random_mdp": "any number of problems whose answers are known",
+    "pmap_step": "one of three ways to share a step over devices, for comparison",
+    "Classify": "the detector's trunk alone, to be trained on pictures with one label",
+    "giou": "a loss and score of boxes that do not meet",
+    "brier": "a proper score beside the likelihood",
+}
+
+
+def test_nothing_is_dead_outside_of_the_tests():
+    words, defined = collections.Counter(), []
+    for folder in ("dljax", "experiments", "benchmarks", "docs", "pages"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".md", ".html"):
+                words.update(re.findall(r"\w+", path.read_text()))
+    words.update(re.findall(r"\w+", (ROOT / "README.md").read_text()))
+    for path in (ROOT / "dljax").rglob("*.py"):
+        kinds = ast.FunctionDef | ast.ClassDef
+        defined += [n.name for n in ast.parse(path.read_text()).body if isinstance(n, kinds)]
+    assert len(defined) > 800
+    assert {name for name in defined if words[name] == 1} == FOR_IMPORT.keys()
