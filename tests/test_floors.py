@@ -119,7 +119,7 @@ FOR_IMPORT = {  # what the course or a user needs, and nothing here uses yet
     "read_vocabulary": "the file that sequences.language and sentiment leave",
     "random_mdp": "any number of problems whose answers are known",
     "pmap_step": "one of three ways to share a step over devices, for comparison",
-    "Classify": "the detector's trunk alone, to be trained on pictures with one label",
+    "Classify": "the trunk's head for a label of the whole picture",
     "giou": "a loss and score of boxes that do not meet",
     "brier": "a proper score beside the likelihood",
 }
