@@ -13,7 +13,6 @@ import scipy.stats
 from PIL import Image
 
 from dljax import InputError
-from dljax.learn import autoencode
 from dljax.nets.codec import Basis, Codec, bits, causal
 from dljax.nets.restore import Restorer, SlidingCoder
 from experiments.generative import _alike, _coder, _mending, _photos, _rates, uses
@@ -120,14 +119,6 @@ def test_what_spoils_spoils_as_it_says():
     np.testing.assert_allclose(_mending.drain(key, grey), grey, rtol=1e-5)
     small = _mending.shrink(key, x)
     np.testing.assert_allclose(small[0, 2, 3], x[0, 4:6, 6:8].mean((0, 1)), rtol=1e-5)
-
-
-def test_the_loss_is_of_errors_and_of_their_edges():
-    flat = jnp.zeros((1, 5, 5, 1))
-    step = flat.at[:, :, 2:].set(0.5)  # wrong in three columns of five, and at one edge
-    assert float(autoencode.edge_aware(step, flat, 0.0, 0.0).mean()) == pytest.approx(0.3)
-    assert float(autoencode.edge_aware(step, flat, 1.0, 0.0).mean()) == pytest.approx(0.3 + 0.1)
-    assert float(autoencode.edge_aware(step, step).mean()) == pytest.approx(1.2e-3)
 
 
 @pytest.mark.parametrize("enlarge", [1, 2])

@@ -209,3 +209,15 @@ def test_bytes_are_scaled(net, params):
     autoencode.check_pixels(x)
     for f in (autoencode.encode, autoencode.reconstruct):
         np.testing.assert_allclose(f(net, params, x), f(net, params, scaled), atol=1e-6)
+
+
+def test_the_loss_is_of_errors_and_of_their_edges():
+    flat = jnp.zeros((1, 5, 5, 1))
+    step = flat.at[:, :, 2:].set(0.5)  # wrong in three columns of five, and at one edge
+    assert float(autoencode.edge_aware(step, flat, 0.0, 0.0).mean()) == pytest.approx(0.3)
+    assert float(autoencode.edge_aware(step, flat, 1.0, 0.0).mean()) == pytest.approx(0.3 + 0.1)
+    assert float(autoencode.edge_aware(step, step).mean()) == pytest.approx(1.2e-3)
+    turned = autoencode.edge_aware(step.swapaxes(1, 2), flat, 1.0, 0.0)
+    assert float(turned.mean()) == pytest.approx(0.3 + 0.1)
+    more = autoencode.edge_aware(jnp.tile(step, (2, 1, 1, 3)), jnp.tile(flat, (2, 1, 1, 3)))
+    assert more.shape == (2, 5, 5, 3)
