@@ -10,7 +10,8 @@ draws in equal shares from the labels, for which one must know them.
 Every label is made rare in turn, so that none is picked, and the report is of their mean. Ways,
 settings and seeds train in one program; a seed has the same examples, first weights and random
 numbers in each, so that gains are paired. Each way's setting is chosen by the worst group's
-accuracy on labelled validation data, and tested once.
+accuracy on labelled validation data, and tested once. Over uniform draws the worst group gains .043
+on digits, .040 on clothes (balanced draws no more), and on MNIST .010, less than two errors.
 
     python -m experiments.generative.debias  # 80 s on 2 cores
     python -m experiments.generative.debias --preset standard  # 8 min
