@@ -95,7 +95,7 @@ def main() -> None:
     for path in sorted(chosen, key=lambda p: taken(paths[p])):
         begun = time.monotonic()
         with nullcontext(asked.keep) if asked.keep else tempfile.TemporaryDirectory() as folder:
-            out = Path(folder).resolve() / names[path]
+            out = Path(folder).expanduser().resolve() / names[path]
             wrong = run(paths[path], out, asked.seeds)
             after = {} if wrong else json.loads((out / "result.json").read_text())
             if after and asked.write:

@@ -55,7 +55,7 @@ def unfailing() -> None:
 
 def printable(text: str) -> str:
     """The text as the terminal can show it, for those whose streams are not ours to change."""
-    encoding = sys.stdout.encoding or "utf-8"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # a notebook may have its own kind
     return text.encode(encoding, "replace").decode(encoding)
 
 

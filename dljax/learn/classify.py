@@ -61,16 +61,14 @@ def make(
     return learner
 
 
-def fed(
-    net: nn.Module, tx: optax.GradientTransformation, like: Batch, *, smoothing: float = 0.0
-) -> Learner:
+def fed(net: nn.Module, tx: optax.GradientTransformation, like: Batch) -> Learner:
     """A classifier of batches that the host gives: `fit(..., feed=)`.
 
     `like` is any of them. Raises InputError for a label of it that is none of the network's
     classes; those of the others are not looked at.
     """
     shapes.check_labels(shapes.given(net, lambda: risk.first(like.x)), like.y)
-    return risk.fed(net, objective(net, smoothing=smoothing), tx, like)
+    return risk.fed(net, objective(net), tx, like)
 
 
 def balance(labels: Any, classes: int) -> np.ndarray:

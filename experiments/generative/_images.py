@@ -107,16 +107,20 @@ def report(
         for metric, value in all_scores(x).items():
             run.baseline(f"{name}: {metric}", metric, value)
     least = run.result.baselines[f"{mixture}: Frechet distance"]["mean"]
-    asked = {
-        "Frechet distance": (least, "issue: the mixture's"),
-        "classes covered": (classes, "issue: in each seed"),
-    }
+    asked = (
+        {
+            "Frechet distance": (least, "issue: the mixture's"),
+            "classes covered": (classes, "issue: in each seed"),
+        }
+        if goals
+        else {}
+    )
     for setting, members in zip(settings, samples, strict=True):
         rows = [all_scores(x) for x in members]
         for name in rows[0]:
             better = "higher" if name in ("sure of its class", "classes covered") else "lower"
             values = [row[name] for row in rows]
-            run.metric(f"{name}, {setting}", values, better, asked.get(name) if goals else None)
+            run.metric(f"{name}, {setting}", values, better, asked.get(name))
         lost = sum(row["collapsed"] for row in rows)
         if lost:
             print(f"collapse: {setting} misses classes in {lost:.0f} of {len(rows)} seeds")

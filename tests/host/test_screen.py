@@ -2,6 +2,7 @@
 
 import io
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,15 @@ def test_what_a_streams_encoding_lacks_is_a_question_mark(monkeypatch):
     assert b"train loss 2.000 ? 1.4" in stream.buffer.getvalue()
     line = shown(80, ["train loss 1.0 ± 2.0"])
     assert "train loss 1.0 ? 2.0" in line
+
+
+def test_an_output_that_tells_no_encoding_gets_the_lines(monkeypatch):
+    said = []
+    plain = types.SimpleNamespace(write=said.append, flush=lambda: None, isatty=lambda: False)
+    monkeypatch.setattr(sys, "stdout", plain)
+    with screen.screen(2, 0, Show(quiet=False)) as tell:
+        tell(2, {"step": 2, "train/loss": [1.0, 3.0]})
+    assert "train loss 2.000 ± 1.4" in "".join(said)
 
 
 def test_lines_name_the_fit_and_count_an_agents_environment_steps(capsys):
