@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from dljax.host.experiment import fail, programs
+from dljax.host.screen import unfailing
 
 HERE = Path(__file__).parent
 
@@ -14,6 +15,7 @@ def listed() -> dict[str, str]:
     return {f"experiments.{name}": line for name, line in programs(HERE, "*/*.py").items()}
 
 
+@unfailing()
 def main(argv: list[str]) -> None:
     found = listed()
     if argv and argv[0] not in ("-h", "--help"):

@@ -275,13 +275,13 @@ def programs(folder: Path, pattern: str) -> dict[str, str]:
     return found
 
 
+@unfailing()
 def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], doc: str) -> None:
     """Run an experiment from `sys.argv`; every foreseen failure ends in one line and a status.
 
     2: bad input. 1: diverged, or no space left. 128 + n: stopped by signal n, with how to resume.
     """
     command = f"python -m {name}"
-    unfailing()
     try:
         config = parse(presets, sys.argv[1:], command, doc)
         devices.claim(config.devices)
@@ -300,9 +300,8 @@ def command_line(name: str, main: Callable[[C], Result], presets: dict[str, C], 
         fail(f"error: {error}", 1)
     except KeyboardInterrupt:
         fail("stopped", 128 + signal.SIGINT)
-    except BrokenPipeError:  # whoever reads has enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+    except BrokenPipeError:
+        raise
     except jax.errors.JaxRuntimeError as error:
         if not processes.lost(error):
             raise

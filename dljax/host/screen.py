@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -46,11 +48,21 @@ def screen(steps: int, first: int, show: Show) -> Iterator[Screen]:
         yield lines(steps, first, show)
 
 
-def unfailing() -> None:
-    """Let a command print a question mark for what the terminal lacks a sign of, and go on."""
+@contextmanager
+def unfailing() -> Iterator[None]:
+    """Round a command: a question mark is printed for what the terminal lacks a sign of.
+
+    Whoever reads may have enough, as `head` has: it then ends in silence, with 128 + SIGPIPE.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def printable(text: str) -> str:

@@ -320,14 +320,16 @@ def filled(label: str, text: str) -> list[str]:
     return [f"{label if i == 0 else '':<10}{line}".rstrip() for i, line in enumerate(lines)]
 
 
+@screen.unfailing()
 def run(argv: Sequence[str]) -> int:
     """The command line; the exit status: 2 after a mistake, which one line tells."""
-    screen.unfailing()
     try:
         main(argv)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1

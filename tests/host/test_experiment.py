@@ -305,13 +305,24 @@ def test_help_is_help(capsys):
     assert "Independent runs, trained in one compiled program." in text
 
 
-def test_whoever_reads_may_have_enough(tmp_path):
-    """`--help | head` is no error."""
-    code = "import experiments.vision.classify as c; from dljax.host.experiment import command_line"
-    code += "; command_line('x', c.main, c.PRESETS, 'word ' * 100_000)"
-    words = [sys.executable, "-c", code, "--help"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout and process.stderr and process.stdout.read(5) == b"word "
+LONG_HELP = """
+import experiments.vision.classify as c
+from dljax.host.experiment import command_line
+command_line("x", c.main, c.PRESETS, "word " * 100_000)
+"""
+USE = "from dljax.host import use; use.main = print; use.run(['all there is'])"
+
+
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [(["-c", LONG_HELP, "--help"], 5), (["-m", "experiments"], 0), (["-c", USE], 0)],
+    ids=["help", "list", "use"],
+)
+def test_whoever_reads_may_have_enough(words, read):
+    """`| head` is no error, whether it ends in the middle or before what is short was written."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, *words], stdout=pipe, stderr=pipe) as process:
+        assert process.stdout and process.stderr and len(process.stdout.read(read)) == read
         process.stdout.close()
         assert process.stderr.read() == b"" and process.wait() == 128 + signal.SIGPIPE
 
