@@ -24,7 +24,7 @@ ERROR, KEPT = "error on true pairs", "label kept"
 SOURCE = "issue: below the copy and the nearest neighbour"
 
 
-Name = Literal["cycle and identity", "no identity", "no cycle", "neither"]
+Name = Literal["cycle and identity", "no identity", "no cycle", "neither", "five times the cycle"]
 
 
 class Share(NamedTuple):
@@ -39,6 +39,7 @@ SETTINGS: dict[Name, Share] = {
     "no identity": Share(1, 0),
     "no cycle": Share(0, 1),
     "neither": Share(0, 0),
+    "five times the cycle": Share(5, 1),
 }
 
 
