@@ -6,7 +6,7 @@ on each from random starts, at many distances d, in one program. KL(p || q) has 
 target's mean and variance. KL(q || p) and Jensen-Shannon too prefer a wide Gaussian while the modes
 are near; far apart, they prefer one mode, and keep the other answers as local minima.
 
-    python -m experiments.generative.divergences  # 16 s on 2 cores
+    python -m experiments.generative.divergences  # 8 s on 2 cores
     python -m experiments.generative.divergences --weight 0.5 --seeds 64
 """
 

@@ -11,7 +11,7 @@ of as many principal components, the density of the Gaussian that these define (
 All designs, seeds and networks train in one program. No outlier is seen before the test, and so
 nothing is chosen by them: the deviation of the VAE's pixels is that of the Gaussian beside it.
 
-    python -m experiments.generative.outliers  # 45 s on 2 cores
+    python -m experiments.generative.outliers  # 35 s on 2 cores
     python -m experiments.generative.outliers --exposed 3 --examples 700
     python -m experiments.generative.outliers --preset standard
 
@@ -20,13 +20,13 @@ which is tested: an autoencoder is to err more on them, a discriminator to tell 
 normal, each beside its twin that sees none.
 
 On digits, with each held out in turn, the distance to the nearest image is best (mean AUROC 0.99),
-then the autoencoder's error (0.91). The bound (0.86) is no better than the Gaussian's density, and
-the discriminator (0.62) is near chance, as one that has lost its game should be (1 minute).
+then the autoencoder's error (0.91). The bound (0.85) is below the Gaussian's density (0.88); the
+discriminator (0.63) knows little, as one that has lost its game should.
 
 Outliers of three kinds in training make the autoencoder no better on a fourth (0.947 and 0.942, the
 nearest image 0.989), and near perfect on new images of the three (0.992). The discriminator gains
-0.07 (0.70), and falls below chance where the fourth is likest the normal: it tells two sorts apart,
-and knows nothing of a third; so do support vectors (0.81, and 0.999 on kinds that are seen).
+0.07 (0.70), but is below chance on three kinds of ten (0, 3 and 6): it tells two sorts apart, and
+knows nothing of a third; nor do support vectors (0.81, below chance on 0; 0.999 on kinds seen).
 """
 
 from collections.abc import Sequence
