@@ -65,8 +65,9 @@ def designs(
 ) -> tuple[np.ndarray, list[Design]]:
     """The images [N, h, w, c] in use; a design for each label held out, and two for `other`.
 
-    The `exposed` labels after the one held out are strange too, and seen so in training. Raises
-    InputError if a design has too few images to train on, or if there is none.
+    The `exposed` labels after the one held out are strange too, and seen so in training, in no more
+    images than the normal. Raises InputError if a design has too few to train on, or if there is
+    none.
     """
     sets = [data] if other is None else [data, other]
     splits = [part for each in sets for part in (each.train, each.test)]
@@ -95,7 +96,7 @@ def designs(
         inside = rows(1, tested, ~np.isin(data.test.y, strange))
         outside = rows(1, tested, data.test.y == label)
         # equally many in each design, which train in one program
-        shown = rows(0, exposed * fewest, np.isin(data.train.y, strange[1:]))
+        shown = rows(0, min(exposed * fewest, examples), np.isin(data.train.y, strange[1:]))
         seen = rows(1, tested, np.isin(data.test.y, strange[1:]))
         found.append(Design(data.classes[label], normal, inside, outside, shown, seen))
     for design in found:

@@ -194,7 +194,9 @@ def test_outliers_in_training_are_of_other_kinds_than_the_one_tested():
         normal = set(range(10)) - set(hidden)
         assert sorts == [normal, normal, {hidden[0]}, set(hidden[1:]), set(hidden[1:])]
         assert not {*design.exposed} & {*design.seen}
-    assert len(designs[0].exposed) == len(designs[1].exposed)
+    assert len(designs[0].exposed) == len(designs[1].exposed) > 100
+    _, few = prepare(Config(**TINY | {"held_out": (4,), "exposed": 2, "examples": 100}))
+    assert len(few[0].exposed) == len(few[0].train) == 100
 
 
 def test_outliers_in_training_are_told_from_the_normal(tmp_path):
