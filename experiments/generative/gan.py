@@ -16,7 +16,8 @@ Frechet distance is between its features, and so is not the usual FID.
 On the ring the recommended setting covers all 8 modes in each of 10 seeds, with over 92 % of its
 samples within three standard deviations; the plain one collapses. On MNIST it covers all 10 classes
 in each of 5 seeds, at a distance of 11.3 (a mixture of 10 Gaussians: 133; real images: 1.2); of its
-samples .69 are surely some digit, of real images .97.
+samples .69 are surely some digit, of real images .97. On digits it is as near as a mixture (6.8;
+8.2), which has more of sure digits (.92, .85), and one seed of five misses a class.
 """
 
 import functools

@@ -14,8 +14,8 @@ over seeds, and their spread is that over photographs.
     python -m experiments.generative.uses --preset standard  # 12 min
 
 At `standard` the networks denoise .33 dB better than the sliding cosine transform, and enlarge .41
-dB better than back-projection, more than two standard errors over six photographs, but not on one,
-a retina; colours gain .15 dB on the mean tint. The codec beats PCA, but neither JPEG nor WebP.
+dB better than back-projection, over two standard errors of six photographs, but not on a retina;
+colours gain .15 dB on the mean tint. The codec beats PCA, no JPEG or WebP; pixels search better.
 """
 
 from dataclasses import dataclass

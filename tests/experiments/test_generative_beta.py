@@ -2,7 +2,9 @@
 
 import json
 import re
+from types import SimpleNamespace
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -136,6 +138,25 @@ def test_factors_are_read_off_renderings_and_moved_one_by_one():
     np.testing.assert_allclose(changes, np.eye(5))
     assert _reader.purity(changes) == 1
     assert _reader.purity(np.ones((3, 5))) == pytest.approx(1 / 5)
+
+
+class Writer(nn.Module):
+    """Its decoder writes a code into the first row of an image."""
+
+    def decode(self, z):
+        return jnp.zeros((len(z), 3, 3, 1)).at[:, 0, :, 0].set(z)
+
+
+def test_each_unit_is_moved_by_itself():
+    codes = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    doubled = SimpleNamespace(mean=lambda images: 2 * images)
+    images = _factors.moved(Writer(), {}, doubled, jnp.asarray(codes))
+    found = np.asarray(images).reshape(3, 2, len(_factors.REACH), 3, 3)
+    assert not found[..., 1:, :].any()
+    for unit in range(3):
+        expected = np.repeat(codes[:, None], len(_factors.REACH), 1)
+        expected[..., unit] = _factors.REACH
+        np.testing.assert_allclose(found[unit, :, :, 0], 2 * expected)
 
 
 @pytest.mark.parametrize(

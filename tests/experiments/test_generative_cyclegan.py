@@ -37,6 +37,13 @@ def test_translations_are_compared_with_what_needs_no_learning(tmp_path):
     assert json.loads((tmp_path / "run" / "result.json").read_text())["systems"] == ["S44"]
 
 
+def test_a_setting_leaves_out_what_its_name_says():
+    for name, (cycle, identity) in _domains.SETTINGS.items():
+        assert (cycle == 0) == (name in ("no cycle", "neither"))
+        assert (identity == 0) == (name in ("no identity", "neither"))
+    assert _domains.SETTINGS["five times the cycle"].cycle == 5
+
+
 def test_plain_translations_are_of_the_other_side():
     data = load_domains("digits", "inverted")
     x = _domains.levels(data.test.x)

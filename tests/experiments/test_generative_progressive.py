@@ -7,6 +7,7 @@ import pytest
 
 from dljax import InputError
 from dljax.data import load
+from dljax.data.domains import emoji_designs
 from dljax.host.fit import Fitted
 from dljax.host.model import load as model_of
 from experiments.generative import _grown, _images, progressive
@@ -66,6 +67,22 @@ def test_images_stand_in_the_middle_of_black():
     x = np.arange(4.0).reshape(1, 2, 2, 1)
     doubled = np.kron(x[0, :, :, 0], np.ones((2, 2)))
     np.testing.assert_array_equal(_grown.enlarged(x, 4)[0, :, :, 0], doubled)
+
+
+def test_no_emoji_of_a_thing_is_in_two_parts():
+    try:
+        blob, new, things = emoji_designs()
+    except InputError as error:
+        pytest.skip(f"needs the emoji: {error}")
+    data = _grown.pictures("emoji", 4)
+    of = [
+        {each.tobytes(): thing for each, thing in zip(design, things, strict=True)}
+        for design in (blob, new)
+    ]
+    parts = data.train, data.validation, data.test
+    sides = [{of[y][x.tobytes()] for x, y in zip(*part, strict=True)} for part in parts]
+    assert set.union(*sides) == {*things} and sum(map(len, sides)) == len({*things})
+    assert sum(len(part.y) for part in parts) == 2 * len(things)
 
 
 @pytest.mark.parametrize(

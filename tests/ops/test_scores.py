@@ -148,6 +148,14 @@ def test_importances_are_scored_by_hand():
     assert scores.importance_scores(both) == pytest.approx((1, complete))
 
 
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("apart", 0.9, 1.0), ("turned", 0.0, 0.2), ("noise", 0.0, 0.03)]
+)
+def test_mig_of_codes_made_by_hand(made, name, low, high):
+    factors, codes = made
+    assert low <= scores.mig(jnp.array(codes[name]), jnp.array(factors), (4, 5, 6)) <= high
+
+
 @pytest.mark.parametrize(("name", "low", "high"), [("apart", 1, 1), ("noise", 0.2, 0.5)])
 def test_the_factor_metric_of_codes_made_by_hand(made, name, low, high):
     factors, codes = made
