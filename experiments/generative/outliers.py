@@ -12,7 +12,8 @@ All designs, seeds and networks train in one program. No outlier is seen before 
 nothing is chosen by them: the deviation of the VAE's pixels is that of the Gaussian beside it.
 
     python -m experiments.generative.outliers  # 35 s on 2 cores
-    python -m experiments.generative.outliers --exposed 3 --examples 700
+    python -m experiments.generative.outliers --exposed 3 --examples 700  # 5 min
+    python -m experiments.generative.outliers --data fashion_mnist --exposed 3 --examples 3000
     python -m experiments.generative.outliers --preset standard
 
 With `--exposed` there are outliers in training (Hendrycks et al. 2019), of kinds other than that
@@ -29,6 +30,9 @@ Outliers of three kinds in training make the autoencoder no better on a fourth (
 nearest image 0.989), and near perfect on new images of the three (0.992). The discriminator gains
 0.07 (0.70), but is below chance on three kinds of ten (0, 3 and 6): it tells two sorts apart, and
 knows nothing of a third; nor do support vectors (0.81, below chance on 0; 0.999 on kinds seen).
+
+Of clothes both gain: the autoencoder 0.066 (0.770), the discriminator 0.228 (0.748), over the
+nearest normal image (0.740); support vectors, told as much, are best (0.786; of seen kinds 0.974).
 """
 
 from collections.abc import Sequence
