@@ -12,6 +12,7 @@ from dljax.errors import InputError, unknown
 from dljax.host.devices import claim, cores
 from dljax.host.experiment import fail, programs
 from dljax.host.result import as_json, environment, write_whole
+from dljax.host.screen import unfailing
 
 HERE = Path(__file__).parent
 
@@ -52,6 +53,7 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join([*lines, f"matmul peak {found['matmul_peak_gflops']} GFLOP/s in this run"])
 
 
+@unfailing()
 def main(argv: list[str]) -> None:
     for name in argv:  # all are looked at before any runs
         if name not in listed():

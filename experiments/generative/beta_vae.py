@@ -9,7 +9,7 @@ same first weights, batches and noise under every setting, so that gains are pai
 The best setting of a seed is of the greatest gap (MIG) of the other seeds on validation points, and
 is tested on others: so the choice needs labels, the factors of 5,000 images, though training does
 not. As many principal components stand beside. A unit moved by itself changes factors, read by the
-nearest of 46,080 renderings (S38). MIG gains .26; FactorVAE's and beta-VAE's metrics only lose.
+nearest of 46,080 renderings (S38). MIG gains .26; FactorVAE's and beta-VAE's metrics gain nothing.
 
     python -m experiments.generative.beta_vae
     python -m experiments.generative.beta_vae --preset standard  # about 80 min on 2 cores

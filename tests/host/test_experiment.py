@@ -315,8 +315,13 @@ USE = "from dljax.host import use; use.main = print; use.run(['all there is'])"
 
 @pytest.mark.parametrize(
     ("words", "read"),
-    [(["-c", LONG_HELP, "--help"], 5), (["-m", "experiments"], 0), (["-c", USE], 0)],
-    ids=["help", "list", "use"],
+    [
+        (["-c", LONG_HELP, "--help"], 5),
+        (["-m", "experiments"], 0),
+        (["-m", "benchmarks"], 0),
+        (["-c", USE], 0),
+    ],
+    ids=["help", "experiments", "benchmarks", "use"],
 )
 def test_whoever_reads_may_have_enough(words, read):
     """`| head` is no error, whether it ends in the middle or before what is short was written."""
