@@ -82,11 +82,13 @@ def test_slices_that_were_stopped_or_died_are_run_again_and_all_are_merged(tmp_p
 
     (tmp_path / "slow").touch()
     process = start()
-    until(lambda: all((tmp_path / f"slow {seed}").exists() for seed in (3, 5)), process)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
-    _, said = process.communicate(timeout=60)
+    try:
+        until(lambda: all((tmp_path / f"slow {seed}").exists() for seed in (3, 5)), process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does at Ctrl-C
+        _, said = process.communicate(timeout=60)
+    finally:
+        (tmp_path / "slow").unlink()  # or jobs that were not stopped would wait for ever
     assert (process.returncode, said) == (130, "stopped: the same command goes on\n")
-    (tmp_path / "slow").unlink()
 
     process = start()
     out, said = process.communicate()
