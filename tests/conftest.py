@@ -36,14 +36,14 @@ OPTIONS = compiler.get_compile_options
 
 
 def in_less_time(*args, env_options_overrides=None, **kwargs):
-    """The older way to write a fusion's code takes two thirds of the time; JAX 0.11 has it not."""
+    """JAX's options, but for the older emitters of fusions, which take two thirds of the time."""
     overrides: Any = {"xla_cpu_use_fusion_emitters": False} | (env_options_overrides or {})
     return OPTIONS(*args, env_options_overrides=overrides, **kwargs)
 
 
 def compile_as_for_users(yes):
     jax.config.update("jax_disable_most_optimizations", not yes)
-    # no configuration reaches this one but a variable of the process, which is read once
+    # no configuration reaches the emitters but XLA_FLAGS, read once; JAX 0.11 has no older ones
     older = jax.__version_info__ < (0, 11)
     compiler.get_compile_options = in_less_time if older and not yes else OPTIONS
 
@@ -54,15 +54,15 @@ def effort(request):
     users = request.path.stem in AS_FOR_USERS
     compile_as_for_users(users)
     learner.LESS["xla_backend_optimization_level"] = int(users)
+    return users
 
 
 @pytest.fixture
-def quick():
+def quick(effort):
     """Compile in less time in one test of a file that otherwise compiles as for users."""
-    before = not jax.config.read("jax_disable_most_optimizations")
     compile_as_for_users(False)
     yield
-    compile_as_for_users(before)
+    compile_as_for_users(effort)
 
 
 def pytest_runtest_teardown(item, nextitem):
