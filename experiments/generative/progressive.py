@@ -1,4 +1,4 @@
-"""A GAN grows from small images to large ones, beside one that is large from the start.
+"""A GAN grows to large images, beside a fixed one: on MNIST, by the mean alone, it is better.
 
 System S44 of the syllabus: Karras et al. 2018. Both end as the same networks after equally many
 images, of which the growing one sees most small; the fixed one is also judged as it was when that
