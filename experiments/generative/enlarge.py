@@ -10,13 +10,15 @@ interpolations, ridge regression, the training image of the nearest small image,
 vector machine reads from the small images themselves.
 
     python -m experiments.generative.enlarge  # 2 min on 2 cores
-    python -m experiments.generative.enlarge --preset standard
+    python -m experiments.generative.enlarge --preset standard  # MNIST, 6 min
 
 On digits of 2 x 2 pixels, the discriminator brings the Frechet distance from 88 to 29 and costs 1.5
 decibels; but less is read as its class (0.39 of the images, 0.49 without it): which digit four
 numbers stand for it draws by chance, and a mean does not. The nearest training image is read better
 (0.56, distance 3), and best of all the small image itself, by support vectors (0.63).
 Of 4 x 4 pixels (`--factor 2 --weights 0.01 0.03 0.1 0.3`) reading does not change (0.91 and 0.91).
+On MNIST of 7 x 7 pixels the distance falls from 19 to 7, PSNR by 2.6, and reading from 0.955, as
+much as support vectors read from the small images, to 0.923 (the nearest training image: 0.945).
 """
 
 import functools
