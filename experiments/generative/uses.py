@@ -11,11 +11,11 @@ over seeds, and their spread is that over photographs.
 
     python -m experiments.generative.uses  # 173 s on 2 cores
     python -m experiments.generative.uses --train my/photos --test my/others
-    python -m experiments.generative.uses --preset standard  # 12 min
+    python -m experiments.generative.uses --preset standard  # 16 min
 
 At `standard` the networks denoise .33 dB better than the sliding cosine transform, and enlarge .41
 dB better than back-projection, over two standard errors of six photographs, but not on a retina;
-colours gain .15 dB on the mean tint. The codec beats PCA, no JPEG or WebP; pixels search better.
+colours gain .21 dB on the mean tint. The codec beats PCA, no JPEG or WebP; pixels search better.
 """
 
 from dataclasses import dataclass
