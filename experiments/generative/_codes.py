@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator
 
 from dljax.data import ImageData
 from dljax.host import figures
@@ -174,8 +173,7 @@ def compared(
     ax.plot(units, np.maximum(values, 1e-6), color=INK, lw=1.2, ls="--", label="PCA")
     ax.set(xscale="log", yscale="log", xlabel="units", ylabel="mean square on test images")
     ax.set_xticks(units, [str(each) for each in units])
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 4)))
-    ax.minorticks_off()
+    ax.xaxis.minorticks_off()
 
 
 def reconstructions(
